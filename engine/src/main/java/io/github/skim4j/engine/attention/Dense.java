@@ -1,0 +1,15 @@
+package io.github.skim4j.engine.attention;
+
+/** Every token, every step. */
+public record Dense() implements AttentionMethod {
+
+    @Override
+    public String name() {
+        return "dense";
+    }
+
+    @Override
+    public String spec() {
+        return name();
+    }
+}

@@ -1,0 +1,36 @@
+package io.github.skim4j.engine.backend;
+
+import io.github.skim4j.engine.AttentionStats;
+import java.util.List;
+
+/**
+ * A loaded model with the storage of its KV pages on one device. Used by one thread, the scheduler's.
+ */
+public interface Backend extends AutoCloseable {
+
+    /** The device in words, such as {@code CPU, 2 threads, 256-bit vectors}. */
+    String device();
+
+    /** KV pages there are; ids are 0 … pages - 1. */
+    int pages();
+
+    /**
+     * Runs all layers over the spans' tokens, prefill and decode alike, writes their keys and values into the slots after each
+     * sequence's length (which the caller has reserved and advances afterwards) and computes the logits that the spans ask for.
+     * A result for a span does not depend on the other spans.
+     *
+     * @return one entry a span, in order
+     * @throws BackendException if the device failed; the backend is unusable from then on
+     */
+    List<SpanResult> forward(List<Span> spans);
+
+    /** Frees device, weights and pages; idempotent. */
+    @Override
+    void close();
+
+    /**
+     * @param logits [rows][vocabSize]: no row, one, or one for each token, as the span asked
+     * @param attention what attention read, if the span's method is not dense
+     */
+    record SpanResult(float[][] logits, AttentionStats attention) {}
+}

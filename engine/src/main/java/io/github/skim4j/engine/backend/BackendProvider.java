@@ -1,0 +1,23 @@
+package io.github.skim4j.engine.backend;
+
+import io.github.skim4j.engine.model.ModelWeights;
+
+/** A kind of device; found through {@link java.util.ServiceLoader}. */
+public interface BackendProvider {
+
+    /** Name in settings: {@code cpu}, {@code cuda}. */
+    String name();
+
+    /** {@code auto} takes the available provider of the highest preference. */
+    int preference();
+
+    /** {@code null} if a device is there, else why not, in one sentence. */
+    String unavailable(int ordinal);
+
+    /**
+     * Loads the weights onto the device. Nothing stays allocated if it throws.
+     *
+     * @throws BackendException if the device or its memory does not do
+     */
+    Backend open(ModelWeights weights, BackendConfig config);
+}

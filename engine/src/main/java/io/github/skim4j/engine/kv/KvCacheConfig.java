@@ -1,0 +1,41 @@
+package io.github.skim4j.engine.kv;
+
+import java.util.Objects;
+
+/**
+ * The paged KV cache.
+ *
+ * @param pageSize tokens in a page: 8, 16, 32 or 64
+ * @param type how keys and values are stored
+ * @param memory bytes for all pages; 0 takes what two sequences of the full context length need, within half of the free heap
+ */
+public record KvCacheConfig(int pageSize, KvType type, long memory) {
+
+    public static final KvCacheConfig DEFAULT = new KvCacheConfig(16, KvType.BF16, 0);
+
+    /** Storage type of keys and values. */
+    public enum KvType {
+        F32(4),
+        BF16(2);
+
+        private final int bytes;
+
+        KvType(int bytes) {
+            this.bytes = bytes;
+        }
+
+        public int bytes() {
+            return bytes;
+        }
+    }
+
+    public KvCacheConfig {
+        if (pageSize != 8 && pageSize != 16 && pageSize != 32 && pageSize != 64) {
+            throw new IllegalArgumentException("kv-cache page-size must be 8, 16, 32 or 64, but is " + pageSize);
+        }
+        if (memory < 0) {
+            throw new IllegalArgumentException("kv-cache memory must be 0 (automatic) or more, but is " + memory);
+        }
+        Objects.requireNonNull(type, "kv-cache type");
+    }
+}

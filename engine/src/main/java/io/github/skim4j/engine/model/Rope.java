@@ -1,0 +1,39 @@
+package io.github.skim4j.engine.model;
+
+/**
+ * Rotary position embedding (RoFormer, arXiv 2104.09864).
+ *
+ * @param theta base of the frequencies
+ * @param scaling how it is stretched to longer contexts
+ * @param interleaved pairs are (2i, 2i+1), as in GGUF files of the Llama architecture; otherwise (i, i + headDim/2)
+ */
+public record Rope(double theta, Scaling scaling, boolean interleaved) {
+
+    /** A way to stretch RoPE; formulas as in transformers' {@code modeling_rope_utils}. */
+    public sealed interface Scaling {}
+
+    public record None() implements Scaling {}
+
+    /** Positions divided by {@code factor}. */
+    public record Linear(double factor) implements Scaling {}
+
+    /** NTK-aware base that grows once the sequence is longer than {@code originalContext}. */
+    public record Dynamic(double factor, int originalContext) implements Scaling {}
+
+    /** YaRN (arXiv 2309.00071); {@code attentionFactor} multiplies cos and sin. */
+    public record Yarn(
+            double factor,
+            int originalContext,
+            double betaFast,
+            double betaSlow,
+            double attentionFactor,
+            boolean truncate)
+            implements Scaling {}
+
+    /** Llama 3.1's division by frequency band. */
+    public record Llama3(double factor, double lowFreqFactor, double highFreqFactor, int originalContext)
+            implements Scaling {}
+
+    /** Divisors for each frequency, from a GGUF's {@code rope_freqs} tensor; {@code headDim/2} values. */
+    public record Factors(float[] divisors) implements Scaling {}
+}

@@ -1,0 +1,34 @@
+package io.github.skim4j.engine.tokenizer;
+
+/** Text to token ids and back; safe for use by several threads. */
+public interface Tokenizer extends AutoCloseable {
+
+    /**
+     * Token ids of {@code text}. Special tokens written out in the text become their ids; none are added.
+     */
+    int[] encode(String text);
+
+    /** Text of {@code tokens}; special tokens are left out. */
+    String decode(int[] tokens);
+
+    /** Turns a stream of tokens into pieces of whole characters. */
+    StreamDecoder newStreamDecoder();
+
+    /** Id of a token by its exact name, or -1. */
+    int tokenId(String token);
+
+    int vocabSize();
+
+    @Override
+    void close();
+
+    /** Decodes one stream; not thread-safe. */
+    interface StreamDecoder {
+
+        /** Text that is final after {@code token}, often one piece, empty in the middle of a UTF-8 sequence. */
+        String next(int token);
+
+        /** What is left at the end: an incomplete sequence as U+FFFD, else empty. */
+        String finish();
+    }
+}
