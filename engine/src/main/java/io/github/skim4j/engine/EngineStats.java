@@ -5,6 +5,7 @@ package io.github.skim4j.engine;
  *
  * @param device what it runs on, in words
  * @param fallbackReason why it is not on the device that was asked for; {@code null} if it is
+ * @param failure why it serves no more requests: it was closed or its device failed; {@code null} while it serves
  * @param pagesTotal KV pages in the pool
  * @param pagesFree KV pages without an owner
  * @param pageSize tokens in a page
@@ -20,6 +21,7 @@ package io.github.skim4j.engine;
 public record EngineStats(
         String device,
         String fallbackReason,
+        String failure,
         int pagesTotal,
         int pagesFree,
         int pageSize,
