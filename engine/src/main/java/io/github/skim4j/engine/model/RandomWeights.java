@@ -83,46 +83,52 @@ public final class RandomWeights implements ModelWeights {
         public void read(int from, int count, byte[] target, int offset) {
             Objects.checkFromIndexSize(from, count, rows);
             Objects.checkFromIndexSize((long) offset, (long) count * rowBytes(), target.length);
-            ByteBuffer out =
-                    ByteBuffer.wrap(target).order(ByteOrder.LITTLE_ENDIAN).position(offset);
-            for (int row = from; row < from + count; row++) {
+            for (int i = 0; i < count; i++) {
                 // Each row has its own sequence, so that it doesn't matter which rows were read before.
-                SplittableRandom random = new SplittableRandom(seed + row * 0x9e3779b97f4a7c15L);
-                for (int column = 0; column < columns; column += type.blockSize()) {
-                    writeBlock(random, out);
+                SplittableRandom random = new SplittableRandom(seed + from + i);
+                int start = offset + i * rowBytes();
+                if (type.blockSize() == 1) {
+                    writeFloats(random.nextLong(), target, start);
+                } else {
+                    writeBlocks(random.nextLong(), target, start);
                 }
             }
         }
 
-        private void writeBlock(SplittableRandom random, ByteBuffer out) {
-            switch (type) {
-                case F32 -> out.putFloat(value(random));
-                case F16 -> out.putShort(HalfFloats.floatToFloat16(value(random)));
-                case BF16 -> out.putShort(HalfFloats.floatToBfloat16(value(random)));
-                case Q8_0 -> {
-                    out.putShort(scale(random, 128));
-                    for (int i = 0; i < 4; i++) {
-                        out.putLong(random.nextLong());
-                    }
+        private void writeFloats(long state, byte[] target, int start) {
+            float[] values = new float[columns];
+            for (int i = 0; i < columns; i++) {
+                state = next(state);
+                values[i] = centre + radius * uniform(state);
+            }
+            Quantization.quantize(type, values, 0, target, start, columns);
+        }
+
+        /** A scale near the one that maps the largest value to the radius, no two alike, then random bits. */
+        private void writeBlocks(long state, byte[] target, int start) {
+            ByteBuffer out = ByteBuffer.wrap(target).order(ByteOrder.LITTLE_ENDIAN);
+            int largest = type == TensorType.Q8_0 ? 128 : 8;
+            int end = start + rowBytes();
+            for (int block = start; block < end; block += type.blockBytes()) {
+                state = next(state);
+                out.putShort(block, HalfFloats.floatToFloat16(radius * (1 + 0.1f * uniform(state)) / largest));
+                for (int at = block + 2; at < block + type.blockBytes(); at += Long.BYTES) {
+                    state = next(state);
+                    out.putLong(at, state);
                 }
-                case Q4_0 -> {
-                    out.putShort(scale(random, 8));
-                    for (int i = 0; i < 2; i++) {
-                        out.putLong(random.nextLong());
-                    }
-                }
-                default -> throw new IllegalStateException(type.name());
             }
         }
 
-        private float value(SplittableRandom random) {
-            return centre + radius * (random.nextInt() * 0x1p-31f);
+        /** Marsaglia's xorshift64; the state is never 0 but for one seed in 2^64. */
+        private static long next(long state) {
+            state ^= state << 13;
+            state ^= state >>> 7;
+            return state ^ state << 17;
         }
 
-        /** A block's scale, up to a tenth from what maps {@code largest} to the radius, so that no two blocks are alike. */
-        private short scale(SplittableRandom random, int largest) {
-            float variation = 1 + 0.1f * (random.nextInt() * 0x1p-31f);
-            return HalfFloats.floatToFloat16(radius * variation / largest);
+        /** In [-1, 1). */
+        private static float uniform(long state) {
+            return (int) (state >>> 32) * 0x1p-31f;
         }
     }
 }
