@@ -35,7 +35,7 @@ public record Budget(int tokens, double share) {
             return ofTokens(Integer.parseInt(trimmed));
         } catch (IllegalArgumentException e) {
             throw new IllegalArgumentException(
-                    "a budget is a number of tokens above 0, such as 1024, or a share of them, such as 12.5%, but is '"
+                    "a budget is a number of tokens above 0, such as 1024, or a share above 0 % and at most 100 %, such as 12.5%, but is '"
                             + text + "'");
         }
     }

@@ -1,0 +1,287 @@
+package io.github.skim4j.engine.decode;
+
+import io.github.skim4j.engine.AttentionStats;
+import io.github.skim4j.engine.EngineObserver;
+import io.github.skim4j.engine.FinishReason;
+import io.github.skim4j.engine.Generation;
+import io.github.skim4j.engine.GenerationListener;
+import io.github.skim4j.engine.GenerationResult;
+import io.github.skim4j.engine.attention.AttentionMethod;
+import io.github.skim4j.engine.attention.Dense;
+import io.github.skim4j.engine.kv.KvSequence;
+import io.github.skim4j.engine.tokenizer.Tokenizer;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One request on its way: its tokens, its place in the KV cache, and what its listener is told. The scheduler's thread changes it;
+ * {@link #cancel} and {@link #result} are for any thread.
+ */
+final class ActiveGeneration implements Generation {
+
+    private static final Logger LOG = LoggerFactory.getLogger(ActiveGeneration.class);
+
+    private final GenerationListener listener;
+    private final EngineObserver observer;
+    private final Delivery delivery;
+    private final Runnable wakeScheduler;
+    private final CompletableFuture<GenerationResult> result = new CompletableFuture<>();
+
+    private final Sampler sampler;
+    private final StopMatcher stops;
+    private final Tokenizer.StreamDecoder decoder;
+    private final Set<Integer> endTokens;
+    private final AttentionMethod attention;
+    private final int denseUntil;
+    private final int promptLength;
+    private final int maxLength;
+    private final Eviction eviction;
+
+    /** Prompt, then output; {@code length} of them are valid. */
+    private int[] tokens;
+
+    private int length;
+    private KvSequence sequence;
+
+    private final StringBuilder text = new StringBuilder();
+    private final long submitted = System.nanoTime();
+    private long started;
+    private long firstToken;
+    private AttentionStats stats = AttentionStats.NONE;
+    private long evicted;
+    private int endTokensDrawn;
+
+    private volatile boolean cancelled;
+    private volatile Throwable listenerFailure;
+
+    /**
+     * What a generation needs beside its listener.
+     *
+     * @param prompt token ids, at least one
+     * @param maxOutputTokens at least 1
+     * @param denseTokens prompt tokens to attend densely
+     * @param minContext tokens of a sequence from which {@code attention} is used
+     */
+    record Task(
+            int[] prompt,
+            int maxOutputTokens,
+            Sampler sampler,
+            StopMatcher stops,
+            Tokenizer.StreamDecoder decoder,
+            Set<Integer> endTokens,
+            AttentionMethod attention,
+            int denseTokens,
+            int minContext) {}
+
+    ActiveGeneration(
+            Task task,
+            GenerationListener listener,
+            EngineObserver observer,
+            Executor deliveryThreads,
+            Runnable wakeScheduler) {
+        this.listener = listener;
+        this.observer = observer;
+        this.delivery = new Delivery(deliveryThreads);
+        this.wakeScheduler = wakeScheduler;
+        this.sampler = task.sampler();
+        this.stops = task.stops();
+        this.decoder = task.decoder();
+        this.endTokens = task.endTokens();
+        this.attention = task.attention();
+        this.denseUntil = Math.max(task.denseTokens(), task.minContext());
+        this.tokens = task.prompt();
+        this.promptLength = tokens.length;
+        this.length = promptLength;
+        this.maxLength = promptLength + task.maxOutputTokens();
+        this.eviction = new Eviction(attention);
+    }
+
+    @Override
+    public void cancel() {
+        cancelled = true;
+        wakeScheduler.run();
+    }
+
+    @Override
+    public CompletableFuture<GenerationResult> result() {
+        return result;
+    }
+
+    boolean isCancelled() {
+        return cancelled;
+    }
+
+    // ---- what the scheduler runs next
+
+    /** Gives the generation an empty place in the KV cache, at its start or after it lost the last one. */
+    void start(KvSequence sequence) {
+        this.sequence = sequence;
+        if (started == 0) {
+            started = System.nanoTime();
+        }
+    }
+
+    /** Returns all pages; {@link #start} computes the keys and values anew. */
+    void stop() {
+        if (sequence != null) {
+            evicted = sequence.evicted();
+            sequence.close();
+            sequence = null;
+        }
+    }
+
+    KvSequence sequence() {
+        return sequence;
+    }
+
+    int[] tokens() {
+        return tokens;
+    }
+
+    int promptLength() {
+        return promptLength;
+    }
+
+    int length() {
+        return length;
+    }
+
+    /** Whether the next step processes the token that was drawn last, rather than a part of the prompt. */
+    boolean isDecoding() {
+        return sequence.length() == length - 1 && length > promptLength;
+    }
+
+    /**
+     * Tokens that the next step may take: a chunk as long as attention is dense, then one at a time, since what a token attends to
+     * depends on what was selected or evicted before it.
+     */
+    int nextCount(int limit) {
+        int done = sequence.length();
+        int left = length - done;
+        if (attention instanceof Dense) {
+            return Math.min(left, limit);
+        }
+        return done < denseUntil ? Math.min(Math.min(left, denseUntil - done), limit) : Math.min(left, 1);
+    }
+
+    /** Attention method of the next step. */
+    AttentionMethod nextAttention() {
+        return sequence.length() < denseUntil ? new Dense() : attention;
+    }
+
+    /** Drops what the method does not keep, before the next step. */
+    void evict() {
+        if (!(nextAttention() instanceof Dense)) {
+            eviction.makeRoom(sequence);
+        }
+    }
+
+    // ---- what a step brought
+
+    void addStats(AttentionStats step) {
+        stats = stats.plus(step);
+    }
+
+    AttentionStats stats() {
+        return stats.plus(new AttentionStats(0, 0, evicted));
+    }
+
+    int generatedTokens() {
+        return length - promptLength + endTokensDrawn;
+    }
+
+    /** Draws the next token from {@code logits} and tells the listener; the reason if this was the last one, else null. */
+    FinishReason accept(float[] logits) {
+        int token = sampler.next(logits);
+        if (firstToken == 0) {
+            firstToken = System.nanoTime();
+        }
+        if (endTokens.contains(token)) {
+            endTokensDrawn = 1;
+            return FinishReason.STOP;
+        }
+        if (length == tokens.length) {
+            tokens = Arrays.copyOf(tokens, Math.max(tokens.length * 3 / 2, tokens.length + 16));
+        }
+        tokens[length++] = token;
+        emit(stops.accept(decoder.next(token)));
+        if (stops.stopped()) {
+            return FinishReason.STOP;
+        }
+        return length == maxLength ? FinishReason.LENGTH : null;
+    }
+
+    private void emit(String piece) {
+        if (piece.isEmpty()) {
+            return;
+        }
+        text.append(piece);
+        delivery.submit(() -> {
+            if (listenerFailure != null) {
+                return;
+            }
+            try {
+                listener.onText(piece);
+            } catch (Throwable e) {
+                listenerFailure = e;
+                cancel();
+            }
+        });
+    }
+
+    // ---- the end
+
+    /** Frees the pages and delivers the result; the last call. */
+    void finish(FinishReason reason) {
+        stop();
+        emit(stops.accept(decoder.finish()));
+        emit(stops.flush());
+        long now = System.nanoTime();
+        GenerationResult outcome = new GenerationResult(
+                text.toString(),
+                Arrays.stream(tokens, promptLength, length).boxed().toList(),
+                stops.stopped() && reason == FinishReason.LENGTH ? FinishReason.STOP : reason,
+                promptLength,
+                generatedTokens(),
+                Duration.ofNanos((started == 0 ? now : started) - submitted),
+                Duration.ofNanos(firstToken == 0 ? 0 : firstToken - submitted),
+                Duration.ofNanos(now - submitted),
+                stats());
+        delivery.submit(() -> {
+            Throwable failure = listenerFailure;
+            if (failure != null) {
+                deliverError(failure);
+                return;
+            }
+            guarded("an observer's onComplete", () -> observer.onComplete(outcome));
+            guarded("a listener's onComplete", () -> listener.onComplete(outcome));
+            result.complete(outcome);
+        });
+    }
+
+    /** Frees the pages and delivers the error; the last call. */
+    void fail(Throwable error) {
+        stop();
+        delivery.submit(() -> deliverError(error));
+    }
+
+    private void deliverError(Throwable error) {
+        Duration totalTime = Duration.ofNanos(System.nanoTime() - submitted);
+        guarded("an observer's onError", () -> observer.onError(error, totalTime));
+        guarded("a listener's onError", () -> listener.onError(error));
+        result.completeExceptionally(error);
+    }
+
+    private static void guarded(String name, Runnable callback) {
+        try {
+            callback.run();
+        } catch (Throwable e) {
+            LOG.warn("Ignored what {} threw", name, e);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+package io.github.skim4j.engine.decode;
+
+import io.github.skim4j.engine.backend.BackendException;
+import io.github.skim4j.engine.backend.BackendProvider;
+import java.util.Comparator;
+import java.util.List;
+import java.util.ServiceLoader;
+import java.util.stream.Collectors;
+
+/**
+ * The device that a setting such as {@code auto} or {@code cuda:1} stands for.
+ *
+ * @param fallbackReason why it is not a more preferred one; {@code null} if it is the most preferred or was asked for
+ */
+record Device(BackendProvider provider, int ordinal, String fallbackReason) {
+
+    private static final String AUTO = "auto";
+
+    static Device choose(String setting) {
+        List<BackendProvider> providers =
+                ServiceLoader.load(BackendProvider.class, BackendProvider.class.getClassLoader()).stream()
+                        .map(ServiceLoader.Provider::get)
+                        .sorted(Comparator.comparingInt(BackendProvider::preference)
+                                .reversed())
+                        .toList();
+        return choose(setting, providers);
+    }
+
+    /**
+     * @param providers most preferred first
+     */
+    static Device choose(String setting, List<BackendProvider> providers) {
+        if (setting.equals(AUTO)) {
+            String reason = null;
+            for (BackendProvider provider : providers) {
+                String unavailable = provider.unavailable(0);
+                if (unavailable == null) {
+                    return new Device(provider, 0, reason);
+                }
+                reason = reason == null ? unavailable : reason + "; " + unavailable;
+            }
+            throw new BackendException("No device is available: " + reason);
+        }
+        int colon = setting.indexOf(':');
+        String name = colon < 0 ? setting : setting.substring(0, colon);
+        int ordinal = colon < 0 ? 0 : ordinal(setting, setting.substring(colon + 1));
+        for (BackendProvider provider : providers) {
+            if (provider.name().equals(name)) {
+                String unavailable = provider.unavailable(ordinal);
+                if (unavailable != null) {
+                    throw new BackendException("Device " + setting + " is not available: " + unavailable
+                            + "; set device to auto to fall back to another");
+                }
+                return new Device(provider, ordinal, null);
+            }
+        }
+        throw new BackendException("There is no device '" + setting + "'; set device to auto or one of: "
+                + providers.stream().map(BackendProvider::name).collect(Collectors.joining(", ")));
+    }
+
+    private static int ordinal(String setting, String text) {
+        try {
+            return Integer.parseUnsignedInt(text);
+        } catch (NumberFormatException e) {
+            throw new BackendException(
+                    "The number in device '" + setting + "' is not one; expected a form like cuda:0");
+        }
+    }
+}

@@ -1,0 +1,349 @@
+package io.github.skim4j.engine.decode;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
+
+import io.github.skim4j.engine.EngineClosedException;
+import io.github.skim4j.engine.EngineObserver;
+import io.github.skim4j.engine.FinishReason;
+import io.github.skim4j.engine.GenerationListener;
+import io.github.skim4j.engine.GenerationResult;
+import io.github.skim4j.engine.QueueFullException;
+import io.github.skim4j.engine.SamplingParameters;
+import io.github.skim4j.engine.SchedulerConfig;
+import io.github.skim4j.engine.SkimException;
+import io.github.skim4j.engine.attention.AttentionMethod;
+import io.github.skim4j.engine.attention.Budget;
+import io.github.skim4j.engine.attention.Dense;
+import io.github.skim4j.engine.attention.StreamingLlm;
+import io.github.skim4j.engine.backend.BackendException;
+import io.github.skim4j.engine.backend.Span;
+import io.github.skim4j.engine.kv.KvCacheFullException;
+import io.github.skim4j.engine.tokenizer.Tokenizer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.RepeatedTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@Timeout(60)
+class SchedulerTest {
+
+    private static final int PAGE = 8;
+
+    private final ExecutorService delivery = Executors.newCachedThreadPool();
+    private FakeBackend backend;
+    private Scheduler scheduler;
+
+    @AfterEach
+    void close() {
+        if (scheduler != null) {
+            scheduler.close();
+        }
+        delivery.shutdownNow();
+    }
+
+    private void start(int pages, SchedulerConfig config) {
+        backend = new FakeBackend(pages, PAGE);
+        scheduler = new Scheduler(backend, PAGE, config);
+    }
+
+    private ActiveGeneration generation(
+            int[] prompt, int max, AttentionMethod attention, int denseTokens, GenerationListener listener) {
+        return new ActiveGeneration(
+                new ActiveGeneration.Task(
+                        prompt,
+                        max,
+                        new Sampler(SamplingParameters.GREEDY, prompt),
+                        new StopMatcher(List.of()),
+                        new LetterDecoder(),
+                        Set.of(),
+                        attention,
+                        denseTokens,
+                        0),
+                listener,
+                EngineObserver.NONE,
+                delivery,
+                scheduler::wake);
+    }
+
+    private ActiveGeneration submit(int[] prompt, int max) {
+        return submit(prompt, max, new GenerationListener() {});
+    }
+
+    private ActiveGeneration submit(int[] prompt, int max, GenerationListener listener) {
+        ActiveGeneration generation = generation(prompt, max, new Dense(), prompt.length, listener);
+        scheduler.submit(generation);
+        return generation;
+    }
+
+    private static int[] prompt(Random random, int length) {
+        return random.ints(length, 0, FakeBackend.VOCAB).toArray();
+    }
+
+    /** What the fake model answers when it is alone. */
+    private static List<Integer> expected(int[] prompt, int count) {
+        List<Integer> all = new ArrayList<>(Arrays.stream(prompt).boxed().toList());
+        for (int i = 0; i < count; i++) {
+            all.add(FakeBackend.next(all));
+        }
+        return all.subList(prompt.length, all.size());
+    }
+
+    @RepeatedTest(20)
+    void eachGetsItsOwnAnswerWhateverTheBatchAndThePages() throws Exception {
+        long seed = System.nanoTime();
+        Random random = new Random(seed);
+        // At times too few pages for all at once, so that generations are computed anew.
+        start(24 + random.nextInt(60), new SchedulerConfig(1 + random.nextInt(6), 1 + random.nextInt(40), 100));
+        List<int[]> prompts = new ArrayList<>();
+        List<Integer> counts = new ArrayList<>();
+        List<ActiveGeneration> generations = new ArrayList<>();
+        for (int i = 0; i < 15; i++) {
+            prompts.add(prompt(random, 1 + random.nextInt(100)));
+            counts.add(1 + random.nextInt(60));
+            generations.add(submit(prompts.get(i), counts.get(i)));
+        }
+        for (int i = 0; i < 15; i++) {
+            GenerationResult result = generations.get(i).result().get(30, TimeUnit.SECONDS);
+            assertThat(result.tokens())
+                    .as("request %s, seed %s", i, seed)
+                    .isEqualTo(expected(prompts.get(i), counts.get(i)));
+            assertThat(result.finishReason()).isEqualTo(FinishReason.LENGTH);
+        }
+        assertThat(scheduler.stats(null).pagesFree()).isEqualTo(backend.pages());
+        assertThat(scheduler.stats(null).completed()).isEqualTo(15);
+    }
+
+    @Test
+    void decodesTogetherAndCutsPromptsIntoChunks() throws Exception {
+        start(100, new SchedulerConfig(4, 16, 10));
+        Random random = new Random(3);
+        CountDownLatch first = new CountDownLatch(1);
+        ActiveGeneration decoding = submit(prompt(random, 4), 200, new GenerationListener() {
+            @Override
+            public void onText(String piece) {
+                first.countDown();
+            }
+        });
+        assertThat(first.await(10, TimeUnit.SECONDS)).isTrue();
+        ActiveGeneration late = submit(prompt(random, 50), 5);
+        late.result().get(10, TimeUnit.SECONDS);
+        decoding.cancel();
+        decoding.result().get(10, TimeUnit.SECONDS);
+        scheduler.close();
+        List<Integer> chunks = new ArrayList<>();
+        for (List<Span> step : backend.steps()) {
+            int prefill = 0;
+            for (Span span : step) {
+                prefill += span.count() > 1 ? span.count() : 0;
+            }
+            assertThat(prefill).isLessThanOrEqualTo(16);
+            if (step.size() == 2 && prefill > 0) {
+                chunks.add(prefill);
+                assertThat(step.get(0).count()).isEqualTo(1);
+            }
+        }
+        assertThat(chunks).containsExactly(16, 16, 16, 2);
+    }
+
+    @Test
+    void streamingLlmKeepsItsBudgetAndFreesPages() throws Exception {
+        start(40, new SchedulerConfig(1, 64, 10));
+        int[] prompt = prompt(new Random(5), 200);
+        ActiveGeneration generation =
+                generation(prompt, 50, new StreamingLlm(Budget.ofTokens(32), 4), 190, new GenerationListener() {});
+        List<Integer> free = new ArrayList<>();
+        backend.before(spans -> free.add(scheduler.stats(null).pagesFree()));
+        scheduler.submit(generation);
+        GenerationResult result = generation.result().get(10, TimeUnit.SECONDS);
+        List<Integer> all = new ArrayList<>(Arrays.stream(prompt).boxed().toList());
+        for (int i = 0; i < 50; i++) {
+            List<Integer> read = new ArrayList<>(all.subList(0, 4));
+            read.addAll(all.subList(all.size() - 28, all.size()));
+            all.add(FakeBackend.next(read));
+        }
+        assertThat(result.tokens()).isEqualTo(all.subList(200, 250));
+        // 10 tokens of the prompt and 49 of the answer read 32 each.
+        assertThat(result.attention().tokensAttended()).isEqualTo(59 * 32);
+        assertThat(result.attention().tokensEvicted()).isEqualTo(249 - 32);
+        // 24 pages are taken by 190 tokens; one with sinks and four or five of the window stay.
+        assertThat(free.get(2)).isEqualTo(40 - 24);
+        assertThat(free.get(4)).isGreaterThanOrEqualTo(40 - 6);
+        assertThat(scheduler.stats(null).pagesFree()).isEqualTo(40);
+    }
+
+    @Test
+    void aPromptLargerThanTheCacheIsRefusedAtOnce() {
+        start(4, SchedulerConfig.DEFAULT);
+        assertThatThrownBy(() -> submit(new int[32], 1))
+                .isInstanceOf(KvCacheFullException.class)
+                .hasMessageContaining("needs 5 KV pages")
+                .hasMessageContaining("kv-cache.memory");
+    }
+
+    @Test
+    void anAnswerThatFillsTheCacheEndsWithAnError() {
+        start(4, SchedulerConfig.DEFAULT);
+        ActiveGeneration generation = submit(new int[20], 1000);
+        assertThatThrownBy(() -> generation.result().get(10, TimeUnit.SECONDS))
+                .isInstanceOf(ExecutionException.class)
+                .hasCauseInstanceOf(KvCacheFullException.class)
+                .hasMessageContaining("after 32 of 33 tokens");
+        assertThat(scheduler.stats(null).pagesFree()).isEqualTo(4);
+        assertThat(scheduler.stats(null).failed()).isEqualTo(1);
+    }
+
+    @Test
+    void aFullQueueRefuses() throws Exception {
+        start(100, new SchedulerConfig(1, 16, 1));
+        CountDownLatch running = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        backend.before(spans -> {
+            running.countDown();
+            awaitLatch(go);
+        });
+        ActiveGeneration one = submit(new int[4], 3);
+        assertThat(running.await(10, TimeUnit.SECONDS)).isTrue();
+        ActiveGeneration two = submit(new int[4], 3);
+        assertThatThrownBy(() -> submit(new int[4], 3))
+                .isInstanceOf(QueueFullException.class)
+                .hasMessageContaining("queue-capacity");
+        go.countDown();
+        one.result().get(10, TimeUnit.SECONDS);
+        two.result().get(10, TimeUnit.SECONDS);
+    }
+
+    @Test
+    void cancelEndsRunningAndWaitingOnes() throws Exception {
+        start(100, new SchedulerConfig(1, 16, 10));
+        ActiveGeneration runs = submit(new int[4], 700);
+        ActiveGeneration waits = submit(new int[4], 700);
+        waits.cancel();
+        assertThat(waits.result().get(10, TimeUnit.SECONDS).finishReason()).isEqualTo(FinishReason.CANCELLED);
+        runs.cancel();
+        runs.cancel();
+        GenerationResult result = runs.result().get(10, TimeUnit.SECONDS);
+        assertThat(result.finishReason()).isEqualTo(FinishReason.CANCELLED);
+        assertThat(result.generatedTokens()).isLessThan(700);
+        assertThat(scheduler.stats(null).cancelled()).isEqualTo(2);
+        assertThat(scheduler.stats(null).pagesFree()).isEqualTo(100);
+    }
+
+    @Test
+    void aThrowingListenerGetsItsErrorAndStopsTheDecode() throws Exception {
+        start(100, SchedulerConfig.DEFAULT);
+        List<Throwable> errors = new ArrayList<>();
+        ActiveGeneration generation = submit(new int[4], 700, new GenerationListener() {
+            @Override
+            public void onText(String piece) {
+                throw new IllegalStateException("my handler broke");
+            }
+
+            @Override
+            public void onComplete(GenerationResult result) {
+                errors.add(new AssertionError("completed"));
+            }
+
+            @Override
+            public void onError(Throwable error) {
+                errors.add(error);
+            }
+        });
+        assertThatThrownBy(() -> generation.result().get(10, TimeUnit.SECONDS))
+                .hasMessageContaining("my handler broke");
+        assertThat(errors).hasSize(1);
+        await().untilAsserted(() -> assertThat(scheduler.stats(null).running()).isZero());
+        assertThat(scheduler.stats(null).pagesFree()).isEqualTo(100);
+    }
+
+    @Test
+    void aSlowListenerDelaysOnlyItself() throws Exception {
+        start(100, SchedulerConfig.DEFAULT);
+        CountDownLatch go = new CountDownLatch(1);
+        ActiveGeneration slow = submit(new int[4], 10, new GenerationListener() {
+            @Override
+            public void onText(String piece) {
+                awaitLatch(go);
+            }
+        });
+        submit(new int[4], 10).result().get(10, TimeUnit.SECONDS);
+        assertThat(slow.result()).isNotDone();
+        go.countDown();
+        slow.result().get(10, TimeUnit.SECONDS);
+    }
+
+    @Test
+    void aFailedDeviceFailsAllAndRefusesMore() {
+        start(100, SchedulerConfig.DEFAULT);
+        backend.before(spans -> {
+            throw new BackendException("device lost");
+        });
+        ActiveGeneration generation = submit(new int[4], 10);
+        assertThatThrownBy(() -> generation.result().get(10, TimeUnit.SECONDS)).hasMessageContaining("device lost");
+        await().until(() -> backend.isClosed());
+        assertThatThrownBy(() -> submit(new int[4], 10)).isInstanceOf(BackendException.class);
+        assertThat(scheduler.stats(null).failure()).contains("device lost");
+        assertThat(scheduler.stats(null).pagesFree()).isEqualTo(100);
+    }
+
+    @Test
+    void anExhaustedHeapFailsTheRunningOnesOnly() throws Exception {
+        start(100, SchedulerConfig.DEFAULT);
+        backend.before(spans -> {
+            throw new OutOfMemoryError("Java heap space");
+        });
+        ActiveGeneration generation = submit(new int[4], 10);
+        assertThatThrownBy(() -> generation.result().get(10, TimeUnit.SECONDS))
+                .hasCauseInstanceOf(SkimException.class)
+                .hasMessageContaining("-Xmx");
+        backend.before(spans -> {});
+        submit(new int[4], 10).result().get(10, TimeUnit.SECONDS);
+    }
+
+    @Test
+    void closeFailsWhatRunsAndClosesTheBackend() {
+        start(100, new SchedulerConfig(1, 16, 10));
+        ActiveGeneration runs = submit(new int[4], 700);
+        ActiveGeneration waits = submit(new int[4], 700);
+        scheduler.close();
+        scheduler.close();
+        for (ActiveGeneration generation : List.of(runs, waits)) {
+            assertThatThrownBy(() -> generation.result().get(10, TimeUnit.SECONDS))
+                    .hasCauseInstanceOf(EngineClosedException.class);
+        }
+        assertThat(backend.isClosed()).isTrue();
+        assertThatThrownBy(() -> submit(new int[4], 1)).isInstanceOf(EngineClosedException.class);
+    }
+
+    private static void awaitLatch(CountDownLatch latch) {
+        try {
+            latch.await(10, TimeUnit.SECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private static final class LetterDecoder implements Tokenizer.StreamDecoder {
+
+        @Override
+        public String next(int token) {
+            return String.valueOf((char) ('!' + token));
+        }
+
+        @Override
+        public String finish() {
+            return "";
+        }
+    }
+}
