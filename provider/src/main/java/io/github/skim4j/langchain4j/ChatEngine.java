@@ -30,7 +30,11 @@ final class ChatEngine implements AutoCloseable {
             SkimChatRequestParameters defaults,
             List<ChatModelListener> listeners,
             Duration timeout) {
-        GenerationRequests.requireValid(defaults, engine);
+        try {
+            GenerationRequests.requireValid(defaults, engine);
+        } catch (IllegalArgumentException e) {
+            throw ExceptionMapping.map(e);
+        }
         this.engine = engine;
         this.owned = owned;
         // Listeners read the model's name from the request, as with a provider that has to send it.

@@ -12,28 +12,36 @@ import dev.langchain4j.model.chat.request.ToolChoice;
 import io.github.skim4j.engine.Engine;
 import io.github.skim4j.engine.GenerationRequest;
 import io.github.skim4j.engine.SamplingParameters;
+import io.github.skim4j.engine.chat.ChatMessage;
+import java.util.List;
 
 /** LangChain4j's requests as the engine's. */
 final class GenerationRequests {
 
     private GenerationRequests() {}
 
-    /** @throws RuntimeException one of LangChain4j's or an {@link IllegalArgumentException}, if the request can't be served */
+    /** @throws RuntimeException LangChain4j's or an {@link IllegalArgumentException}, if the request can't be served */
     static GenerationRequest from(ChatRequest request, Engine engine) {
-        SkimChatRequestParameters parameters = SkimChatRequestParameters.from(request.parameters());
+        return from(
+                ChatMessages.toEngine(request.messages()),
+                SkimChatRequestParameters.from(request.parameters()),
+                engine);
+    }
+
+    /** Checks the parameters that a model takes as its defaults before there is a request. */
+    static void requireValid(SkimChatRequestParameters parameters, Engine engine) {
+        from(List.of(ChatMessage.user("any")), parameters, engine);
+    }
+
+    private static GenerationRequest from(
+            List<ChatMessage> messages, SkimChatRequestParameters parameters, Engine engine) {
         requireServed(parameters, engine);
-        return GenerationRequest.chat(ChatMessages.toEngine(request.messages()))
+        return GenerationRequest.chat(messages)
                 .maxOutputTokens(getOrDefault(parameters.maxOutputTokens(), 0))
                 .sampling(sampling(parameters, engine.defaultSampling()))
                 .stopSequences(parameters.stopSequences())
                 .attention(parameters.attention())
                 .build();
-    }
-
-    /** Checks parameters apart from a request: those that a model takes as its defaults. */
-    static void requireValid(SkimChatRequestParameters parameters, Engine engine) {
-        requireServed(parameters, engine);
-        sampling(parameters, engine.defaultSampling());
     }
 
     private static void requireServed(ChatRequestParameters parameters, Engine engine) {
