@@ -1,12 +1,22 @@
 package io.github.skim4j.engine.tokenizer;
 
-/** Text to token ids and back; safe for use by several threads. */
+import java.util.List;
+
+/**
+ * Text to token ids and back; safe for use by several threads. After {@link #close()}, {@link #encode} throws {@link
+ * IllegalStateException}.
+ */
 public interface Tokenizer extends AutoCloseable {
 
     /**
-     * Token ids of {@code text}. Special tokens written out in the text become their ids; none are added.
+     * Token ids of {@code text}, however long. Special tokens written out in the text become their ids; none are added.
      */
     int[] encode(String text);
+
+    /** Parts of {@code text} whose token ids, one after another, are those of the whole; just the text where none are known. */
+    default List<String> split(String text) {
+        return List.of(text);
+    }
 
     /** Text of {@code tokens}; special tokens are left out. */
     String decode(int[] tokens);
