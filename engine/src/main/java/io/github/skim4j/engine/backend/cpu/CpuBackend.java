@@ -1,0 +1,135 @@
+package io.github.skim4j.engine.backend.cpu;
+
+import io.github.skim4j.engine.backend.Backend;
+import io.github.skim4j.engine.backend.BackendConfig;
+import io.github.skim4j.engine.backend.BackendException;
+import io.github.skim4j.engine.backend.Span;
+import io.github.skim4j.engine.kv.KvCacheConfig;
+import io.github.skim4j.engine.model.ModelConfig;
+import io.github.skim4j.engine.model.ModelWeights;
+import java.util.List;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** A model on the CPU: weights and KV pages on the Java heap, a team of threads. */
+final class CpuBackend implements Backend {
+
+    private static final Logger LOG = LoggerFactory.getLogger(CpuBackend.class);
+
+    private static final int SEQUENCES = 2;
+
+    private final String device;
+    private final int pages;
+    private final WorkerTeam team;
+    /** {@code null} once closed, so that the memory is free even if someone keeps the backend. */
+    private Transformer transformer;
+
+    private CpuBackend(String device, int pages, WorkerTeam team, Transformer transformer) {
+        this.device = device;
+        this.pages = pages;
+        this.team = team;
+        this.transformer = transformer;
+    }
+
+    static CpuBackend open(ModelWeights weights, BackendConfig config, CpuKernels kernels) {
+        ModelConfig shape = weights.config();
+        if (shape.headDim() % 8 != 0) {
+            throw new BackendException(weights.name()
+                    + ": the CPU backend needs a head size that is a multiple of 8, but it is " + shape.headDim());
+        }
+        int threads =
+                config.threads() > 0 ? config.threads() : Runtime.getRuntime().availableProcessors();
+        WorkerTeam team = new WorkerTeam(threads, "skim-cpu");
+        try {
+            CpuModel model = CpuModel.load(weights, new MatrixLoader(team, kernels.lanes(), config.weights()));
+            int pages = pages(shape, config);
+            KvCacheConfig kv = config.kvCache();
+            KvPages storage = new KvPages(shape, kv.pageSize(), kv.type(), pages);
+            String device = "CPU, " + threads + (threads == 1 ? " thread, " : " threads, ") + kernels.name();
+            return new CpuBackend(device, pages, team, new Transformer(model, kernels, team, storage));
+        } catch (OutOfMemoryError e) {
+            team.close();
+            throw new BackendException(
+                    "the Java heap of " + megabytes(Runtime.getRuntime().maxMemory())
+                            + " is too small for the weights of " + weights.name() + ": raise it with -Xmx",
+                    e);
+        } catch (RuntimeException | Error e) {
+            team.close();
+            throw e;
+        }
+    }
+
+    private static int pages(ModelConfig shape, BackendConfig config) {
+        KvCacheConfig kv = config.kvCache();
+        long pageBytes = KvPages.bytes(shape, kv.pageSize(), kv.type());
+        long perSequence = (config.contextLength() + kv.pageSize() - 1L) / kv.pageSize();
+        long pages;
+        if (kv.memory() > 0) {
+            if (kv.memory() > Runtime.getRuntime().maxMemory()) {
+                throw new BackendException("kv-cache.memory of " + megabytes(kv.memory()) + " exceeds the Java heap of "
+                        + megabytes(Runtime.getRuntime().maxMemory()) + ": lower it or raise the heap with -Xmx");
+            }
+            pages = kv.memory() / pageBytes;
+        } else {
+            long wanted = SEQUENCES * perSequence;
+            pages = Math.min(wanted, freeHeap() / 2 / pageBytes);
+            if (pages < wanted) {
+                // What was loaded left garbage behind; the limit should be that of a clean heap.
+                System.gc();
+                pages = Math.min(wanted, freeHeap() / 2 / pageBytes);
+            }
+        }
+        if (pages < 1) {
+            throw new BackendException("the KV cache has no room for a page of " + megabytes(pageBytes)
+                    + ": raise kv-cache.memory, or the heap with -Xmx");
+        }
+        if (pages < perSequence) {
+            LOG.warn(
+                    "The KV cache holds {} tokens, less than the context length of {}: raise kv-cache.memory or the heap with"
+                            + " -Xmx, or lower context-length",
+                    pages * kv.pageSize(),
+                    config.contextLength());
+        }
+        return (int) Math.min(pages, Integer.MAX_VALUE / shape.layers());
+    }
+
+    private static long freeHeap() {
+        Runtime runtime = Runtime.getRuntime();
+        return runtime.maxMemory() - (runtime.totalMemory() - runtime.freeMemory());
+    }
+
+    private static String megabytes(long bytes) {
+        return (bytes >> 20) + " MB";
+    }
+
+    @Override
+    public String device() {
+        return device;
+    }
+
+    @Override
+    public int pages() {
+        return pages;
+    }
+
+    @Override
+    public List<SpanResult> forward(List<Span> spans) {
+        if (transformer == null) {
+            throw new IllegalStateException("the backend is closed");
+        }
+        try {
+            return transformer.forward(spans);
+        } catch (OutOfMemoryError e) {
+            throw new BackendException(
+                    "the Java heap of " + megabytes(Runtime.getRuntime().maxMemory())
+                            + " is full: raise it with -Xmx, or lower kv-cache.memory or scheduler.prefill-chunk",
+                    e);
+        }
+    }
+
+    @Override
+    public void close() {
+        team.close();
+        transformer = null;
+    }
+}

@@ -1,0 +1,17 @@
+package io.github.skim4j.engine.backend.cpu;
+
+/**
+ * The right-hand side of a matrix product.
+ *
+ * @param values [tokens][columns]
+ * @param sums Σ of each 32 columns, [tokens][columns / 32], for matrices with minima; {@code null} if none has
+ */
+record MatrixInput(float[] values, int columns, int tokens, float[] sums) {
+
+    static final int SUM_BLOCK = 32;
+
+    /** Sums of a token. */
+    int blocks() {
+        return columns / SUM_BLOCK;
+    }
+}

@@ -1,0 +1,98 @@
+package io.github.skim4j.engine.backend.cpu;
+
+import io.github.skim4j.engine.backend.cpu.PackedMatrix.Layout;
+import io.github.skim4j.engine.model.Quantization;
+import io.github.skim4j.engine.model.Tensor;
+import io.github.skim4j.engine.model.TensorRole;
+import io.github.skim4j.engine.model.TensorType;
+import io.github.skim4j.engine.model.WeightFormat;
+
+/** Reads stored tensors into packed matrices, panel by panel, with buffers of one panel for each thread. */
+final class MatrixLoader {
+
+    /** In layouts without scales the columns between two roundings of a sum. */
+    private static final int FLOAT_BLOCK = 256;
+
+    private final WorkerTeam team;
+    private final int lanes;
+    private final WeightFormat format;
+
+    MatrixLoader(WorkerTeam team, int lanes, WeightFormat format) {
+        this.team = team;
+        this.lanes = lanes;
+        this.format = format;
+    }
+
+    PackedMatrix load(Tensor tensor, TensorRole role) {
+        TensorType target = target(tensor, role);
+        PackedMatrix matrix = allocate(target, tensor.rows(), tensor.columns());
+        int filled = (tensor.rows() + lanes - 1) / lanes;
+        team.run(filled, (worker, panel) -> loadPanel(tensor, target, matrix, panel));
+        return matrix;
+    }
+
+    private void loadPanel(Tensor tensor, TensorType target, PackedMatrix matrix, int panel) {
+        int from = panel * lanes;
+        int count = Math.min(lanes, tensor.rows() - from);
+        byte[] stored = new byte[count * tensor.rowBytes()];
+        tensor.read(from, count, stored, 0);
+        int columns = tensor.columns();
+        int rowBytes = tensor.rowBytes();
+        boolean converts = target != tensor.type();
+        float[] values = new float[converts || matrix.floats != null ? columns : 0];
+        byte[] converted = new byte[converts ? Math.toIntExact(target.bytes(columns)) : 0];
+        StoredBlocks blocks = matrix.scales == null ? null : new StoredBlocks(target, columns);
+        for (int i = 0; i < count; i++) {
+            byte[] row = stored;
+            int at = i * rowBytes;
+            if (values.length > 0) {
+                Quantization.dequantize(tensor.type(), stored, at, values, 0, columns);
+            }
+            if (converts) {
+                Quantization.quantize(target, values, 0, converted, 0, columns);
+                row = converted;
+                at = 0;
+            }
+            switch (matrix.layout) {
+                case FLOAT -> matrix.setFloats(from + i, values);
+                case BFLOAT16, FLOAT16 -> matrix.setShorts(from + i, row, at);
+                case BYTES, NIBBLES -> {
+                    blocks.read(row, at);
+                    matrix.setBlocks(from + i, blocks);
+                }
+            }
+        }
+    }
+
+    private PackedMatrix allocate(TensorType type, int rows, int columns) {
+        return switch (type) {
+            case F32 -> new PackedMatrix(Layout.FLOAT, rows, columns, lanes, FLOAT_BLOCK, false);
+            case BF16 -> new PackedMatrix(Layout.BFLOAT16, rows, columns, lanes, FLOAT_BLOCK, false);
+            case F16 -> new PackedMatrix(Layout.FLOAT16, rows, columns, lanes, FLOAT_BLOCK, false);
+            default ->
+                new PackedMatrix(
+                        StoredBlocks.isNibbles(type) ? Layout.NIBBLES : Layout.BYTES,
+                        rows,
+                        columns,
+                        lanes,
+                        StoredBlocks.blockSize(type),
+                        StoredBlocks.hasMins(type));
+        };
+    }
+
+    /** The type that a tensor is kept as. */
+    private TensorType target(Tensor tensor, TensorRole role) {
+        return switch (tensor.type()) {
+            case Q2_K, Q3_K, IQ4_NL, IQ4_XS -> TensorType.Q8_0;
+            case F32, F16, BF16 -> {
+                if (format == WeightFormat.AS_STORED || tensor.columns() % 32 != 0) {
+                    yield tensor.type();
+                }
+                yield format == WeightFormat.Q8_0 || role == TensorRole.TOKEN_EMBEDDING
+                        ? TensorType.Q8_0
+                        : TensorType.Q4_0;
+            }
+            default -> tensor.type();
+        };
+    }
+}

@@ -1,0 +1,18 @@
+package io.github.skim4j.engine.backend.cpu;
+
+/** A thread's memory for unpacked weights: some panels × some columns, to fit in the first-level cache. */
+final class MatrixScratch {
+
+    /** Columns that are unpacked at a time; a multiple of every block size. */
+    static final int COLUMNS = 256;
+
+    /** Panels that are unpacked at a time. */
+    static final int PANELS = PackedMatrix.STRIP;
+
+    /** [panel][column][lane] */
+    final float[] weights;
+
+    MatrixScratch(int lanes) {
+        weights = new float[PANELS * COLUMNS * lanes];
+    }
+}

@@ -1,0 +1,192 @@
+package io.github.skim4j.engine.backend.cpu;
+
+import io.github.skim4j.engine.model.HalfFloats;
+import java.util.Arrays;
+
+/** Plain Java, for a JVM without the Vector API. The innermost loops run over lanes, which the JIT compiler turns into vector instructions. */
+final class ScalarKernels implements CpuKernels {
+
+    private static final int LANES = 16;
+
+    @Override
+    public String name() {
+        return "scalar code";
+    }
+
+    @Override
+    public int lanes() {
+        return LANES;
+    }
+
+    @Override
+    public void multiply(
+            PackedMatrix matrix, int strip, MatrixInput input, float[] output, int stride, MatrixScratch scratch) {
+        for (int panel = strip * PackedMatrix.STRIP; panel < (strip + 1) * PackedMatrix.STRIP; panel++) {
+            for (int t = 0; t < input.tokens(); t++) {
+                Arrays.fill(output, t * stride + panel * LANES, t * stride + (panel + 1) * LANES, 0);
+            }
+            for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
+                int count = Math.min(MatrixScratch.COLUMNS, matrix.columns - column);
+                unpack(matrix, panel, column, count, scratch.weights);
+                for (int t = 0; t < input.tokens(); t++) {
+                    multiplyPanel(
+                            matrix,
+                            panel,
+                            column,
+                            count,
+                            input,
+                            t,
+                            output,
+                            t * stride + panel * LANES,
+                            scratch.weights);
+                }
+            }
+        }
+    }
+
+    private static void multiplyPanel(
+            PackedMatrix matrix,
+            int panel,
+            int column,
+            int count,
+            MatrixInput input,
+            int token,
+            float[] output,
+            int to,
+            float[] weights) {
+        float[] sum = new float[LANES];
+        for (int k = 0; k < count; k += matrix.block) {
+            Arrays.fill(sum, 0);
+            int end = Math.min(count, k + matrix.block);
+            for (int i = k; i < end; i++) {
+                float x = input.values()[token * input.columns() + column + i];
+                for (int lane = 0; lane < LANES; lane++) {
+                    sum[lane] += weights[i * LANES + lane] * x;
+                }
+            }
+            int scale = (panel * matrix.blocks() + (column + k) / matrix.block) * LANES;
+            for (int lane = 0; lane < LANES; lane++) {
+                output[to + lane] += matrix.scales == null ? sum[lane] : sum[lane] * matrix.scales[scale + lane];
+            }
+            if (matrix.mins != null) {
+                float x = input.sums()[token * input.blocks() + (column + k) / MatrixInput.SUM_BLOCK];
+                for (int lane = 0; lane < LANES; lane++) {
+                    output[to + lane] += matrix.mins[scale + lane] * x;
+                }
+            }
+        }
+    }
+
+    /** Elements or levels of some columns of a panel as floats: [column][lane]. */
+    private static void unpack(PackedMatrix matrix, int panel, int column, int count, float[] target) {
+        int from = (panel * matrix.columns + column) * LANES;
+        int size = count * LANES;
+        switch (matrix.layout) {
+            case FLOAT -> System.arraycopy(matrix.floats, from, target, 0, size);
+            case BFLOAT16 -> {
+                for (int i = 0; i < size; i++) {
+                    target[i] = HalfFloats.bfloat16ToFloat(matrix.shorts[from + i]);
+                }
+            }
+            case FLOAT16 -> {
+                for (int i = 0; i < size; i++) {
+                    target[i] = HalfFloats.float16ToFloat(matrix.shorts[from + i]);
+                }
+            }
+            case BYTES -> {
+                for (int i = 0; i < size; i++) {
+                    target[i] = matrix.bytes[from + i];
+                }
+            }
+            case NIBBLES -> {
+                for (int k = 0; k < count; k++) {
+                    int word = from / 8 + k / 8 * LANES;
+                    int shift = k % 8 * 4;
+                    for (int lane = 0; lane < LANES; lane++) {
+                        target[k * LANES + lane] = matrix.ints[word + lane] >>> shift & 15;
+                    }
+                }
+            }
+        }
+    }
+
+    @Override
+    public void multiply(
+            float[] a, int aStride, int rows, float[] b, int bStride, int depth, float[] c, int cStride, int columns) {
+        for (int i = 0; i < rows; i++) {
+            Arrays.fill(c, i * cStride, i * cStride + columns, 0);
+        }
+        multiplyAdd(a, aStride, rows, b, bStride, depth, c, cStride, columns);
+    }
+
+    @Override
+    public void multiplyAdd(
+            float[] a, int aStride, int rows, float[] b, int bStride, int depth, float[] c, int cStride, int columns) {
+        for (int i = 0; i < rows; i++) {
+            for (int k = 0; k < depth; k++) {
+                float x = a[i * aStride + k];
+                int from = k * bStride;
+                int to = i * cStride;
+                for (int j = 0; j < columns; j++) {
+                    c[to + j] += x * b[from + j];
+                }
+            }
+        }
+    }
+
+    @Override
+    public void fromBfloat16(short[] source, int from, float[] target, int to, int count) {
+        for (int i = 0; i < count; i++) {
+            target[to + i] = HalfFloats.bfloat16ToFloat(source[from + i]);
+        }
+    }
+
+    @Override
+    public float max(float[] values, int from, int count) {
+        float max = Float.NEGATIVE_INFINITY;
+        for (int i = from; i < from + count; i++) {
+            max = Math.max(max, values[i]);
+        }
+        return max;
+    }
+
+    @Override
+    public float expAndSum(float[] values, int from, int count, float shift) {
+        float sum = 0;
+        for (int i = from; i < from + count; i++) {
+            values[i] = Exp.exp(values[i] - shift);
+            sum += values[i];
+        }
+        return sum;
+    }
+
+    @Override
+    public void scale(float[] values, int from, int count, float factor) {
+        for (int i = from; i < from + count; i++) {
+            values[i] *= factor;
+        }
+    }
+
+    @Override
+    public float sumOfSquares(float[] values, int from, int count) {
+        float[] sums = new float[8];
+        int whole = count & -8;
+        for (int i = 0; i < whole; i += 8) {
+            for (int j = 0; j < 8; j++) {
+                sums[j] += values[from + i + j] * values[from + i + j];
+            }
+        }
+        for (int i = whole; i < count; i++) {
+            sums[i - whole] += values[from + i] * values[from + i];
+        }
+        return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+    }
+
+    @Override
+    public void swiGlu(float[] gate, float[] up, int from, int count, float[] target, int to) {
+        for (int i = 0; i < count; i++) {
+            float g = gate[from + i];
+            target[to + i] = g / (1 + Exp.exp(-g)) * up[from + i];
+        }
+    }
+}

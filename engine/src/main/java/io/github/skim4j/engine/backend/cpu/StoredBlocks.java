@@ -1,0 +1,152 @@
+package io.github.skim4j.engine.backend.cpu;
+
+import io.github.skim4j.engine.model.HalfFloats;
+import io.github.skim4j.engine.model.TensorType;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.nio.ByteOrder;
+
+/**
+ * One row of a quantised tensor taken apart: {@code value[k] = scale[k / block] * level[k] + min[k / block]}, exactly, whatever
+ * ggml block format it is stored in. Reused from row to row.
+ */
+final class StoredBlocks {
+
+    private static final VarHandle SHORT = MethodHandles.byteArrayViewVarHandle(short[].class, ByteOrder.LITTLE_ENDIAN);
+    private static final VarHandle INT = MethodHandles.byteArrayViewVarHandle(int[].class, ByteOrder.LITTLE_ENDIAN);
+
+    private final TensorType type;
+    final byte[] levels;
+    final float[] scales;
+    final float[] mins;
+
+    StoredBlocks(TensorType type, int columns) {
+        this.type = type;
+        this.levels = new byte[columns];
+        this.scales = new float[columns / blockSize(type)];
+        this.mins = new float[hasMins(type) ? scales.length : 0];
+    }
+
+    /** Elements that share a scale. */
+    static int blockSize(TensorType type) {
+        return type == TensorType.Q6_K ? 16 : 32;
+    }
+
+    static boolean hasMins(TensorType type) {
+        return switch (type) {
+            case Q4_0, Q4_1, Q5_1, Q4_K, Q5_K -> true;
+            default -> false;
+        };
+    }
+
+    /** Whether levels are 0 … 15. */
+    static boolean isNibbles(TensorType type) {
+        return type == TensorType.Q4_0 || type == TensorType.Q4_1 || type == TensorType.Q4_K;
+    }
+
+    /** Takes the stored row at {@code offset} apart. */
+    void read(byte[] row, int offset) {
+        int blocks = levels.length / type.blockSize();
+        for (int b = 0; b < blocks; b++) {
+            int at = offset + b * type.blockBytes();
+            int to = b * type.blockSize();
+            switch (type) {
+                case Q8_0 -> readQ8(row, at, to);
+                case Q4_0 -> readQ4(row, at, to, 2, false);
+                case Q4_1 -> readQ4(row, at, to, 4, true);
+                case Q5_0 -> readQ5(row, at, to, 2, false);
+                case Q5_1 -> readQ5(row, at, to, 4, true);
+                case Q4_K -> readQ4K(row, at, to);
+                case Q5_K -> readQ5K(row, at, to);
+                case Q6_K -> readQ6K(row, at, to);
+                default -> throw new IllegalArgumentException(type + " has no blocks to take apart");
+            }
+        }
+    }
+
+    private void readQ8(byte[] row, int at, int to) {
+        scales[to / 32] = half(row, at);
+        System.arraycopy(row, at + 2, levels, to, 32);
+    }
+
+    private void readQ4(byte[] row, int at, int to, int header, boolean stored) {
+        float scale = half(row, at);
+        scales[to / 32] = scale;
+        mins[to / 32] = stored ? half(row, at + 2) : -8 * scale;
+        for (int i = 0; i < 16; i++) {
+            int pair = row[at + header + i];
+            levels[to + i] = (byte) (pair & 15);
+            levels[to + 16 + i] = (byte) (pair >> 4 & 15);
+        }
+    }
+
+    private void readQ5(byte[] row, int at, int to, int header, boolean stored) {
+        int high = (int) INT.get(row, at + header);
+        int zero = stored ? 0 : 16;
+        scales[to / 32] = half(row, at);
+        if (stored) {
+            mins[to / 32] = half(row, at + 2);
+        }
+        for (int i = 0; i < 16; i++) {
+            int pair = row[at + header + 4 + i];
+            levels[to + i] = (byte) ((pair & 15 | (high >> i & 1) << 4) - zero);
+            levels[to + 16 + i] = (byte) ((pair >> 4 & 15 | (high >> i + 16 & 1) << 4) - zero);
+        }
+    }
+
+    private void readQ4K(byte[] row, int at, int to) {
+        readScalesK(row, at, to);
+        for (int i = 0; i < 256; i++) {
+            int pair = row[at + 16 + i / 64 * 32 + i % 32];
+            levels[to + i] = (byte) (i % 64 < 32 ? pair & 15 : pair >> 4 & 15);
+        }
+    }
+
+    private void readQ5K(byte[] row, int at, int to) {
+        readScalesK(row, at, to);
+        for (int i = 0; i < 256; i++) {
+            int pair = row[at + 48 + i / 64 * 32 + i % 32];
+            int high = row[at + 16 + i % 32] >> i / 32 & 1;
+            levels[to + i] = (byte) ((i % 64 < 32 ? pair & 15 : pair >> 4 & 15) | high << 4);
+        }
+    }
+
+    /** Eight 6-bit scales and eight 6-bit minima in 12 bytes after two half floats. */
+    private void readScalesK(byte[] row, int at, int to) {
+        float scale = half(row, at);
+        float min = half(row, at + 2);
+        int packed = at + 4;
+        for (int j = 0; j < 8; j++) {
+            int s;
+            int m;
+            if (j < 4) {
+                s = row[packed + j] & 63;
+                m = row[packed + j + 4] & 63;
+            } else {
+                s = row[packed + j + 4] & 15 | (row[packed + j - 4] >> 6 & 3) << 4;
+                m = row[packed + j + 4] >> 4 & 15 | (row[packed + j] >> 6 & 3) << 4;
+            }
+            scales[to / 32 + j] = scale * s;
+            mins[to / 32 + j] = -min * m;
+        }
+    }
+
+    private void readQ6K(byte[] row, int at, int to) {
+        float scale = half(row, at + 208);
+        for (int j = 0; j < 16; j++) {
+            scales[to / 16 + j] = scale * row[at + 192 + j];
+        }
+        for (int i = 0; i < 256; i++) {
+            int half = i / 128;
+            int quarter = i % 128 / 32;
+            int l = i % 32;
+            int low = row[at + half * 64 + quarter % 2 * 32 + l] >> quarter / 2 * 4 & 15;
+            int high = row[at + 128 + half * 32 + l] >> quarter * 2 & 3;
+            levels[to + i] = (byte) ((low | high << 4) - 32);
+        }
+    }
+
+    private static float half(byte[] row, int at) {
+        return HalfFloats.float16ToFloat((short) SHORT.get(row, at));
+    }
+}

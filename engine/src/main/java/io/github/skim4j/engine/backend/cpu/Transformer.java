@@ -1,0 +1,362 @@
+package io.github.skim4j.engine.backend.cpu;
+
+import io.github.skim4j.engine.AttentionStats;
+import io.github.skim4j.engine.backend.Backend.SpanResult;
+import io.github.skim4j.engine.backend.Span;
+import io.github.skim4j.engine.backend.cpu.CpuModel.Layer;
+import io.github.skim4j.engine.backend.cpu.CpuModel.Linear;
+import io.github.skim4j.engine.kv.KvSequence;
+import io.github.skim4j.engine.model.ModelConfig;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** The forward pass. All tokens of a step are rows of the activations; a row never depends on another span's. */
+final class Transformer {
+
+    /** Rows that a thread takes at a time in loops over rows. */
+    private static final int ROWS = 8;
+
+    /** Rows of logits that are computed at a time. */
+    private static final int LOGIT_ROWS = 16;
+
+    private final CpuModel model;
+    private final ModelConfig config;
+    private final CpuKernels kernels;
+    private final WorkerTeam team;
+    private final KvPages pages;
+    private final Rotary rotary;
+    private final Attention attention;
+    private final MatrixScratch[] scratch;
+    private final Activations buffers = new Activations();
+
+    Transformer(CpuModel model, CpuKernels kernels, WorkerTeam team, KvPages pages) {
+        this.model = model;
+        this.config = model.config();
+        this.kernels = kernels;
+        this.team = team;
+        this.pages = pages;
+        this.rotary = new Rotary(config.rope(), config.headDim());
+        this.attention = new Attention(config, kernels, pages, team);
+        scratch = new MatrixScratch[team.threads()];
+        for (int i = 0; i < scratch.length; i++) {
+            scratch[i] = new MatrixScratch(kernels.lanes());
+        }
+    }
+
+    /** Activations of a step, [row][…]; they grow to the largest step. */
+    private static final class Activations {
+
+        float[] residual = {};
+        float[] normed = {};
+        float[] query = {};
+        float[] closedUpQuery = {};
+        float[] key = {};
+        float[] value = {};
+        float[] attended = {};
+        float[] projected = {};
+        float[] gate = {};
+        float[] up = {};
+        float[] activated = {};
+        float[] sums = {};
+        float[] cos = {};
+        float[] sin = {};
+        float[] closedUpCos = {};
+        float[] closedUpSin = {};
+        float[] logits = {};
+
+        private static float[] grown(float[] array, int size) {
+            return array.length >= size ? array : new float[size];
+        }
+    }
+
+    /** A row of the activations: token {@code index} of a span. */
+    private record Row(Span span, int index) {
+
+        int position() {
+            return span.sequence().length() + index;
+        }
+
+        int token() {
+            return span.tokens()[span.from() + index];
+        }
+    }
+
+    List<SpanResult> forward(List<Span> spans) {
+        List<Row> rows = rows(spans);
+        allocatePages(spans);
+        grow(rows.size());
+        forRows(
+                rows.size(),
+                r -> model.embedding().row(rows.get(r).token(), buffers.residual, r * config.hiddenSize()));
+        computeAngles(spans);
+        AttentionStats[] stats = new AttentionStats[spans.size()];
+        Arrays.fill(stats, AttentionStats.NONE);
+        for (int i = 0; i < config.layers(); i++) {
+            Layer layer = model.layers().get(i);
+            attend(i, layer, spans, rows, stats);
+            feedForward(layer, rows.size());
+        }
+        return results(spans, stats);
+    }
+
+    private List<Row> rows(List<Span> spans) {
+        List<Row> rows = new ArrayList<>();
+        for (Span span : spans) {
+            for (int i = 0; i < span.count(); i++) {
+                Row row = new Row(span, i);
+                if (row.token() < 0 || row.token() >= config.vocabSize()) {
+                    throw new IllegalArgumentException(
+                            "token " + row.token() + " is outside the vocabulary of " + config.vocabSize());
+                }
+                rows.add(row);
+            }
+        }
+        return rows;
+    }
+
+    private void allocatePages(List<Span> spans) {
+        for (Span span : spans) {
+            KvSequence sequence = span.sequence();
+            int pageSize = pages.pageSize();
+            for (int p = sequence.length() / pageSize; p * pageSize < sequence.length() + span.count(); p++) {
+                pages.allocate(sequence.page(p));
+            }
+        }
+    }
+
+    private void grow(int rows) {
+        Activations b = buffers;
+        Layer layer = model.layers().get(0);
+        int heads = layer.query().weight().paddedRows();
+        b.residual = Activations.grown(b.residual, rows * config.hiddenSize());
+        b.normed = Activations.grown(b.normed, rows * config.hiddenSize());
+        b.query = Activations.grown(b.query, rows * heads);
+        b.key = Activations.grown(b.key, rows * layer.key().weight().paddedRows());
+        b.value = Activations.grown(b.value, rows * layer.value().weight().paddedRows());
+        b.attended = Activations.grown(b.attended, rows * config.heads() * config.headDim());
+        b.projected = Activations.grown(
+                b.projected,
+                rows
+                        * Math.max(
+                                layer.attentionOutput().weight().paddedRows(),
+                                layer.down().weight().paddedRows()));
+        b.gate = Activations.grown(b.gate, rows * layer.gate().weight().paddedRows());
+        b.up = Activations.grown(b.up, rows * layer.up().weight().paddedRows());
+        b.activated = Activations.grown(b.activated, rows * config.intermediateSize());
+        int widest =
+                Math.max(config.hiddenSize(), Math.max(config.heads() * config.headDim(), config.intermediateSize()));
+        b.sums = Activations.grown(b.sums, rows * (widest / MatrixInput.SUM_BLOCK));
+        b.cos = Activations.grown(b.cos, rows * rotary.pairs());
+        b.sin = Activations.grown(b.sin, rows * rotary.pairs());
+    }
+
+    private void computeAngles(List<Span> spans) {
+        Activations b = buffers;
+        int pairs = rotary.pairs();
+        if (spans.stream().anyMatch(span -> span.sequence().evicted() > 0)) {
+            b.closedUpCos = Activations.grown(b.closedUpCos, b.cos.length);
+            b.closedUpSin = Activations.grown(b.closedUpSin, b.sin.length);
+            b.closedUpQuery = Activations.grown(b.closedUpQuery, b.query.length);
+        }
+        int row = 0;
+        for (Span span : spans) {
+            KvSequence sequence = span.sequence();
+            double[] frequencies = rotary.frequenciesFor(sequence.length() + span.count());
+            for (int i = 0; i < span.count(); i++, row++) {
+                int position = sequence.length() + i;
+                rotary.angles(frequencies, position, b.cos, b.sin, row * pairs);
+                if (sequence.evicted() > 0) {
+                    rotary.angles(
+                            frequencies, position - sequence.evicted(), b.closedUpCos, b.closedUpSin, row * pairs);
+                }
+            }
+        }
+    }
+
+    private void attend(int index, Layer layer, List<Span> spans, List<Row> rows, AttentionStats[] stats) {
+        Activations b = buffers;
+        int count = rows.size();
+        norm(b.residual, layer.attentionNorm(), b.normed, count);
+        project(
+                b.normed,
+                config.hiddenSize(),
+                count,
+                List.of(layer.query(), layer.key(), layer.value()),
+                List.of(b.query, b.key, b.value));
+        int queryStride = layer.query().weight().paddedRows();
+        forRows(count, r -> finishQueriesAndKeys(index, layer, rows.get(r), r));
+        attention.run(index, spans, new Attention.Queries(b.query, b.closedUpQuery, queryStride), b.attended, stats);
+        addProjection(layer.attentionOutput(), b.attended, config.heads() * config.headDim(), count);
+    }
+
+    /** Normalises and rotates a row's heads and stores its keys and values. */
+    private void finishQueriesAndKeys(int index, Layer layer, Row row, int r) {
+        Activations b = buffers;
+        int headDim = config.headDim();
+        int angle = r * rotary.pairs();
+        KvSequence sequence = row.span().sequence();
+        int query = r * layer.query().weight().paddedRows();
+        for (int h = 0; h < config.heads(); h++) {
+            int at = query + h * headDim;
+            if (layer.queryNorm() != null) {
+                norm(b.query, at, layer.queryNorm(), b.query, at, headDim);
+            }
+            if (sequence.evicted() > 0) {
+                rotary.rotate(b.query, at, b.closedUpQuery, at, b.closedUpCos, b.closedUpSin, angle);
+            }
+            rotary.rotate(b.query, at, b.query, at, b.cos, b.sin, angle);
+        }
+        int key = r * layer.key().weight().paddedRows();
+        int value = r * layer.value().weight().paddedRows();
+        int page = sequence.page(row.position() / pages.pageSize());
+        int slot = row.position() % pages.pageSize();
+        for (int h = 0; h < config.kvHeads(); h++) {
+            int at = key + h * headDim;
+            if (layer.keyNorm() != null) {
+                norm(b.key, at, layer.keyNorm(), b.key, at, headDim);
+            }
+            rotary.rotate(b.key, at, b.key, at, b.cos, b.sin, angle);
+            pages.write(page, index, h, slot, b.key, at, b.value, value + h * headDim);
+        }
+    }
+
+    private void feedForward(Layer layer, int count) {
+        Activations b = buffers;
+        norm(b.residual, layer.ffnNorm(), b.normed, count);
+        project(b.normed, config.hiddenSize(), count, List.of(layer.gate(), layer.up()), List.of(b.gate, b.up));
+        int stride = layer.gate().weight().paddedRows();
+        int width = config.intermediateSize();
+        forRows(count, r -> kernels.swiGlu(b.gate, b.up, r * stride, width, b.activated, r * width));
+        addProjection(layer.down(), b.activated, width, count);
+    }
+
+    /** {@code residual += linear(input)}. */
+    private void addProjection(Linear linear, float[] input, int columns, int count) {
+        Activations b = buffers;
+        project(input, columns, count, List.of(linear), List.of(b.projected));
+        int stride = linear.weight().paddedRows();
+        int width = config.hiddenSize();
+        forRows(count, r -> {
+            for (int i = 0; i < width; i++) {
+                b.residual[r * width + i] += b.projected[r * stride + i];
+            }
+        });
+    }
+
+    /** Several linear layers of one input, [count][columns]; outputs are [count][paddedRows]. */
+    private void project(float[] input, int columns, int count, List<Linear> linears, List<float[]> outputs) {
+        boolean sums = linears.stream().anyMatch(linear -> linear.weight().mins != null);
+        if (sums) {
+            forRows(count, r -> sum(input, columns, r));
+        }
+        MatrixInput in = new MatrixInput(input, columns, count, sums ? buffers.sums : null);
+        int strips =
+                linears.stream().mapToInt(linear -> linear.weight().strips()).sum();
+        team.run(strips, (worker, i) -> {
+            int strip = i;
+            int which = 0;
+            while (strip >= linears.get(which).weight().strips()) {
+                strip -= linears.get(which++).weight().strips();
+            }
+            Linear linear = linears.get(which);
+            PackedMatrix weight = linear.weight();
+            float[] output = outputs.get(which);
+            kernels.multiply(weight, strip, in, output, weight.paddedRows(), scratch[worker]);
+            if (linear.bias() != null) {
+                addBias(linear, strip, output, count);
+            }
+        });
+    }
+
+    private void sum(float[] input, int columns, int row) {
+        int blocks = columns / MatrixInput.SUM_BLOCK;
+        for (int b = 0; b < blocks; b++) {
+            float sum = 0;
+            int from = row * columns + b * MatrixInput.SUM_BLOCK;
+            for (int i = 0; i < MatrixInput.SUM_BLOCK; i++) {
+                sum += input[from + i];
+            }
+            buffers.sums[row * blocks + b] = sum;
+        }
+    }
+
+    private static void addBias(Linear linear, int strip, float[] output, int count) {
+        PackedMatrix weight = linear.weight();
+        int height = PackedMatrix.STRIP * weight.lanes;
+        int from = strip * height;
+        int end = Math.min(from + height, weight.rows);
+        for (int t = 0; t < count; t++) {
+            for (int i = from; i < end; i++) {
+                output[t * weight.paddedRows() + i] += linear.bias()[i];
+            }
+        }
+    }
+
+    private void norm(float[] input, float[] weight, float[] output, int count) {
+        int width = config.hiddenSize();
+        forRows(count, r -> norm(input, r * width, weight, output, r * width, width));
+    }
+
+    /** RMSNorm (arXiv 1910.07467). */
+    private void norm(float[] input, int from, float[] weight, float[] output, int to, int width) {
+        float meanSquare = kernels.sumOfSquares(input, from, width) / width;
+        float scale = (float) (1 / Math.sqrt(meanSquare + config.rmsNormEps()));
+        for (int i = 0; i < width; i++) {
+            output[to + i] = input[from + i] * scale * weight[i];
+        }
+    }
+
+    private interface RowTask {
+        void run(int row);
+    }
+
+    private void forRows(int count, RowTask task) {
+        team.run((count + ROWS - 1) / ROWS, (worker, chunk) -> {
+            for (int r = chunk * ROWS; r < Math.min(count, (chunk + 1) * ROWS); r++) {
+                task.run(r);
+            }
+        });
+    }
+
+    private List<SpanResult> results(List<Span> spans, AttentionStats[] stats) {
+        List<SpanResult> results = new ArrayList<>();
+        int row = 0;
+        List<float[]> wanted = new ArrayList<>();
+        List<Integer> rows = new ArrayList<>();
+        for (int s = 0; s < spans.size(); s++) {
+            Span span = spans.get(s);
+            int first = switch (span.logits()) {
+                case NONE -> span.count();
+                case LAST -> span.count() - 1;
+                case ALL -> 0;
+            };
+            float[][] logits = new float[span.count() - first][config.vocabSize()];
+            for (int i = 0; i < logits.length; i++) {
+                wanted.add(logits[i]);
+                rows.add(row + first + i);
+            }
+            results.add(new SpanResult(logits, stats[s]));
+            row += span.count();
+        }
+        for (int i = 0; i < rows.size(); i += LOGIT_ROWS) {
+            int end = Math.min(rows.size(), i + LOGIT_ROWS);
+            logits(rows.subList(i, end), wanted.subList(i, end));
+        }
+        return results;
+    }
+
+    private void logits(List<Integer> rows, List<float[]> targets) {
+        Activations b = buffers;
+        int width = config.hiddenSize();
+        int stride = model.output().paddedRows();
+        b.logits = Activations.grown(b.logits, rows.size() * stride);
+        for (int i = 0; i < rows.size(); i++) {
+            norm(b.residual, rows.get(i) * width, model.outputNorm(), b.normed, i * width, width);
+        }
+        project(b.normed, width, rows.size(), List.of(new Linear(model.output(), null)), List.of(b.logits));
+        for (int i = 0; i < rows.size(); i++) {
+            System.arraycopy(b.logits, i * stride, targets.get(i), 0, config.vocabSize());
+        }
+    }
+}
