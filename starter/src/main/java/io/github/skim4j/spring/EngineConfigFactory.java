@@ -1,0 +1,161 @@
+package io.github.skim4j.spring;
+
+import static io.github.skim4j.spring.InvalidSkimPropertyException.apply;
+
+import io.github.skim4j.engine.EngineConfig;
+import io.github.skim4j.engine.EngineObserver;
+import io.github.skim4j.engine.SchedulerConfig;
+import io.github.skim4j.engine.attention.AttentionMethod;
+import io.github.skim4j.engine.attention.Budget;
+import io.github.skim4j.engine.attention.Dense;
+import io.github.skim4j.engine.attention.StreamingLlm;
+import io.github.skim4j.engine.kv.KvCacheConfig;
+import io.github.skim4j.engine.model.HubConfig;
+import io.github.skim4j.engine.tokenizer.TokenCache;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.function.BiFunction;
+import org.springframework.boot.io.ApplicationResourceLoader;
+import org.springframework.core.io.Resource;
+import org.springframework.util.StringUtils;
+
+/** Makes an engine's configuration of the properties. */
+final class EngineConfigFactory {
+
+    private final SkimProperties properties;
+    private final ClassLoader classLoader;
+
+    EngineConfigFactory(SkimProperties properties, ClassLoader classLoader) {
+        this.properties = properties;
+        this.classLoader = classLoader;
+    }
+
+    /**
+     * @throws NoModelException if there is none to load
+     * @throws InvalidSkimPropertyException naming a property whose value does not do
+     */
+    EngineConfig create(TokenCache tokenCache, EngineObserver observer) {
+        String model = StringUtils.hasText(properties.getModel())
+                ? properties.getModel().trim()
+                : DefaultModel.find(classLoader);
+        EngineConfig.Builder builder = EngineConfig.builder(model)
+                .attention(attention())
+                .kvCache(kvCache())
+                .scheduler(scheduler())
+                .hub(hub())
+                .tokenCache(tokenCache)
+                .observer(observer);
+        set(builder, "device", properties.getDevice(), EngineConfig.Builder::device);
+        set(builder, "context-length", properties.getContextLength(), EngineConfig.Builder::contextLength);
+        set(builder, "threads", properties.getThreads(), EngineConfig.Builder::threads);
+        set(builder, "weights", properties.getWeights(), EngineConfig.Builder::weights);
+        set(builder, "chat-template", properties.getChatTemplate(), (b, text) -> b.chatTemplate(chatTemplate(text)));
+        set(
+                builder,
+                "attention.min-context",
+                properties.getAttention().getMinContext(),
+                EngineConfig.Builder::minContext);
+        return builder.build();
+    }
+
+    /** Builds after each change, so that it is known which property is at fault. */
+    private static <V> void set(
+            EngineConfig.Builder builder,
+            String property,
+            V value,
+            BiFunction<EngineConfig.Builder, V, EngineConfig.Builder> change) {
+        apply(property, value, builder, (b, v) -> {
+            change.apply(b, v).build();
+            return b;
+        });
+    }
+
+    private AttentionMethod attention() {
+        SkimProperties.Attention attention = properties.getAttention();
+        Budget budget = apply("attention.budget", attention.getBudget(), null, (none, text) -> Budget.parse(text));
+        return InvalidSkimPropertyException.<AttentionMethod, String>apply(
+                "attention.method", attention.getMethod(), new Dense(), (dense, method) -> switch (method) {
+                    case "dense" -> dense;
+                    case "streaming-llm" -> streamingLlm(budget, attention.getStreamingLlm());
+                    default -> AttentionMethod.parse(method);
+                });
+    }
+
+    private static AttentionMethod streamingLlm(Budget budget, SkimProperties.StreamingLlm settings) {
+        if (budget == null) {
+            throw new IllegalArgumentException("streaming-llm needs a budget: set " + SkimProperties.PREFIX
+                    + ".attention.budget to a number of tokens, such as 1024, or a share of them, such as 12.5%");
+        }
+        return apply(
+                "attention.streaming-llm.sinks",
+                settings.getSinks(),
+                new StreamingLlm(budget, 0),
+                (method, sinks) -> new StreamingLlm(budget, sinks));
+    }
+
+    private KvCacheConfig kvCache() {
+        SkimProperties.KvCache kvCache = properties.getKvCache();
+        KvCacheConfig config = KvCacheConfig.DEFAULT;
+        config = apply(
+                "kv-cache.page-size",
+                kvCache.getPageSize(),
+                config,
+                (c, size) -> new KvCacheConfig(size, c.type(), c.memory()));
+        config = apply(
+                "kv-cache.type",
+                kvCache.getType(),
+                config,
+                (c, type) -> new KvCacheConfig(c.pageSize(), type, c.memory()));
+        return apply(
+                "kv-cache.memory",
+                kvCache.getMemory(),
+                config,
+                (c, memory) -> new KvCacheConfig(c.pageSize(), c.type(), memory.toBytes()));
+    }
+
+    private SchedulerConfig scheduler() {
+        SkimProperties.Scheduler scheduler = properties.getScheduler();
+        SchedulerConfig config = SchedulerConfig.DEFAULT;
+        config = apply(
+                "scheduler.max-batch-size",
+                scheduler.getMaxBatchSize(),
+                config,
+                (c, size) -> new SchedulerConfig(size, c.prefillChunk(), c.queueCapacity()));
+        config = apply(
+                "scheduler.prefill-chunk",
+                scheduler.getPrefillChunk(),
+                config,
+                (c, chunk) -> new SchedulerConfig(c.maxBatchSize(), chunk, c.queueCapacity()));
+        return apply(
+                "scheduler.queue-capacity",
+                scheduler.getQueueCapacity(),
+                config,
+                (c, capacity) -> new SchedulerConfig(c.maxBatchSize(), c.prefillChunk(), capacity));
+    }
+
+    private HubConfig hub() {
+        SkimProperties.Hub hub = properties.getHub();
+        HubConfig environment = HubConfig.fromEnvironment();
+        return new HubConfig(
+                hub.getEndpoint() != null ? hub.getEndpoint() : environment.endpoint(),
+                hub.getToken() != null ? hub.getToken() : environment.token(),
+                hub.getCache() != null ? hub.getCache() : environment.cache(),
+                hub.getOffline() != null ? hub.getOffline() : environment.offline(),
+                new DownloadLog());
+    }
+
+    /** The text itself, which has Jinja's marks in it, or that of the resource it names. */
+    private String chatTemplate(String textOrLocation) {
+        if (textOrLocation.contains("{{") || textOrLocation.contains("{%")) {
+            return textOrLocation;
+        }
+        Resource resource = ApplicationResourceLoader.get(classLoader).getResource(textOrLocation.trim());
+        try {
+            return resource.getContentAsString(StandardCharsets.UTF_8);
+        } catch (IOException e) {
+            throw new IllegalArgumentException(
+                    "it has no {{ or {% of a Jinja template and names no readable resource (" + e.getMessage() + ")",
+                    e);
+        }
+    }
+}

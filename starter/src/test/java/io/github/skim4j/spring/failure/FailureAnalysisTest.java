@@ -1,0 +1,97 @@
+package io.github.skim4j.spring.failure;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.skim4j.engine.Engine;
+import io.github.skim4j.engine.SkimException;
+import io.github.skim4j.engine.backend.BackendException;
+import io.github.skim4j.engine.kv.KvCacheFullException;
+import io.github.skim4j.engine.model.ModelFormatException;
+import io.github.skim4j.engine.model.ModelNotFoundException;
+import io.github.skim4j.spring.EngineMemoryException;
+import io.github.skim4j.spring.NoModelException;
+import io.github.skim4j.spring.SkimAutoConfiguration;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.springframework.boot.SpringApplication;
+import org.springframework.boot.WebApplicationType;
+import org.springframework.boot.autoconfigure.ImportAutoConfiguration;
+import org.springframework.boot.test.system.CapturedOutput;
+import org.springframework.boot.test.system.OutputCaptureExtension;
+import org.springframework.context.support.GenericApplicationContext;
+
+@ExtendWith(OutputCaptureExtension.class)
+class FailureAnalysisTest {
+
+    @ImportAutoConfiguration(SkimAutoConfiguration.class)
+    static class Application {}
+
+    static Stream<Arguments> failures() {
+        return Stream.of(
+                Arguments.of(new NoModelException("no model here"), "io.github.skim4j:skim-demo-model"),
+                Arguments.of(new ModelNotFoundException("nothing at m"), "langchain4j.skim.hub.offline"),
+                Arguments.of(new ModelFormatException("m: truncated"), "leaves a damaged file"),
+                Arguments.of(
+                        new EngineMemoryException("m", new OutOfMemoryError("Java heap space")),
+                        "langchain4j.skim.kv-cache.memory"),
+                Arguments.of(new KvCacheFullException("too few pages"), "Raise langchain4j.skim.kv-cache.memory"),
+                Arguments.of(new BackendException("no CUDA driver"), "langchain4j.skim.device to auto"));
+    }
+
+    @ParameterizedTest
+    @MethodSource("failures")
+    void engineThatDoesNotOpen(SkimException failure, String action, CapturedOutput output) {
+        SpringApplication application = application();
+        application.addInitializers(context -> ((GenericApplicationContext) context).registerBean(Engine.class, () -> {
+            throw failure;
+        }));
+
+        assertThatThrownBy(application::run).hasRootCause(failure.getCause() == null ? failure : failure.getCause());
+
+        assertThat(output)
+                .contains("APPLICATION FAILED TO START")
+                .contains(failure.getMessage())
+                .contains(action);
+    }
+
+    @Test
+    void invalidPropertyNamesPropertyValueOriginAndReason(CapturedOutput output) {
+        assertThatThrownBy(
+                () -> application().run("--langchain4j.skim.model=m", "--langchain4j.skim.kv-cache.pageSize=7"));
+
+        assertThat(output)
+                .contains("Property: langchain4j.skim.kv-cache.page-size")
+                .contains("Value: 7")
+                .contains("Origin: \"langchain4j.skim.kv-cache.pageSize\" from property source \"commandLineArgs\"")
+                .contains("Reason: kv-cache page-size must be 8, 16, 32 or 64, but is 7")
+                .contains("Correct the value of langchain4j.skim.kv-cache.page-size.");
+    }
+
+    @Test
+    void unknownAttentionMethodListsThoseThereAre(CapturedOutput output) {
+        assertThatThrownBy(
+                () -> application().run("--langchain4j.skim.model=m", "--langchain4j.skim.attention.method=telepathy"));
+
+        assertThat(output)
+                .contains("Property: langchain4j.skim.attention.method")
+                .contains("there are: dense, streaming-llm");
+    }
+
+    @Test
+    void valueOfTheWrongTypeIsSpringBootsToTell(CapturedOutput output) {
+        assertThatThrownBy(() -> application().run("--langchain4j.skim.model=m", "--langchain4j.skim.weights=q3_1"));
+
+        assertThat(output).contains("Property: langchain4j.skim.weights").contains("Value: \"q3_1\"");
+    }
+
+    private static SpringApplication application() {
+        SpringApplication application = new SpringApplication(Application.class);
+        application.setWebApplicationType(WebApplicationType.NONE);
+        return application;
+    }
+}
