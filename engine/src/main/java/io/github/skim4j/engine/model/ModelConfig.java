@@ -1,5 +1,7 @@
 package io.github.skim4j.engine.model;
 
+import java.util.Objects;
+
 /**
  * The shape of a decoder-only transformer of the Llama family, the same for both file formats.
  *
@@ -35,6 +37,40 @@ public record ModelConfig(
         int slidingWindowFrom,
         boolean qkNorm,
         boolean tiedEmbeddings) {
+
+    /** @throws IllegalArgumentException if the numbers do not make a transformer */
+    public ModelConfig {
+        Objects.requireNonNull(architecture, "architecture");
+        Objects.requireNonNull(rope, "rope");
+        requirePositive(vocabSize, "vocabSize");
+        requirePositive(hiddenSize, "hiddenSize");
+        requirePositive(intermediateSize, "intermediateSize");
+        requirePositive(layers, "layers");
+        requirePositive(heads, "heads");
+        requirePositive(kvHeads, "kvHeads");
+        requirePositive(headDim, "headDim");
+        requirePositive(contextLength, "contextLength");
+        require(heads % kvHeads == 0, "kvHeads must divide the " + heads + " heads, but is " + kvHeads);
+        require(headDim % 2 == 0, "headDim must be even for RoPE, but is " + headDim);
+        require((long) heads * headDim <= Integer.MAX_VALUE, heads + " heads of " + headDim + " are too many");
+        require(rmsNormEps >= 0 && rmsNormEps < 1, "rmsNormEps must be from 0 to 1, but is " + rmsNormEps);
+        require(slidingWindow >= 0, "slidingWindow must be 0 (none) or more, but is " + slidingWindow);
+        require(slidingWindowFrom >= 0, "slidingWindowFrom must be 0 or more, but is " + slidingWindowFrom);
+        if (rope.scaling() instanceof Rope.Factors factors) {
+            int count = factors.divisors().length;
+            require(count == headDim / 2, "RoPE must have " + headDim / 2 + " factors, but has " + count);
+        }
+    }
+
+    private static void requirePositive(int value, String name) {
+        require(value > 0, name + " must be 1 or more, but is " + value);
+    }
+
+    private static void require(boolean valid, String message) {
+        if (!valid) {
+            throw new IllegalArgumentException(message);
+        }
+    }
 
     /** Query heads that share one KV head. */
     public int group() {

@@ -1,6 +1,7 @@
 package io.github.skim4j.engine.model;
 
 import java.io.Closeable;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
@@ -16,7 +17,10 @@ public interface ModelFile extends ModelWeights, Closeable {
      * @throws ModelNotFoundException if there is no such file
      */
     static ModelFile open(Path path) {
-        throw new UnsupportedOperationException("not yet");
+        if (!Files.exists(path)) {
+            throw new ModelNotFoundException("no model at " + path + ": there is no such file or directory");
+        }
+        return Files.isDirectory(path) ? HuggingFaceLoader.open(path) : GgufLoader.open(path);
     }
 
     Path path();
@@ -42,6 +46,13 @@ public interface ModelFile extends ModelWeights, Closeable {
 
     /** A {@code tokenizer.json}. */
     record TokenizerJson(Path file) implements TokenizerSource {}
+
+    /**
+     * The text of a {@code tokenizer.json} that a GGUF carries.
+     *
+     * @param file for messages
+     */
+    record TokenizerJsonText(Path file, String json) implements TokenizerSource {}
 
     /**
      * A GGUF's embedded vocabulary.
@@ -73,9 +84,11 @@ public interface ModelFile extends ModelWeights, Closeable {
     record SpecialTokens(String bos, String eos, String unk, String pad, boolean addBos) {}
 
     /**
-     * From {@code generation_config.json}.
+     * From {@code generation_config.json} or a GGUF's {@code general.sampling} keys; {@code null} where the model says nothing.
+     * Values are finite and not negative, but nothing else is promised.
      *
      * @param endTokens ids that end a turn
+     * @param temperature 0 if the model asks for greedy decoding
      */
     record GenerationDefaults(
             Set<Integer> endTokens,

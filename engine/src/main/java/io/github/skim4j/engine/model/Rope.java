@@ -9,6 +9,11 @@ package io.github.skim4j.engine.model;
  */
 public record Rope(double theta, Scaling scaling, boolean interleaved) {
 
+    /** YaRN's own choice of the attention factor (section 3.4): {@code 0.1 ln(factor) + 1}. */
+    static double yarnAttentionFactor(double factor) {
+        return factor <= 1 ? 1 : 0.1 * Math.log(factor) + 1;
+    }
+
     /** A way to stretch RoPE; formulas as in transformers' {@code modeling_rope_utils}. */
     public sealed interface Scaling {}
 

@@ -1,0 +1,89 @@
+package io.github.skim4j.engine.model;
+
+import java.io.Closeable;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+
+/**
+ * A model file that is open for reading. It is read at given positions into the caller's arrays rather than mapped: weights end
+ * in arrays anyway, a mapping would stay resident beside them, and a file that is truncated while it is mapped kills the process.
+ */
+final class ModelData implements Closeable {
+
+    /** The JDK copies through a direct buffer as large as the read. */
+    private static final int MAX_READ = 1 << 20;
+
+    private final Path path;
+    private final FileChannel channel;
+    private final long size;
+
+    private ModelData(Path path, FileChannel channel, long size) {
+        this.path = path;
+        this.channel = channel;
+        this.size = size;
+    }
+
+    static ModelData open(Path path) {
+        if (!Files.isRegularFile(path)) {
+            throw new ModelNotFoundException("no model file " + path);
+        }
+        try {
+            FileChannel channel = FileChannel.open(path, StandardOpenOption.READ);
+            try {
+                return new ModelData(path, channel, channel.size());
+            } catch (IOException | RuntimeException e) {
+                channel.close();
+                throw e;
+            }
+        } catch (NoSuchFileException e) {
+            throw new ModelNotFoundException("no model file " + path, e);
+        } catch (IOException e) {
+            throw new ModelFormatException(path + ": can't be opened: " + e.getMessage(), e);
+        }
+    }
+
+    Path path() {
+        return path;
+    }
+
+    long size() {
+        return size;
+    }
+
+    /**
+     * Reads {@code length} bytes.
+     *
+     * @throws ModelFormatException if the file ends before or can't be read
+     */
+    void read(long position, byte[] target, int offset, int length) {
+        ByteBuffer buffer = ByteBuffer.wrap(target, offset, length);
+        int end = buffer.limit();
+        try {
+            while (buffer.position() < end) {
+                buffer.limit(Math.min(end, buffer.position() + MAX_READ));
+                int read = channel.read(buffer, position + buffer.position() - offset);
+                if (read < 0) {
+                    throw new ModelFormatException(path + ": the file ends at byte "
+                            + (position + buffer.position() - offset) + ", " + (end - buffer.position())
+                            + " bytes too early");
+                }
+            }
+        } catch (IOException e) {
+            throw new ModelFormatException(path + ": can't be read: " + e, e);
+        }
+    }
+
+    @Override
+    public void close() {
+        try {
+            channel.close();
+        } catch (IOException e) {
+            throw new ModelFormatException(path + ": can't be closed: " + e.getMessage(), e);
+        }
+    }
+}
