@@ -12,11 +12,15 @@ import java.util.stream.Collectors;
  *
  * @param fallbackReason why it is not a more preferred one; {@code null} if it is the most preferred or was asked for
  */
-record Device(BackendProvider provider, int ordinal, String fallbackReason) {
+public record Device(BackendProvider provider, int ordinal, String fallbackReason) {
 
     private static final String AUTO = "auto";
 
-    static Device choose(String setting) {
+    /**
+     * @param setting {@code auto}, or a provider's name with an optional number, such as {@code cuda:1}
+     * @throws BackendException if there is no such device or it is not available
+     */
+    public static Device choose(String setting) {
         List<BackendProvider> providers =
                 ServiceLoader.load(BackendProvider.class, BackendProvider.class.getClassLoader()).stream()
                         .map(ServiceLoader.Provider::get)

@@ -5,17 +5,17 @@ import io.github.skim4j.engine.attention.StreamingLlm;
 import io.github.skim4j.engine.kv.KvSequence;
 
 /** The evict stage of one sequence: drops slots that its method does not keep. */
-final class Eviction {
+public final class Eviction {
 
     private final StreamingLlm method;
     private int budget;
 
-    Eviction(AttentionMethod method) {
+    public Eviction(AttentionMethod method) {
         this.method = method instanceof StreamingLlm streaming ? streaming : null;
     }
 
     /** Drops slots so that, with one more token, the sequence keeps to its budget. */
-    void makeRoom(KvSequence sequence) {
+    public void makeRoom(KvSequence sequence) {
         if (method == null) {
             return;
         }

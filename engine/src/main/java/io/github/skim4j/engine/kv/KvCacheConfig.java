@@ -1,5 +1,6 @@
 package io.github.skim4j.engine.kv;
 
+import io.github.skim4j.engine.model.ModelConfig;
 import java.util.Objects;
 
 /**
@@ -37,5 +38,10 @@ public record KvCacheConfig(int pageSize, KvType type, long memory) {
             throw new IllegalArgumentException("kv-cache memory must be 0 (automatic) or more, but is " + memory);
         }
         Objects.requireNonNull(type, "kv-cache type");
+    }
+
+    /** Bytes of one token's keys and values, over all layers. */
+    public long tokenBytes(ModelConfig model) {
+        return 2L * model.layers() * model.kvHeads() * model.headDim() * type.bytes();
     }
 }
