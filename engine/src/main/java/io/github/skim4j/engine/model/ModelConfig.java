@@ -1,5 +1,6 @@
 package io.github.skim4j.engine.model;
 
+import java.nio.file.Path;
 import java.util.Objects;
 
 /**
@@ -70,6 +71,15 @@ public record ModelConfig(
         if (!valid) {
             throw new IllegalArgumentException(message);
         }
+    }
+
+    /**
+     * Reads a Hugging Face {@code config.json} on its own.
+     *
+     * @throws ModelFormatException naming file and field
+     */
+    public static ModelConfig read(Path configJson) {
+        return HuggingFaceConfig.read(Json.read(configJson));
     }
 
     /** Query heads that share one KV head. */

@@ -24,7 +24,7 @@ final class MatrixLoader {
     }
 
     PackedMatrix load(Tensor tensor, TensorRole role) {
-        TensorType target = target(tensor, role);
+        TensorType target = format.loadedType(tensor, role);
         PackedMatrix matrix = allocate(target, tensor.rows(), tensor.columns());
         int filled = (tensor.rows() + lanes - 1) / lanes;
         team.run(filled, (worker, panel) -> loadPanel(tensor, target, matrix, panel));
@@ -77,22 +77,6 @@ final class MatrixLoader {
                         lanes,
                         StoredBlocks.blockSize(type),
                         StoredBlocks.hasMins(type));
-        };
-    }
-
-    /** The type that a tensor is kept as. */
-    private TensorType target(Tensor tensor, TensorRole role) {
-        return switch (tensor.type()) {
-            case Q2_K, Q3_K, IQ4_NL, IQ4_XS -> TensorType.Q8_0;
-            case F32, F16, BF16 -> {
-                if (format == WeightFormat.AS_STORED || tensor.columns() % 32 != 0) {
-                    yield tensor.type();
-                }
-                yield format == WeightFormat.Q8_0 || role == TensorRole.TOKEN_EMBEDDING
-                        ? TensorType.Q8_0
-                        : TensorType.Q4_0;
-            }
-            default -> tensor.type();
         };
     }
 }
