@@ -1,14 +1,242 @@
 package io.github.skim4j.engine.decode;
 
+import io.github.skim4j.engine.ContextLengthExceededException;
 import io.github.skim4j.engine.Engine;
 import io.github.skim4j.engine.EngineConfig;
+import io.github.skim4j.engine.EngineStats;
+import io.github.skim4j.engine.Generation;
+import io.github.skim4j.engine.GenerationListener;
+import io.github.skim4j.engine.GenerationRequest;
+import io.github.skim4j.engine.SamplingParameters;
+import io.github.skim4j.engine.attention.AttentionMethod;
+import io.github.skim4j.engine.backend.Backend;
+import io.github.skim4j.engine.backend.BackendConfig;
+import io.github.skim4j.engine.chat.ChatMessage;
+import io.github.skim4j.engine.chat.ChatTemplate;
+import io.github.skim4j.engine.model.ModelFile;
+import java.nio.file.Path;
+import io.github.skim4j.engine.tokenizer.PromptEncoder;
+import io.github.skim4j.engine.tokenizer.Tokenizer;
+import io.github.skim4j.engine.tokenizer.Tokenizers;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
-/** The engine of this process. */
-public final class LocalEngine {
+/** The engine of this process: one model on one device. */
+public final class LocalEngine implements Engine {
 
-    private LocalEngine() {}
+    private static final Logger LOG = LoggerFactory.getLogger(LocalEngine.class);
 
+    private final EngineConfig config;
+    private final String modelName;
+    private final int contextLength;
+    private final int vocabSize;
+    private final ModelFile.GenerationDefaults defaults;
+    private final ModelFile.SpecialTokens specialTokens;
+    /** {@code null} if the model has none: it can still continue plain text. */
+    private final ChatTemplate template;
+    private final Tokenizer tokenizer;
+    private final PromptEncoder encoder;
+    private final Scheduler scheduler;
+    private final String fallbackReason;
+    private final ExecutorService deliveryThreads;
+
+    private LocalEngine(
+            EngineConfig config,
+            String modelName,
+            ModelFile file,
+            int contextLength,
+            Tokenizer tokenizer,
+            Backend backend,
+            String fallbackReason) {
+        this.config = config;
+        this.modelName = modelName;
+        this.contextLength = contextLength;
+        this.vocabSize = file.config().vocabSize();
+        this.defaults = file.generationDefaults();
+        this.specialTokens = file.specialTokens();
+        String source = config.chatTemplate() != null ? config.chatTemplate() : file.chatTemplate();
+        this.template = source == null ? null : ChatTemplate.of(source, modelName, specialTokens);
+        this.tokenizer = tokenizer;
+        this.encoder = new PromptEncoder(tokenizer, config.tokenCache());
+        this.fallbackReason = fallbackReason;
+        AtomicInteger threads = new AtomicInteger();
+        this.deliveryThreads = Executors.newCachedThreadPool(task -> {
+            Thread thread = new Thread(task, "skim-delivery-" + threads.incrementAndGet());
+            thread.setDaemon(true);
+            return thread;
+        });
+        this.scheduler = new Scheduler(backend, config.kvCache().pageSize(), config.scheduler());
+    }
+
+    /** See {@link Engine#open}. */
     public static Engine open(EngineConfig config) {
-        throw new UnsupportedOperationException("not yet: " + config.model());
+        long start = System.nanoTime();
+        Device device = Device.choose(config.device());
+        try (ModelFile file = ModelFile.open(Path.of(config.model()))) {
+            int contextLength = contextLength(config, file.name(), file.config().contextLength());
+            Tokenizer tokenizer = Tokenizers.of(file.tokenizer());
+            Backend backend = null;
+            try {
+                backend = device.provider()
+                        .open(
+                                file,
+                                new BackendConfig(
+                                        device.ordinal(),
+                                        config.threads(),
+                                        contextLength,
+                                        config.scheduler().maxBatchSize(),
+                                        config.scheduler().maxBatchSize()
+                                                + config.scheduler().prefillChunk(),
+                                        config.kvCache(),
+                                        config.weights()));
+                LocalEngine engine = new LocalEngine(
+                        config, file.name(), file, contextLength, tokenizer, backend, device.fallbackReason());
+                LOG.info(
+                        "Loaded {} in {} ms on {}: context {} tokens, {} KV pages of {} tokens, attention {}",
+                        file.name(),
+                        (System.nanoTime() - start) / 1_000_000,
+                        backend.device(),
+                        contextLength,
+                        backend.pages(),
+                        config.kvCache().pageSize(),
+                        config.attention().spec());
+                if (device.fallbackReason() != null) {
+                    LOG.warn("Running on {} because {}", backend.device(), device.fallbackReason());
+                }
+                return engine;
+            } catch (Throwable e) {
+                if (backend != null) {
+                    backend.close();
+                }
+                tokenizer.close();
+                throw e;
+            }
+        }
+    }
+
+    private static int contextLength(EngineConfig config, String model, int supported) {
+        if (config.contextLength() > supported) {
+            throw new IllegalArgumentException("context-length is " + config.contextLength() + ", but " + model
+                    + " was made for at most " + supported + " tokens");
+        }
+        return config.contextLength() == 0 ? supported : config.contextLength();
+    }
+
+    @Override
+    public Generation generate(GenerationRequest request, GenerationListener listener) {
+        int[] prompt = promptTokens(request.prompt());
+        if (prompt.length == 0) {
+            throw new IllegalArgumentException("the prompt is empty");
+        }
+        int room = contextLength - prompt.length;
+        if (room < 1) {
+            throw new ContextLengthExceededException("The prompt has " + prompt.length
+                    + " tokens and leaves no room for an answer in the context length of " + contextLength
+                    + ": shorten it or raise context-length");
+        }
+        int maxOutputTokens =
+                request.maxOutputTokens() == 0 ? room : Math.min(request.maxOutputTokens(), room);
+        AttentionMethod attention = request.attention() != null ? request.attention() : config.attention();
+        int denseTokens =
+                request.denseTokens() == null ? prompt.length : Math.min(request.denseTokens(), prompt.length);
+        ActiveGeneration generation = new ActiveGeneration(
+                new ActiveGeneration.Task(
+                        prompt,
+                        maxOutputTokens,
+                        new Sampler(request.sampling(), prompt),
+                        new StopMatcher(request.stopSequences()),
+                        tokenizer.newStreamDecoder(),
+                        defaults.endTokens(),
+                        attention,
+                        denseTokens,
+                        config.minContext()),
+                listener,
+                config.observer(),
+                deliveryThreads,
+                this::wakeScheduler);
+        scheduler.submit(generation);
+        return generation;
+    }
+
+    private void wakeScheduler() {
+        scheduler.wake();
+    }
+
+    private int[] promptTokens(GenerationRequest.Prompt prompt) {
+        if (prompt instanceof GenerationRequest.Chat chat) {
+            return encoder.encode(
+                    template().render(chat.messages(), chat.tools(), chat.templateArguments(), true));
+        }
+        if (prompt instanceof GenerationRequest.Text text) {
+            boolean bos = specialTokens.addBos() && specialTokens.bos() != null;
+            return encoder.encode(bos ? specialTokens.bos() + text.text() : text.text());
+        }
+        List<Integer> ids = ((GenerationRequest.Tokens) prompt).ids();
+        for (int id : ids) {
+            if (id < 0 || id >= vocabSize) {
+                throw new IllegalArgumentException(
+                        "token id " + id + " is not in the vocabulary of " + vocabSize + " tokens");
+            }
+        }
+        return ids.stream().mapToInt(Integer::intValue).toArray();
+    }
+
+    private ChatTemplate template() {
+        return template != null ? template : ChatTemplate.of(null, modelName, specialTokens);
+    }
+
+    @Override
+    public int countTokens(List<ChatMessage> messages) {
+        return encoder.encode(template().render(messages, List.of(), Map.of(), false)).length;
+    }
+
+    @Override
+    public Tokenizer tokenizer() {
+        return tokenizer;
+    }
+
+    @Override
+    public String modelName() {
+        return modelName;
+    }
+
+    @Override
+    public int contextLength() {
+        return contextLength;
+    }
+
+    @Override
+    public SamplingParameters defaultSampling() {
+        SamplingParameters greedy = SamplingParameters.GREEDY;
+        return new SamplingParameters(
+                orElse(defaults.temperature(), greedy.temperature()),
+                orElse(defaults.topK(), greedy.topK()),
+                orElse(defaults.topP(), greedy.topP()),
+                orElse(defaults.minP(), greedy.minP()),
+                orElse(defaults.repetitionPenalty(), greedy.repetitionPenalty()),
+                0,
+                0,
+                null);
+    }
+
+    private static <T> T orElse(T value, T otherwise) {
+        return value != null ? value : otherwise;
+    }
+
+    @Override
+    public EngineStats stats() {
+        return scheduler.stats(fallbackReason);
+    }
+
+    @Override
+    public void close() {
+        scheduler.close();
+        deliveryThreads.shutdown();
+        tokenizer.close();
     }
 }
