@@ -22,7 +22,10 @@ final class Rotary {
         return headDim / 2;
     }
 
-    /** Angle per position of each pair, for a sequence of {@code length} tokens in all; the length matters to dynamic scaling alone. */
+    /**
+     * Angle per position of each pair, for a sequence of {@code length} tokens in all; the length matters to dynamic scaling alone.
+     * It has to be the length up to the token itself, or else the cache depends on how the prompt was cut into chunks.
+     */
     double[] frequenciesFor(int length) {
         return rope.scaling() instanceof Rope.Dynamic ? frequencies(length) : frequencies;
     }

@@ -162,9 +162,9 @@ final class Transformer {
         int row = 0;
         for (Span span : spans) {
             KvSequence sequence = span.sequence();
-            double[] frequencies = rotary.frequenciesFor(sequence.length() + span.count());
             for (int i = 0; i < span.count(); i++, row++) {
                 int position = sequence.length() + i;
+                double[] frequencies = rotary.frequenciesFor(position + 1);
                 rotary.angles(frequencies, position, b.cos, b.sin, row * pairs);
                 if (sequence.evicted() > 0) {
                     rotary.angles(

@@ -60,9 +60,6 @@ final class ReferenceModel {
         private final List<List<double[]>> keys = new ArrayList<>();
 
         private final List<List<double[]>> values = new ArrayList<>();
-        /** Length that dynamic RoPE scaling sees with each token's key. */
-        private final List<Integer> lengths = new ArrayList<>();
-
         private final List<Boolean> kept = new ArrayList<>();
 
         Sequence() {
@@ -82,17 +79,15 @@ final class ReferenceModel {
         /** Logits after {@code tokens}, one row each, computed as one step. */
         double[][] forward(int... tokens) {
             double[][] logits = new double[tokens.length][];
-            int length = kept.size() + tokens.length;
             for (int i = 0; i < tokens.length; i++) {
-                logits[i] = next(tokens[i], length);
+                logits[i] = next(tokens[i]);
             }
             return logits;
         }
 
-        private double[] next(int token, int length) {
+        private double[] next(int token) {
             int self = kept.size();
             kept.add(true);
-            lengths.add(length);
             double[] x = slice(others.get(TensorRole.TOKEN_EMBEDDING), token, config.hiddenSize());
             for (int i = 0; i < config.layers(); i++) {
                 Map<TensorRole, double[]> layer = layers.get(i);
@@ -129,7 +124,7 @@ final class ReferenceModel {
             double[] result = new double[config.heads() * d];
             for (int h = 0; h < config.heads(); h++) {
                 int kvHead = h / config.group();
-                double[] rotated = rotate(q, h * d, place, lengths.get(self));
+                double[] rotated = rotate(q, h * d, place, self + 1);
                 double[] scores = new double[read.size()];
                 double max = Double.NEGATIVE_INFINITY;
                 for (int j = 0; j < scores.length; j++) {
@@ -138,7 +133,7 @@ final class ReferenceModel {
                         continue;
                     }
                     int token = read.get(j);
-                    double[] k = rotate(keys.get(layer).get(token), kvHead * d, j, lengths.get(token));
+                    double[] k = rotate(keys.get(layer).get(token), kvHead * d, j, token + 1);
                     for (int c = 0; c < d; c++) {
                         scores[j] += rotated[c] * k[c] / Math.sqrt(d);
                     }
@@ -160,6 +155,7 @@ final class ReferenceModel {
         }
     }
 
+    /** @param length of the sequence up to the token, which dynamic RoPE scaling looks at */
     private double[] rotate(double[] heads, int from, int position, int length) {
         int d = config.headDim();
         float[] cos = new float[d / 2];
