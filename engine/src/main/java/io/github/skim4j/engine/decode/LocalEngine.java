@@ -14,7 +14,8 @@ import io.github.skim4j.engine.backend.BackendConfig;
 import io.github.skim4j.engine.chat.ChatMessage;
 import io.github.skim4j.engine.chat.ChatTemplate;
 import io.github.skim4j.engine.model.ModelFile;
-import java.nio.file.Path;
+import io.github.skim4j.engine.model.ModelResolver;
+import io.github.skim4j.engine.model.ResolvedModel;
 import io.github.skim4j.engine.tokenizer.PromptEncoder;
 import io.github.skim4j.engine.tokenizer.Tokenizer;
 import io.github.skim4j.engine.tokenizer.Tokenizers;
@@ -77,8 +78,9 @@ public final class LocalEngine implements Engine {
     public static Engine open(EngineConfig config) {
         long start = System.nanoTime();
         Device device = Device.choose(config.device());
-        try (ModelFile file = ModelFile.open(Path.of(config.model()))) {
-            int contextLength = contextLength(config, file.name(), file.config().contextLength());
+        try (ResolvedModel resolved = ModelResolver.resolve(config.model(), config.hub());
+                ModelFile file = ModelFile.open(resolved.path())) {
+            int contextLength = contextLength(config, resolved.name(), file.config().contextLength());
             Tokenizer tokenizer = Tokenizers.of(file.tokenizer());
             Backend backend = null;
             try {
@@ -95,10 +97,10 @@ public final class LocalEngine implements Engine {
                                         config.kvCache(),
                                         config.weights()));
                 LocalEngine engine = new LocalEngine(
-                        config, file.name(), file, contextLength, tokenizer, backend, device.fallbackReason());
+                        config, resolved.name(), file, contextLength, tokenizer, backend, device.fallbackReason());
                 LOG.info(
                         "Loaded {} in {} ms on {}: context {} tokens, {} KV pages of {} tokens, attention {}",
-                        file.name(),
+                        resolved.name(),
                         (System.nanoTime() - start) / 1_000_000,
                         backend.device(),
                         contextLength,
