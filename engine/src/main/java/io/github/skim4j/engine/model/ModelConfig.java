@@ -74,11 +74,7 @@ public record ModelConfig(
     }
 
     /**
-<<<<<<< HEAD
      * Reads a Hugging Face {@code config.json} on its own.
-=======
-     * Reads a Hugging Face {@code config.json}.
->>>>>>> 808ea16 (Find models by path, class path and hub id)
      *
      * @throws ModelFormatException naming file and field
      */
