@@ -40,6 +40,7 @@ public final class LocalEngine implements Engine {
     private final ModelFile.SpecialTokens specialTokens;
     /** {@code null} if the model has none: it can still continue plain text. */
     private final ChatTemplate template;
+
     private final Tokenizer tokenizer;
     private final PromptEncoder encoder;
     private final Scheduler scheduler;
@@ -80,7 +81,8 @@ public final class LocalEngine implements Engine {
         Device device = Device.choose(config.device());
         try (ResolvedModel resolved = ModelResolver.resolve(config.model(), config.hub());
                 ModelFile file = ModelFile.open(resolved.path())) {
-            int contextLength = contextLength(config, resolved.name(), file.config().contextLength());
+            int contextLength =
+                    contextLength(config, resolved.name(), file.config().contextLength());
             Tokenizer tokenizer = Tokenizers.of(file.tokenizer());
             Backend backend = null;
             try {
@@ -141,8 +143,7 @@ public final class LocalEngine implements Engine {
                     + " tokens and leaves no room for an answer in the context length of " + contextLength
                     + ": shorten it or raise context-length");
         }
-        int maxOutputTokens =
-                request.maxOutputTokens() == 0 ? room : Math.min(request.maxOutputTokens(), room);
+        int maxOutputTokens = request.maxOutputTokens() == 0 ? room : Math.min(request.maxOutputTokens(), room);
         AttentionMethod attention = request.attention() != null ? request.attention() : config.attention();
         int denseTokens =
                 request.denseTokens() == null ? prompt.length : Math.min(request.denseTokens(), prompt.length);
@@ -171,8 +172,7 @@ public final class LocalEngine implements Engine {
 
     private int[] promptTokens(GenerationRequest.Prompt prompt) {
         if (prompt instanceof GenerationRequest.Chat chat) {
-            return encoder.encode(
-                    template().render(chat.messages(), chat.tools(), chat.templateArguments(), true));
+            return encoder.encode(template().render(chat.messages(), chat.tools(), chat.templateArguments(), true));
         }
         if (prompt instanceof GenerationRequest.Text text) {
             boolean bos = specialTokens.addBos() && specialTokens.bos() != null;
