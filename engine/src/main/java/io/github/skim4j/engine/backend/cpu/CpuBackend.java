@@ -3,6 +3,7 @@ package io.github.skim4j.engine.backend.cpu;
 import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.BackendConfig;
 import io.github.skim4j.engine.backend.BackendException;
+import io.github.skim4j.engine.backend.DeviceMemoryException;
 import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.kv.KvCacheConfig;
 import io.github.skim4j.engine.model.ModelConfig;
@@ -49,7 +50,7 @@ final class CpuBackend implements Backend {
             return new CpuBackend(device, pages, team, new Transformer(model, kernels, team, storage));
         } catch (OutOfMemoryError e) {
             team.close();
-            throw new BackendException(
+            throw new DeviceMemoryException(
                     "the Java heap of " + megabytes(Runtime.getRuntime().maxMemory())
                             + " is too small for the weights of " + weights.name() + ": raise it with -Xmx",
                     e);
@@ -66,7 +67,8 @@ final class CpuBackend implements Backend {
         long pages;
         if (kv.memory() > 0) {
             if (kv.memory() > Runtime.getRuntime().maxMemory()) {
-                throw new BackendException("kv-cache.memory of " + megabytes(kv.memory()) + " exceeds the Java heap of "
+                throw new DeviceMemoryException("kv-cache.memory of " + megabytes(kv.memory())
+                        + " exceeds the Java heap of "
                         + megabytes(Runtime.getRuntime().maxMemory()) + ": lower it or raise the heap with -Xmx");
             }
             pages = kv.memory() / pageBytes;
@@ -80,7 +82,7 @@ final class CpuBackend implements Backend {
             }
         }
         if (pages < 1) {
-            throw new BackendException("the KV cache has no room for a page of " + megabytes(pageBytes)
+            throw new DeviceMemoryException("the KV cache has no room for a page of " + megabytes(pageBytes)
                     + ": raise kv-cache.memory, or the heap with -Xmx");
         }
         if (pages < perSequence) {
@@ -120,7 +122,7 @@ final class CpuBackend implements Backend {
         try {
             return transformer.forward(spans);
         } catch (OutOfMemoryError e) {
-            throw new BackendException(
+            throw new DeviceMemoryException(
                     "the Java heap of " + megabytes(Runtime.getRuntime().maxMemory())
                             + " is full: raise it with -Xmx, or lower kv-cache.memory or scheduler.prefill-chunk",
                     e);
