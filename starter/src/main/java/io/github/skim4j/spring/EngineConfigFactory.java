@@ -136,12 +136,17 @@ final class EngineConfigFactory {
     private HubConfig hub() {
         SkimProperties.Hub hub = properties.getHub();
         HubConfig environment = HubConfig.fromEnvironment();
-        return new HubConfig(
-                hub.getEndpoint() != null ? hub.getEndpoint() : environment.endpoint(),
+        HubConfig config = new HubConfig(
+                environment.endpoint(),
                 hub.getToken() != null ? hub.getToken() : environment.token(),
                 hub.getCache() != null ? hub.getCache() : environment.cache(),
                 hub.getOffline() != null ? hub.getOffline() : environment.offline(),
                 new DownloadLog());
+        return apply(
+                "hub.endpoint",
+                hub.getEndpoint(),
+                config,
+                (c, endpoint) -> new HubConfig(endpoint, c.token(), c.cache(), c.offline(), c.progress()));
     }
 
     /** The text itself, which has Jinja's marks in it, or that of the resource it names. */

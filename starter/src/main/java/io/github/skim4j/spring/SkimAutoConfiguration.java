@@ -7,17 +7,15 @@ import dev.langchain4j.model.chat.listener.ChatModelListener;
 import io.github.skim4j.engine.Engine;
 import io.github.skim4j.engine.EngineConfig;
 import io.github.skim4j.engine.EngineObserver;
-import io.github.skim4j.engine.EngineStats;
 import io.github.skim4j.engine.GenerationResult;
+import io.github.skim4j.engine.SkimException;
+import io.github.skim4j.engine.backend.DeviceMemoryException;
 import io.github.skim4j.engine.tokenizer.TokenCache;
 import io.github.skim4j.langchain4j.SkimChatModel;
 import io.github.skim4j.langchain4j.SkimStreamingChatModel;
 import io.github.skim4j.langchain4j.SkimTokenCountEstimator;
 import java.time.Duration;
 import java.util.List;
-import java.util.Locale;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.boot.autoconfigure.AutoConfiguration;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnBooleanProperty;
@@ -32,12 +30,14 @@ import org.springframework.core.io.ResourceLoader;
 @EnableConfigurationProperties(SkimProperties.class)
 public class SkimAutoConfiguration {
 
-    private static final Logger log = LoggerFactory.getLogger(SkimAutoConfiguration.class);
-
     @Bean
     @ConditionalOnMissingBean({TokenCache.class, Engine.class})
     CaffeineTokenCache skimTokenCache(SkimProperties properties) {
-        return new CaffeineTokenCache(properties.getTokenCache().getMemory());
+        return InvalidSkimPropertyException.apply(
+                "token-cache.memory",
+                properties.getTokenCache().getMemory(),
+                null,
+                (none, memory) -> new CaffeineTokenCache(memory));
     }
 
     @Bean
@@ -56,29 +56,13 @@ public class SkimAutoConfiguration {
     @Bean(destroyMethod = "close")
     @ConditionalOnMissingBean
     Engine skimEngine(EngineConfig config) {
-        long start = System.nanoTime();
         try {
-            Engine engine = Engine.open(config);
-            logLoaded(engine, config, Duration.ofNanos(System.nanoTime() - start));
-            return engine;
+            return Engine.open(config);
         } catch (OutOfMemoryError e) {
-            throw new EngineMemoryException(config.model(), e);
-        }
-    }
-
-    private static void logLoaded(Engine engine, EngineConfig config, Duration time) {
-        EngineStats stats = engine.stats();
-        log.info(
-                "Loaded {} on {} in {} s: context of {} tokens, {} KV pages of {} tokens, attention {}",
-                engine.modelName(),
-                stats.device(),
-                String.format(Locale.ROOT, "%.2f", time.toMillis() / 1000.0),
-                engine.contextLength(),
-                stats.pagesTotal(),
-                stats.pageSize(),
-                config.attention().spec());
-        if (stats.fallbackReason() != null) {
-            log.warn("Not on device {}: {}", config.device(), stats.fallbackReason());
+            throw new DeviceMemoryException(
+                    "Memory is too small to load model '" + config.model() + "': " + e.getMessage(), e);
+        } catch (IllegalArgumentException e) {
+            throw new SkimException("Can't open model '" + config.model() + "': " + e.getMessage(), e);
         }
     }
 

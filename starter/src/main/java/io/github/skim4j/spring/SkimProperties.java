@@ -21,7 +21,7 @@ public class SkimProperties {
     /** Model to load: path of a Hugging Face directory or a GGUF file, classpath: resource, or Hugging Face id such as owner/name@revision. If not set, the model whose artifact is on the classpath, such as skim-demo-model. */
     private String model;
 
-    /** Device to run on: auto, cpu, or cuda with an optional number such as cuda:1. */
+    /** Device to run on: auto, cpu, or another backend on the classpath with an optional number such as cuda:1. */
     private String device = "auto";
 
     /** Most tokens of a prompt with its answer; 0 takes the model's own. */
@@ -30,7 +30,7 @@ public class SkimProperties {
     /** CPU threads; 0 takes all cores. */
     private Integer threads = 0;
 
-    /** Whether F32, F16 and BF16 matrices are quantised while they are loaded. */
+    /** Weights in memory: as-stored, or with F32, F16 and BF16 matrices quantised to q8_0 or q4_0 while they are loaded. */
     private WeightFormat weights = WeightFormat.AS_STORED;
 
     /** Jinja chat template in place of the model's own: the text, or the location of a resource that holds it, such as classpath:chat.jinja or a path. */
@@ -203,7 +203,7 @@ public class SkimProperties {
         /** Tokens in a page: 8, 16, 32 or 64. */
         private Integer pageSize = 16;
 
-        /** Storage type of keys and values. */
+        /** Storage type of keys and values: bf16 or f32. */
         private KvType type = KvType.BF16;
 
         /** Memory for all pages; 0B takes what two sequences of the full context length need, within half of the free heap. */

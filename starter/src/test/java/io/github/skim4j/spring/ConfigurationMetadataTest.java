@@ -35,6 +35,16 @@ class ConfigurationMetadataTest {
             "chat-model.stop-sequences",
             "chat-model.timeout");
 
+    /** Not by one of the tables of {@link EngineConfigFactoryTest} and {@link ModelFactoryTest}. */
+    private static final Set<String> TESTED_APART = Set.of(
+            "enabled",
+            "shutdown-timeout",
+            "attention.method",
+            "attention.budget",
+            "attention.streaming-llm.sinks",
+            "chat-model.timeout",
+            "token-cache.memory");
+
     private final Metadata metadata = Metadata.read();
 
     @Test
@@ -43,6 +53,19 @@ class ConfigurationMetadataTest {
             assertThat(property.path("type").asText()).isNotEmpty();
             assertThat(property.path("description").asText()).endsWith(".");
         });
+    }
+
+    @Test
+    void everyPropertyIsTested() {
+        Stream<Object> engine = EngineConfigFactoryTest.settings().stream().map(setting -> setting.get()[0]);
+        Stream<Object> chatModel =
+                ModelFactoryTest.settings().stream().map(setting -> "chat-model." + setting.get()[0]);
+        Set<Object> tested = Stream.concat(engine, chatModel).collect(Collectors.toSet());
+        tested.addAll(TESTED_APART);
+
+        assertThat(metadata.properties().keySet().stream().map(ConfigurationMetadataTest::shortName))
+                .containsExactlyInAnyOrderElementsOf(
+                        tested.stream().map(Object::toString).toList());
     }
 
     @Test

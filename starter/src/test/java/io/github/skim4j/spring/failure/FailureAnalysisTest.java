@@ -6,12 +6,15 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.github.skim4j.engine.Engine;
 import io.github.skim4j.engine.SkimException;
 import io.github.skim4j.engine.backend.BackendException;
+import io.github.skim4j.engine.backend.DeviceMemoryException;
+import io.github.skim4j.engine.chat.ChatTemplateException;
 import io.github.skim4j.engine.kv.KvCacheFullException;
+import io.github.skim4j.engine.model.ModelDownloadException;
 import io.github.skim4j.engine.model.ModelFormatException;
 import io.github.skim4j.engine.model.ModelNotFoundException;
-import io.github.skim4j.spring.EngineMemoryException;
 import io.github.skim4j.spring.NoModelException;
 import io.github.skim4j.spring.SkimAutoConfiguration;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -28,6 +31,9 @@ import org.springframework.context.support.GenericApplicationContext;
 @ExtendWith(OutputCaptureExtension.class)
 class FailureAnalysisTest {
 
+    private static final String MODEL = "../engine/src/test/resources/goldens/models/llama-tied";
+    private static final String README = "README.md";
+
     @ImportAutoConfiguration(SkimAutoConfiguration.class)
     static class Application {}
 
@@ -35,11 +41,14 @@ class FailureAnalysisTest {
         return Stream.of(
                 Arguments.of(new NoModelException("no model here"), "io.github.skim4j:skim-demo-model"),
                 Arguments.of(new ModelNotFoundException("nothing at m"), "langchain4j.skim.hub.offline"),
+                Arguments.of(new ModelDownloadException("connection lost"), "goes on with the download"),
                 Arguments.of(new ModelFormatException("m: truncated"), "leaves a damaged file"),
                 Arguments.of(
-                        new EngineMemoryException("m", new OutOfMemoryError("Java heap space")),
-                        "langchain4j.skim.kv-cache.memory"),
-                Arguments.of(new KvCacheFullException("too few pages"), "Raise langchain4j.skim.kv-cache.memory"),
+                        new DeviceMemoryException("heap too small"), "langchain4j.skim.kv-cache.memory to what fits"),
+                Arguments.of(
+                        new KvCacheFullException("too few pages"), "langchain4j.skim.kv-cache.memory to what fits"),
+                Arguments.of(new ChatTemplateException("m has no chat template"), "Set langchain4j.skim.chat-template"),
+                Arguments.of(new SkimException("context-length is 9"), "Correct the setting of langchain4j.skim"),
                 Arguments.of(new BackendException("no CUDA driver"), "langchain4j.skim.device to auto"));
     }
 
@@ -51,7 +60,7 @@ class FailureAnalysisTest {
             throw failure;
         }));
 
-        assertThatThrownBy(application::run).hasRootCause(failure.getCause() == null ? failure : failure.getCause());
+        assertThatThrownBy(application::run).hasRootCause(failure);
 
         assertThat(output)
                 .contains("APPLICATION FAILED TO START")
@@ -80,6 +89,38 @@ class FailureAnalysisTest {
         assertThat(output)
                 .contains("Property: langchain4j.skim.attention.method")
                 .contains("there are: dense, streaming-llm");
+    }
+
+    static Stream<Arguments> realFailures() {
+        return Stream.of(
+                Arguments.of("langchain4j.skim.model=/nowhere/model", "/nowhere/model", "Check langchain4j.skim.model"),
+                Arguments.of("langchain4j.skim.model=" + README, "README.md", "a supported kind"),
+                Arguments.of("langchain4j.skim.device=abacus", "no device 'abacus'", "langchain4j.skim.device to auto"),
+                Arguments.of(
+                        "langchain4j.skim.kv-cache.memory=9TB",
+                        "exceeds the Java heap",
+                        "Give the virtual machine more"),
+                Arguments.of(
+                        "langchain4j.skim.context-length=100000",
+                        "context-length is 100000",
+                        "Correct the setting of langchain4j.skim"),
+                Arguments.of(
+                        "langchain4j.skim.chat-template={% if",
+                        "chat template", "Set langchain4j.skim.chat-template to a Jinja template"));
+    }
+
+    @ParameterizedTest
+    @MethodSource("realFailures")
+    void settingThatTheEngineRefuses(String property, String reason, String action, CapturedOutput output) {
+        SpringApplication application = application();
+        application.setDefaultProperties(Map.of("langchain4j.skim.model", MODEL));
+
+        assertThatThrownBy(() -> application.run("--" + property));
+
+        assertThat(output)
+                .contains("APPLICATION FAILED TO START")
+                .contains(reason)
+                .contains(action);
     }
 
     @Test
