@@ -1,0 +1,140 @@
+package io.github.skim4j.cli;
+
+import java.io.ByteArrayOutputStream;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.lang.ProcessBuilder.Redirect;
+import java.lang.management.ManagementFactory;
+import java.lang.module.ModuleFinder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Starts the program. {@code java -jar} can't turn on the Vector API, which is an incubating module, so the launcher starts the
+ * same Java again with it and with room for a model, and passes streams, signals and the exit code through. {@code
+ * SKIM_NO_RELAUNCH=1} in the environment, or the module on the command line, keeps everything in one process.
+ */
+public final class Launcher {
+
+    private static final String VECTOR_MODULE = "jdk.incubator.vector";
+    private static final String RELAUNCHED = "skim.relaunched";
+    private static final String INCUBATOR_WARNING = "WARNING: Using incubator modules: " + VECTOR_MODULE;
+
+    /** What Java makes of an argument's bytes outside of the locale's charset. */
+    private static final char UNDECODABLE = '\uFFFD';
+
+    private Launcher() {}
+
+    public static void main(String[] args) {
+        if (String.join("", args).indexOf(UNDECODABLE) >= 0) {
+            System.err.println("skim: Java can't read the arguments in this locale: set LC_ALL=C.UTF-8");
+            System.exit(2);
+        }
+        System.exit(needsRelaunch() ? relaunch(args) : start(args));
+    }
+
+    private static boolean needsRelaunch() {
+        return System.getenv("SKIM_NO_RELAUNCH") == null
+                && System.getProperty(RELAUNCHED) == null
+                && ModuleLayer.boot().findModule(VECTOR_MODULE).isEmpty()
+                && ModuleFinder.ofSystem().find(VECTOR_MODULE).isPresent();
+    }
+
+    private static int start(String[] args) {
+        if (System.getProperty(RELAUNCHED) != null) {
+            // A launcher that was killed can't end its child.
+            ProcessHandle.current()
+                    .parent()
+                    .ifPresent(parent ->
+                            parent.onExit().thenRun(() -> Runtime.getRuntime().halt(1)));
+        }
+        return Skim.run(args);
+    }
+
+    private static int relaunch(String[] args) {
+        List<String> command = command(
+                Runtime.version().feature(),
+                ManagementFactory.getRuntimeMXBean().getInputArguments(),
+                System.getProperty("java.class.path"),
+                Terminal.isErrorStream(),
+                args);
+        try {
+            Process process = new ProcessBuilder(command)
+                    .inheritIO()
+                    .redirectError(Redirect.PIPE)
+                    .start();
+            Runtime.getRuntime().addShutdownHook(new Thread(() -> end(process)));
+            copyErrors(process.getErrorStream(), new FileOutputStream(FileDescriptor.err));
+            return process.waitFor();
+        } catch (IOException e) {
+            System.err.println("skim: can't start " + command.get(0) + ": " + e.getMessage()
+                    + "; set SKIM_NO_RELAUNCH=1 to run without it");
+            return 1;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return 1;
+        }
+    }
+
+    private static void end(Process process) {
+        process.destroy();
+        try {
+            process.waitFor();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** The command line of the second process: the user's own JVM options come last, so that they win. */
+    static List<String> command(
+            int javaVersion, List<String> jvmOptions, String classPath, boolean errorIsTerminal, String[] args) {
+        List<String> command = new ArrayList<>();
+        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        command.add("--add-modules=" + VECTOR_MODULE);
+        if (javaVersion >= 24) {
+            // Without it, Java warns that the tokenizer loads its native library.
+            command.add("--enable-native-access=ALL-UNNAMED");
+        }
+        if (jvmOptions.stream().noneMatch(Launcher::setsHeap)) {
+            command.add("-XX:MaxRAMPercentage=75");
+        }
+        command.addAll(jvmOptions);
+        command.add("-D" + RELAUNCHED + "=true");
+        command.add("-D" + Terminal.ERROR_IS_TERMINAL + "=" + errorIsTerminal);
+        command.add("-cp");
+        command.add(classPath);
+        command.add(Launcher.class.getName());
+        command.addAll(List.of(args));
+        return command;
+    }
+
+    private static boolean setsHeap(String option) {
+        return option.startsWith("-Xmx")
+                || option.startsWith("-XX:MaxHeapSize=")
+                || option.startsWith("-XX:MaxRAMPercentage=");
+    }
+
+    /** Copies a Java process's error stream without its warning about the incubating module, which says nothing to the user. */
+    static void copyErrors(InputStream from, OutputStream to) throws IOException {
+        ByteArrayOutputStream line = new ByteArrayOutputStream();
+        for (int b = from.read(); b >= 0; b = from.read()) {
+            line.write(b);
+            if (b != '\n') {
+                continue;
+            }
+            if (line.toString(StandardCharsets.UTF_8).strip().equals(INCUBATOR_WARNING)) {
+                // Java prints it before the program runs: from here on, partial lines must come through at once.
+                from.transferTo(to);
+                return;
+            }
+            line.writeTo(to);
+            line.reset();
+        }
+        line.writeTo(to);
+    }
+}

@@ -1,0 +1,233 @@
+package io.github.skim4j.cli.bench;
+
+import io.github.skim4j.cli.AttentionSpec;
+import io.github.skim4j.cli.DeviceOptions;
+import io.github.skim4j.cli.DownloadBar;
+import io.github.skim4j.cli.Host;
+import io.github.skim4j.cli.Json;
+import io.github.skim4j.cli.ModelOptions;
+import io.github.skim4j.cli.ProgressBars;
+import io.github.skim4j.cli.Table;
+import io.github.skim4j.cli.Version;
+import io.github.skim4j.engine.SkimException;
+import io.github.skim4j.engine.backend.Backend;
+import io.github.skim4j.engine.backend.BackendConfig;
+import io.github.skim4j.engine.decode.Device;
+import io.github.skim4j.engine.kv.KvCacheConfig;
+import io.github.skim4j.engine.model.HubConfig;
+import io.github.skim4j.engine.model.ModelConfig;
+import io.github.skim4j.engine.model.ModelFile;
+import io.github.skim4j.engine.model.ModelResolver;
+import io.github.skim4j.engine.model.ModelWeights;
+import io.github.skim4j.engine.model.RandomWeights;
+import io.github.skim4j.engine.model.ResolvedModel;
+import io.github.skim4j.engine.model.TensorType;
+import io.github.skim4j.engine.model.WeightFormat;
+import java.io.PrintWriter;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import java.util.function.ToDoubleFunction;
+import me.tongfei.progressbar.ProgressBar;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Speed of prefill and decode for attention methods and depths, on the backend itself, one sequence at a time. */
+@Command(
+        name = "bench",
+        description = {
+            "Measures the speed of a model: a dense prefill of random tokens to each depth, then decode steps with each attention method.",
+            "The figures are medians over the runs, after a warm-up.",
+        },
+        mixinStandardHelpOptions = true,
+        versionProvider = Version.class)
+public final class BenchCommand implements Callable<Integer> {
+
+    private static final int WARM_UP_DEPTH = 1024;
+
+    private final Host host;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Mixin
+    private ModelOptions model;
+
+    @Mixin
+    private DeviceOptions device;
+
+    @Option(
+            names = "--shape",
+            paramLabel = "S",
+            description =
+                    "In place of a model: random weights of the shape llama-3.1-8b, llama-2-7b or that of a config.json; as-stored is then BF16.")
+    private String shape;
+
+    @Option(
+            names = {"-a", "--attention"},
+            paramLabel = "SPEC",
+            arity = "1..*",
+            description = "Attention methods of the decode, in turn (default: dense).")
+    private List<AttentionSpec> attention = List.of(AttentionSpec.DENSE);
+
+    @Option(
+            names = {"-d", "--depth"},
+            paramLabel = "N",
+            required = true,
+            arity = "1..*",
+            description = "Tokens in the cache when the decode begins.")
+    private List<Integer> depths;
+
+    @Option(
+            names = {"-n", "--tokens"},
+            paramLabel = "T",
+            defaultValue = "32",
+            description = "Tokens to decode (default: ${DEFAULT-VALUE}).")
+    private int tokens;
+
+    @Option(
+            names = {"-r", "--runs"},
+            paramLabel = "R",
+            defaultValue = "3",
+            description = "Runs, of which the median counts (default: ${DEFAULT-VALUE}).")
+    private int runs;
+
+    @Option(names = "--json", description = "Print one JSON object in place of the table.")
+    private boolean json;
+
+    public BenchCommand(Host host) {
+        this.host = host;
+    }
+
+    @Override
+    public Integer call() {
+        requirePositive("--tokens", tokens);
+        requirePositive("--runs", runs);
+        depths.forEach(depth -> requirePositive("--depth", depth));
+        if (shape == null) {
+            benchModel();
+        } else if (model.isNamed()) {
+            throw new ParameterException(spec.commandLine(), "--shape stands in place of --model: give one of them");
+        } else {
+            bench(shape, new RandomWeights(Shape.of(shape), randomType(), 1), WeightFormat.AS_STORED);
+        }
+        return 0;
+    }
+
+    private void requirePositive(String option, int value) {
+        if (value < 1) {
+            throw new ParameterException(spec.commandLine(), option + " must be 1 or more, but is " + value);
+        }
+    }
+
+    private TensorType randomType() {
+        return switch (model.weights()) {
+            case AS_STORED -> TensorType.BF16;
+            case Q8_0 -> TensorType.Q8_0;
+            case Q4_0 -> TensorType.Q4_0;
+        };
+    }
+
+    private void benchModel() {
+        try (DownloadBar downloads = new DownloadBar(host.errorIsTerminal());
+                ResolvedModel resolved = ModelResolver.resolve(
+                        model.reference(), HubConfig.fromEnvironment().withProgress(downloads));
+                ModelFile file = ModelFile.open(resolved.path())) {
+            int longest = longest();
+            if (longest > file.config().contextLength()) {
+                throw new SkimException("the deepest run takes " + longest + " tokens, but " + resolved.name()
+                        + " was made for at most " + file.config().contextLength() + ": lower --depth or --tokens");
+            }
+            bench(resolved.name(), file, model.weights());
+        }
+    }
+
+    private int longest() {
+        return Collections.max(depths) + tokens;
+    }
+
+    private void bench(String name, ModelWeights weights, WeightFormat format) {
+        ModelConfig config = weights.config();
+        Device chosen = Device.choose(device.device());
+        KvCacheConfig kvCache =
+                new KvCacheConfig(KvCacheConfig.DEFAULT.pageSize(), KvCacheConfig.DEFAULT.type(), kvBytes(config));
+        BackendConfig backendConfig = new BackendConfig(
+                chosen.ordinal(), device.threads(), longest(), 1, BackendBench.CHUNK, kvCache, format);
+        try (Backend backend = chosen.provider().open(weights, backendConfig)) {
+            BackendBench bench = new BackendBench(backend, kvCache.pageSize(), config);
+            BenchReport report = new BenchReport(
+                    name,
+                    backend.device(),
+                    device.threads() > 0
+                            ? device.threads()
+                            : Runtime.getRuntime().availableProcessors(),
+                    measure(bench));
+            PrintWriter out = spec.commandLine().getOut();
+            if (json) {
+                Json.print(report, out);
+            } else {
+                print(report, out);
+            }
+        }
+    }
+
+    /** Room for the longest run, and a page to spare. */
+    private long kvBytes(ModelConfig config) {
+        int pageSize = KvCacheConfig.DEFAULT.pageSize();
+        return (longest() / pageSize + 2L) * pageSize * KvCacheConfig.DEFAULT.tokenBytes(config);
+    }
+
+    private List<BenchReport.Result> measure(BackendBench bench) {
+        List<BenchReport.Result> results = new ArrayList<>();
+        try (ProgressBar bar = host.errorIsTerminal()
+                ? ProgressBars.steps("bench", "runs", (long) attention.size() * depths.size() * runs)
+                : null) {
+            for (AttentionSpec method : attention) {
+                bench.run(method.method(), Math.min(WARM_UP_DEPTH, Collections.max(depths)), tokens);
+                for (int depth : depths) {
+                    List<BackendBench.Run> measured = new ArrayList<>();
+                    for (int i = 0; i < runs; i++) {
+                        measured.add(bench.run(method.method(), depth, tokens));
+                        if (bar != null) {
+                            bar.step();
+                        }
+                    }
+                    results.add(new BenchReport.Result(
+                            method.text(),
+                            depth,
+                            median(measured, run -> depth / (run.prefillNanos() / 1e9)),
+                            median(measured, run -> tokens / (run.decodeNanos() / 1e9)),
+                            measured.get(0).density()));
+                }
+            }
+        }
+        return results;
+    }
+
+    static <T> double median(List<T> values, ToDoubleFunction<T> figure) {
+        double[] sorted = values.stream().mapToDouble(figure).sorted().toArray();
+        int middle = sorted.length / 2;
+        return sorted.length % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+    }
+
+    private void print(BenchReport report, PrintWriter out) {
+        out.println(report.model() + " on " + report.device() + ", " + tokens + " tokens decoded, " + runs
+                + (runs == 1 ? " run" : " runs"));
+        Table table = new Table("attention", "depth", "prefill tokens/s", "decode tokens/s", "density");
+        for (BenchReport.Result result : report.results()) {
+            table.row(
+                    result.attention(),
+                    Integer.toString(result.depth()),
+                    String.format(Locale.ROOT, "%.1f", result.prefillTokensPerSecond()),
+                    String.format(Locale.ROOT, "%.1f", result.decodeTokensPerSecond()),
+                    String.format(Locale.ROOT, "%.1f %%", 100 * result.density()));
+        }
+        table.print(out);
+    }
+}

@@ -1,0 +1,121 @@
+package io.github.skim4j.cli.inspect;
+
+import io.github.skim4j.engine.kv.KvCacheConfig;
+import io.github.skim4j.engine.model.ModelConfig;
+import io.github.skim4j.engine.model.ModelFile;
+import io.github.skim4j.engine.model.Tensor;
+import io.github.skim4j.engine.model.TensorRole;
+import io.github.skim4j.engine.model.TensorType;
+import io.github.skim4j.engine.model.WeightFormat;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+
+/** What is known of a model file without loading it, as it is printed with {@code --json}, in snake case. */
+record ModelReport(
+        String model,
+        String path,
+        long parameters,
+        ModelConfig config,
+        List<TensorGroup> tensors,
+        TokenizerReport tokenizer,
+        String chatTemplate,
+        ModelFile.GenerationDefaults generation,
+        Memory memory) {
+
+    /**
+     * Tensors of one stored type.
+     *
+     * @param loadedAs type of these matrices in memory; vectors become F32
+     */
+    record TensorGroup(TensorType type, int count, long bytes, List<TensorType> loadedAs) {}
+
+    /**
+     * @param kind {@code tokenizer.json}, {@code SentencePiece} or {@code BPE}
+     */
+    record TokenizerReport(String kind, String bos, String eos, String unk, String pad, boolean addBos) {}
+
+    /**
+     * @param weightsBytes all weights in the types that they are loaded as
+     * @param kvBytesPerToken keys and values of a token
+     */
+    record Memory(long weightsBytes, KvCacheConfig.KvType kvType, long kvBytesPerToken, List<ContextMemory> contexts) {}
+
+    /** One sequence of {@code context} tokens: its keys and values, and these with the weights. */
+    record ContextMemory(int context, long kvBytes, long totalBytes) {}
+
+    static ModelReport of(String name, ModelFile file, WeightFormat weights, List<Integer> contexts) {
+        Map<Tensor, TensorType> loaded = loadedTypes(file, weights);
+        return new ModelReport(
+                name,
+                file.path().toString(),
+                loaded.keySet().stream()
+                        .mapToLong(tensor -> (long) tensor.rows() * tensor.columns())
+                        .sum(),
+                file.config(),
+                groups(file.tensors(), loaded),
+                tokenizer(file),
+                file.chatTemplate(),
+                file.generationDefaults(),
+                memory(file.config(), loaded, contexts));
+    }
+
+    /** Each tensor that the engine loads, with its type in memory. */
+    private static Map<Tensor, TensorType> loadedTypes(ModelFile file, WeightFormat weights) {
+        Map<Tensor, TensorType> types = new IdentityHashMap<>();
+        for (TensorRole role : TensorRole.values()) {
+            int layers = role.perLayer() ? file.config().layers() : 1;
+            for (int layer = 0; layer < layers; layer++) {
+                Tensor tensor = file.find(role, layer);
+                if (tensor != null) {
+                    types.put(tensor, role.isMatrix() ? weights.loadedType(tensor, role) : TensorType.F32);
+                }
+            }
+        }
+        return types;
+    }
+
+    private static List<TensorGroup> groups(List<Tensor> tensors, Map<Tensor, TensorType> loaded) {
+        Map<TensorType, List<Tensor>> byType = new EnumMap<>(TensorType.class);
+        tensors.forEach(tensor ->
+                byType.computeIfAbsent(tensor.type(), type -> new ArrayList<>()).add(tensor));
+        return byType.entrySet().stream()
+                .map(group -> new TensorGroup(
+                        group.getKey(),
+                        group.getValue().size(),
+                        group.getValue().stream().mapToLong(Tensor::bytes).sum(),
+                        group.getValue().stream()
+                                .map(loaded::get)
+                                .filter(Objects::nonNull)
+                                .distinct()
+                                .sorted()
+                                .toList()))
+                .toList();
+    }
+
+    private static TokenizerReport tokenizer(ModelFile file) {
+        ModelFile.SpecialTokens special = file.specialTokens();
+        String kind = file.tokenizer() instanceof ModelFile.GgufVocabulary vocabulary
+                ? vocabulary.model().equals("llama") ? "SentencePiece" : "BPE"
+                : "tokenizer.json";
+        return new TokenizerReport(kind, special.bos(), special.eos(), special.unk(), special.pad(), special.addBos());
+    }
+
+    private static Memory memory(ModelConfig config, Map<Tensor, TensorType> loaded, List<Integer> contexts) {
+        long weights = loaded.entrySet().stream()
+                .mapToLong(entry -> entry.getValue()
+                        .bytes((long) entry.getKey().rows() * entry.getKey().columns()))
+                .sum();
+        long perToken = KvCacheConfig.DEFAULT.tokenBytes(config);
+        return new Memory(
+                weights,
+                KvCacheConfig.DEFAULT.type(),
+                perToken,
+                contexts.stream()
+                        .map(context -> new ContextMemory(context, context * perToken, weights + context * perToken))
+                        .toList());
+    }
+}

@@ -1,0 +1,111 @@
+package io.github.skim4j.cli.bench;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.github.skim4j.cli.CommandRun;
+import io.github.skim4j.cli.ScriptedEngine;
+import io.github.skim4j.engine.model.ModelConfig;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+class BenchCommandTest {
+
+    private static final String TINY = "src/test/resources/tiny-config.json";
+
+    private static CommandRun bench(String... args) {
+        String[] all = new String[args.length + 1];
+        all[0] = "bench";
+        System.arraycopy(args, 0, all, 1, args.length);
+        return CommandRun.of(new ScriptedEngine(message -> message), all);
+    }
+
+    @Test
+    void jsonHasTheFieldsOfTheContract() throws IOException {
+        CommandRun run = bench(
+                "--shape",
+                TINY,
+                "--weights",
+                "q4_0",
+                "--depth",
+                "40",
+                "100",
+                "--attention",
+                "dense",
+                "streaming-llm:budget=16",
+                "--tokens",
+                "4",
+                "--runs",
+                "2",
+                "--threads",
+                "1",
+                "--device",
+                "cpu",
+                "--json");
+        assertThat(run.exit()).as(run.err()).isZero();
+        assertThat(run.err()).isEmpty();
+        JsonNode json = run.json();
+        assertThat(json.fieldNames()).toIterable().containsExactly("model", "device", "threads", "results");
+        assertThat(json.path("model").textValue()).isEqualTo(TINY);
+        assertThat(json.path("device").textValue()).contains("CPU");
+        assertThat(json.path("threads").intValue()).isEqualTo(1);
+        assertThat(json.path("results")).hasSize(4).allSatisfy(result -> {
+            assertThat(result.fieldNames())
+                    .toIterable()
+                    .containsExactly(
+                            "attention", "depth", "prefill_tokens_per_second", "decode_tokens_per_second", "density");
+            assertThat(result.path("prefill_tokens_per_second").doubleValue()).isPositive();
+            assertThat(result.path("decode_tokens_per_second").doubleValue()).isPositive();
+        });
+        assertThat(json.path("results").findValuesAsText("attention"))
+                .containsExactly("dense", "dense", "streaming-llm:budget=16", "streaming-llm:budget=16");
+        assertThat(json.path("results").findValuesAsText("depth")).containsExactly("40", "100", "40", "100");
+        assertThat(json.path("results").path(0).path("density").doubleValue()).isEqualTo(1);
+        // 16 of the 41 to 44 and of the 101 to 104 tokens that there are.
+        assertThat(json.path("results").path(2).path("density").doubleValue()).isBetween(16 / 44.0, 16 / 41.0);
+        assertThat(json.path("results").path(3).path("density").doubleValue()).isBetween(16 / 104.0, 16 / 101.0);
+    }
+
+    @Test
+    void tableHasARowForEachDepth() {
+        CommandRun run = bench("--shape", TINY, "--depth", "24", "--tokens", "2", "--runs", "1");
+        assertThat(run.exit()).as(run.err()).isZero();
+        assertThat(run.out().lines())
+                .anyMatch(line -> line.startsWith(TINY + " on CPU") && line.endsWith("2 tokens decoded, 1 run"))
+                .anyMatch(line -> line.matches("dense +24 +[\\d.]+ +[\\d.]+ +100\\.0 %"));
+    }
+
+    @Test
+    void unknownShapesListTheKnownOnes() {
+        CommandRun run = bench("--shape", "llama-9", "--depth", "8");
+        assertThat(run.exit()).isEqualTo(1);
+        assertThat(run.err().lines())
+                .singleElement()
+                .asString()
+                .contains("'llama-9'")
+                .contains("llama-2-7b, llama-3.1-8b");
+    }
+
+    @Test
+    void knownShapesHaveTheModelsNumbersOfParameters() {
+        assertThat(parameters(Shape.of("llama-2-7b"))).isEqualTo(6_738_415_616L);
+        assertThat(parameters(Shape.of("llama-3.1-8b"))).isEqualTo(8_030_261_248L);
+        assertThat(Shape.of(TINY)).isEqualTo(ModelConfig.read(Path.of(TINY)));
+    }
+
+    private static long parameters(ModelConfig config) {
+        long hidden = config.hiddenSize();
+        long attention = 2 * hidden * config.headDim() * (config.heads() + config.kvHeads());
+        long feedForward = 3 * hidden * config.intermediateSize();
+        return config.layers() * (attention + feedForward + 2 * hidden) + hidden + 2 * hidden * config.vocabSize();
+    }
+
+    @Test
+    void medianIsTheMiddleOrTheMeanOfTheTwo() {
+        assertThat(BenchCommand.median(List.of(3, 1, 8), Integer::doubleValue)).isEqualTo(3);
+        assertThat(BenchCommand.median(List.of(3, 1, 8, 4), Integer::doubleValue))
+                .isEqualTo(3.5);
+    }
+}
