@@ -8,14 +8,21 @@ import io.github.skim4j.engine.EngineConfig;
 import io.github.skim4j.engine.EngineObserver;
 import io.github.skim4j.engine.GenerationResult;
 import io.github.skim4j.engine.tokenizer.TokenCache;
+import java.io.IOException;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.io.TempDir;
 import org.springframework.boot.autoconfigure.AutoConfigurations;
 import org.springframework.boot.test.context.runner.ApplicationContextRunner;
 import org.springframework.boot.test.system.CapturedOutput;
 import org.springframework.boot.test.system.OutputCaptureExtension;
+import org.springframework.util.FileSystemUtils;
 
 /** What the auto-configuration does with an engine that it opens itself. */
 @ExtendWith(OutputCaptureExtension.class)
@@ -106,5 +113,21 @@ class RealEngineTest {
                 .run(context -> assertThat(context)
                         .getFailure()
                         .hasMessageContaining("context-length is 100000, but llama-tied was made for at most 128"));
+    }
+
+    @Test
+    void modelOfAnArtifactOnTheClasspathIsTheDefault(@TempDir Path artifact) throws IOException {
+        Path marker = Files.createDirectories(artifact.resolve("META-INF/skim")).resolve("default-model");
+        Files.writeString(marker, "classpath:models/default");
+        FileSystemUtils.copyRecursively(Path.of(MODEL), artifact.resolve("models/default"));
+        URL[] classpath = {artifact.toUri().toURL()};
+        try (URLClassLoader classLoader =
+                new URLClassLoader(classpath, getClass().getClassLoader())) {
+            new ApplicationContextRunner()
+                    .withConfiguration(AutoConfigurations.of(SkimAutoConfiguration.class))
+                    .withClassLoader(classLoader)
+                    .run(context -> assertThat(context.getBean(Engine.class).modelName())
+                            .isEqualTo("default"));
+        }
     }
 }
