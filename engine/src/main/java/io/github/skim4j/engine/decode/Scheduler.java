@@ -211,9 +211,12 @@ final class Scheduler implements AutoCloseable {
         List<Span> spans = new ArrayList<>();
         int prefill = config.prefillChunk();
         for (ActiveGeneration generation : running) {
+            if (!running.contains(generation)) {
+                continue; // It waits again: an older one took its pages in this step.
+            }
             if (generation.isCancelled()) {
                 finish(generation, FinishReason.CANCELLED);
-            } else if (running.contains(generation)) {
+            } else {
                 boolean decoding = generation.isDecoding();
                 Span span = prefill > 0 || decoding ? nextSpan(generation, decoding ? 1 : prefill) : null;
                 if (span != null) {

@@ -31,6 +31,8 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.Test;
@@ -130,6 +132,12 @@ class SchedulerTest {
         start(100, new SchedulerConfig(4, 16, 10));
         Random random = new Random(3);
         CountDownLatch first = new CountDownLatch(1);
+        CountDownLatch submitted = new CountDownLatch(1);
+        backend.before(spans -> {
+            if (backend.steps().size() == 10) {
+                awaitLatch(submitted);
+            }
+        });
         ActiveGeneration decoding = submit(prompt(random, 4), 200, new GenerationListener() {
             @Override
             public void onText(String piece) {
@@ -138,6 +146,7 @@ class SchedulerTest {
         });
         assertThat(first.await(10, TimeUnit.SECONDS)).isTrue();
         ActiveGeneration late = submit(prompt(random, 50), 5);
+        submitted.countDown();
         late.result().get(10, TimeUnit.SECONDS);
         decoding.cancel();
         decoding.result().get(10, TimeUnit.SECONDS);
@@ -238,6 +247,39 @@ class SchedulerTest {
         assertThat(result.generatedTokens()).isLessThan(700);
         assertThat(scheduler.stats(null).cancelled()).isEqualTo(2);
         assertThat(scheduler.stats(null).pagesFree()).isEqualTo(100);
+    }
+
+    @Test
+    void oneCancelledInTheStepThatTakesItsPagesEndsOnce() throws Exception {
+        start(4, new SchedulerConfig(2, 64, 10));
+        Random random = new Random(5);
+        CountDownLatch submitted = new CountDownLatch(1);
+        AtomicReference<ActiveGeneration> younger = new AtomicReference<>();
+        AtomicInteger ends = new AtomicInteger();
+        backend.before(spans -> {
+            awaitLatch(submitted);
+            // Both hold two full pages after this step, so that the older one takes the younger one's in the next.
+            if (spans.get(0).sequence().length() == 2 * PAGE - 1) {
+                younger.get().cancel();
+            }
+        });
+        ActiveGeneration older = submit(prompt(random, PAGE), 20);
+        younger.set(submit(prompt(random, PAGE), 20, new GenerationListener() {
+            @Override
+            public void onComplete(GenerationResult result) {
+                ends.incrementAndGet();
+            }
+        }));
+        submitted.countDown();
+
+        older.result().get(10, TimeUnit.SECONDS);
+
+        assertThat(younger.get().result().get(10, TimeUnit.SECONDS).finishReason())
+                .isEqualTo(FinishReason.CANCELLED);
+        assertThat(ends).hasValue(1);
+        assertThat(scheduler.stats(null).cancelled()).isEqualTo(1);
+        assertThat(scheduler.stats(null).completed()).isEqualTo(2);
+        assertThat(scheduler.stats(null).pagesFree()).isEqualTo(4);
     }
 
     @Test
