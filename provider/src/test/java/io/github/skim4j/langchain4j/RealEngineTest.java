@@ -270,6 +270,8 @@ class RealEngineTest {
                                     streamingModel.chat(questions.get(which), handler);
                                     assertThat(handler.response().aiMessage().text())
                                             .isEqualTo(answers.get(which));
+                                    assertThat(handler.threads())
+                                            .containsOnly(handler.threads().get(0));
                                 }
                             }
                         }

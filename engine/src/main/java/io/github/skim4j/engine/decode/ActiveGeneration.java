@@ -252,7 +252,7 @@ final class ActiveGeneration implements Generation {
                 Duration.ofNanos(firstToken == 0 ? 0 : firstToken - submitted),
                 Duration.ofNanos(now - submitted),
                 stats());
-        delivery.submit(() -> {
+        delivery.submitLast(() -> {
             Throwable failure = listenerFailure;
             if (failure != null) {
                 deliverError(failure);
@@ -267,7 +267,7 @@ final class ActiveGeneration implements Generation {
     /** Frees the pages and delivers the error; the last call. */
     void fail(Throwable error) {
         stop();
-        delivery.submit(() -> deliverError(error));
+        delivery.submitLast(() -> deliverError(error));
     }
 
     private void deliverError(Throwable error) {

@@ -26,6 +26,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -307,6 +308,32 @@ class SchedulerTest {
         assertThat(errors).hasSize(1);
         await().untilAsserted(() -> assertThat(scheduler.stats(null).running()).isZero());
         assertThat(scheduler.stats(null).pagesFree()).isEqualTo(100);
+    }
+
+    @Test
+    void eachListenerIsCalledOnOneThreadOfItsOwn() throws Exception {
+        start(200, new SchedulerConfig(8, 64, 10));
+        List<Set<Thread>> threads = new ArrayList<>();
+        List<ActiveGeneration> generations = new ArrayList<>();
+        for (int i = 0; i < 8; i++) {
+            Set<Thread> own = ConcurrentHashMap.newKeySet();
+            threads.add(own);
+            generations.add(submit(prompt(new Random(i), 10), 60, new GenerationListener() {
+                @Override
+                public void onText(String piece) {
+                    own.add(Thread.currentThread());
+                }
+
+                @Override
+                public void onComplete(GenerationResult result) {
+                    own.add(Thread.currentThread());
+                }
+            }));
+        }
+        for (ActiveGeneration generation : generations) {
+            generation.result().get(10, TimeUnit.SECONDS);
+        }
+        assertThat(threads).allSatisfy(own -> assertThat(own).hasSize(1));
     }
 
     @Test
