@@ -1,5 +1,6 @@
 package io.github.skim4j.engine.chat;
 
+import com.hubspot.jinjava.interpret.InterpretException;
 import com.hubspot.jinjava.interpret.RenderResult;
 import com.hubspot.jinjava.interpret.TemplateError;
 import io.github.skim4j.engine.model.ModelFile.SpecialTokens;
@@ -7,6 +8,8 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
+import jinjava.javax.el.ELException;
 
 /**
  * A model's Jinja template, which makes one text of a chat's messages; safe for use by several threads. It sees what Hugging Face
@@ -15,19 +18,24 @@ import java.util.Map;
  */
 public final class ChatTemplate {
 
+    private static final int MAX_SOURCE = 1 << 20;
+
     private final TemplateEngine engine = new TemplateEngine();
     private final String name;
     private final String source;
-    private final Map<String, Object> specialTokens;
+    private final Map<String, Object> constants;
 
     private ChatTemplate(String source, String name, SpecialTokens tokens) {
         this.name = name;
         this.source = JinjaSource.withoutWhitespaceControl(source);
-        this.specialTokens = new HashMap<>();
-        specialTokens.put("bos_token", text(tokens.bos()));
-        specialTokens.put("eos_token", text(tokens.eos()));
-        specialTokens.put("unk_token", text(tokens.unk()));
-        specialTokens.put("pad_token", text(tokens.pad()));
+        this.constants = new HashMap<>();
+        // Templates ask whether these functions are defined, so their names must be.
+        constants.put("strftime_now", true);
+        constants.put("raise_exception", true);
+        constants.put("bos_token", text(tokens.bos()));
+        constants.put("eos_token", text(tokens.eos()));
+        constants.put("unk_token", text(tokens.unk()));
+        constants.put("pad_token", text(tokens.pad()));
     }
 
     private static String text(String token) {
@@ -46,10 +54,12 @@ public final class ChatTemplate {
                             + " property chat-template to a Jinja template or a file that holds one, or generate from a text that"
                             + " you format yourself");
         }
+        if (source.length() > MAX_SOURCE) {
+            throw new ChatTemplateException(
+                    "the chat template of " + name + " is longer than " + MAX_SOURCE + " characters");
+        }
         ChatTemplate template = new ChatTemplate(source, name, tokens);
-        template.engine.parse(template.source).stream().findFirst().ifPresent(error -> {
-            throw template.failure(error);
-        });
+        template.requireNone(template.guarded(() -> template.engine.parse(template.source)));
         return template;
     }
 
@@ -67,29 +77,46 @@ public final class ChatTemplate {
             List<Map<String, Object>> tools,
             Map<String, Object> arguments,
             boolean addGenerationPrompt) {
-        Map<String, Object> variables = new HashMap<>(specialTokens);
+        Map<String, Object> variables = new HashMap<>(constants);
         variables.putAll(arguments);
         variables.put(
                 "messages",
                 new ArrayList<>(messages.stream().map(ChatMessage::toMap).toList()));
         variables.put("tools", tools.isEmpty() ? null : tools);
         variables.put("add_generation_prompt", addGenerationPrompt);
-        RenderResult result = engine.render(source, variables);
-        if (!result.getErrors().isEmpty()) {
-            throw failure(result.getErrors().get(0));
-        }
+        RenderResult result = guarded(() -> engine.render(source, variables));
+        requireNone(result.getErrors());
         return result.getOutput();
     }
 
-    private RuntimeException failure(TemplateError error) {
-        for (Throwable cause = error.getException(); cause != null; cause = cause.getCause()) {
-            if (cause instanceof TemplateEngine.Refusal) {
-                return new IllegalArgumentException(
-                        "the chat template of " + name + " refuses these messages: " + cause.getMessage());
-            }
+    private <T> T guarded(Supplier<T> work) {
+        try {
+            return work.get();
+        } catch (StackOverflowError e) {
+            throw new ChatTemplateException("the chat template of " + name + " is nested too deeply", e);
         }
+    }
+
+    private void requireNone(List<TemplateError> errors) {
+        if (!errors.isEmpty()) {
+            throw failure(errors.get(0));
+        }
+    }
+
+    private RuntimeException failure(TemplateError error) {
+        Throwable root = error.getException();
+        while (root != null && root.getCause() != null) {
+            root = root.getCause();
+        }
+        if (root instanceof TemplateEngine.Refusal) {
+            return new IllegalArgumentException(
+                    "the chat template of " + name + " refuses these messages: " + root.getMessage());
+        }
+        boolean plain = root instanceof InterpretException || root instanceof ELException;
         return new ChatTemplateException(
-                "the chat template of " + name + " fails in line " + error.getLineno() + ": " + error.getMessage()
+                "the chat template of " + name + " fails"
+                        + (error.getLineno() > 0 ? " in line " + error.getLineno() : "") + ": "
+                        + (plain ? root.getMessage() : error.getMessage())
                         + "; the property chat-template can name another one",
                 error.getException());
     }

@@ -120,14 +120,29 @@ final class JinjaSource {
             raw();
             return;
         }
-        result.append('{')
-                .append(kind)
-                .append("\n".repeat(owedBreaks))
-                .append(' ')
-                .append(body)
-                .append(' ');
+        result.append('{').append(kind).append("\n".repeat(owedBreaks)).append(' ');
+        // Jinjava would take a minus at the start for white space control.
+        boolean signed = kind == '{' && (word.startsWith("-") || word.startsWith("+"));
+        result.append(signed ? "(" : "");
+        body(body);
+        result.append(signed ? ")" : "");
+        result.append(' ');
         result.append(kind == '{' ? "}}" : "%}");
         owedBreaks = 0;
+    }
+
+    /** Keeps braces apart, since jinjava ends an expression at the first two, those of nested dicts too. */
+    private void body(String body) {
+        for (int i = 0; i < body.length(); i++) {
+            char c = body.charAt(i);
+            if (c == '"' || c == '\'') {
+                int end = Math.min(endOfString(body, i), body.length() - 1);
+                result.append(body, i, end + 1);
+                i = end;
+            } else {
+                result.append(c).append(c == '}' ? " " : "");
+            }
+        }
     }
 
     /** Copies up to and with the {@code endraw} tag. */
@@ -144,7 +159,7 @@ final class JinjaSource {
         for (int i = position + 2; i < source.length(); i++) {
             char c = source.charAt(i);
             if (c == '"' || c == '\'') {
-                i = endOfString(i);
+                i = endOfString(source, i);
             } else if (braces == 0 && source.startsWith(close, i)) {
                 return i;
             } else if (c == '{') {
@@ -156,14 +171,15 @@ final class JinjaSource {
         return -1;
     }
 
-    private int endOfString(int start) {
-        for (int i = start + 1; i < source.length(); i++) {
-            if (source.charAt(i) == '\\') {
+    /** Index of the quote that ends the string which begins at {@code start}, or the length of {@code text}. */
+    static int endOfString(String text, int start) {
+        for (int i = start + 1; i < text.length(); i++) {
+            if (text.charAt(i) == '\\') {
                 i++;
-            } else if (source.charAt(i) == source.charAt(start)) {
+            } else if (text.charAt(i) == text.charAt(start)) {
                 return i;
             }
         }
-        return source.length();
+        return text.length();
     }
 }

@@ -34,8 +34,9 @@ final class LoopTag extends ForTag {
                 Arrays.stream(head.group(1).split(",")).map(String::strip).toList();
         String expression = head.group(2);
         int filter = indexOfFilter(expression);
-        List<Object> items = items(interpreter.resolveELExpression(
-                filter < 0 ? expression : expression.substring(0, filter), tag.getLineNumber()));
+        Object value = interpreter.resolveELExpression(
+                filter < 0 ? expression : expression.substring(0, filter), tag.getLineNumber());
+        List<Object> items = items(value, tag);
         if (filter >= 0) {
             items = filter(items, variables, expression.substring(filter + 2), tag, interpreter);
         }
@@ -49,9 +50,7 @@ final class LoopTag extends ForTag {
         for (int i = 0; i < expression.length(); i++) {
             char c = expression.charAt(i);
             if (c == '\'' || c == '"') {
-                for (i++; i < expression.length() && expression.charAt(i) != c; i++) {
-                    i += expression.charAt(i) == '\\' ? 1 : 0;
-                }
+                i = JinjaSource.endOfString(expression, i);
             } else if ("([{".indexOf(c) >= 0) {
                 depth++;
             } else if (")]}".indexOf(c) >= 0) {
@@ -72,7 +71,7 @@ final class LoopTag extends ForTag {
                         || !Character.isJavaIdentifierPart(text.charAt(index + word.length())));
     }
 
-    private static List<Object> items(Object value) {
+    private static List<Object> items(Object value, TagNode tag) {
         if (value == null) {
             return List.of();
         }
@@ -85,7 +84,7 @@ final class LoopTag extends ForTag {
         if (Python.isText(value)) {
             return Python.characters(value.toString());
         }
-        throw new InterpretException(Python.typeName(value) + " can't be looped over");
+        throw new InterpretException(Python.typeName(value) + " can't be looped over", tag.getLineNumber());
     }
 
     private static List<Object> filter(

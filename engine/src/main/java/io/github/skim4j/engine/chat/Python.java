@@ -139,6 +139,12 @@ final class Python {
         }
     }
 
+    static void requireItems(long count) {
+        if (count > TemplateEngine.MAX_ITEMS) {
+            throw new InterpretException("it makes a list of more than " + TemplateEngine.MAX_ITEMS + " items");
+        }
+    }
+
     /** {@code value[start:stop:step]} of a text or a list. */
     static Object slice(Object value, Object start, Object stop, Object step) {
         int by = step == null ? 1 : integer(step);

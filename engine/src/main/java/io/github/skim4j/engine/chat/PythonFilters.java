@@ -6,8 +6,10 @@ import com.hubspot.jinjava.lib.filter.AdvancedFilter;
 import com.hubspot.jinjava.lib.filter.Filter;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 
 /** Filters that jinjava lacks or that do something else there. */
 final class PythonFilters {
@@ -41,7 +43,15 @@ final class PythonFilters {
                     (value, arguments) -> join(
                             list(value),
                             Python.str(arguments.get("d", 0)),
-                            Python.str(arguments.get("attribute", 1)))));
+                            Python.str(arguments.get("attribute", 1)))),
+            filter("indent", (value, arguments) -> indent(
+                    Python.str(value),
+                    arguments.get("width", 0) == null ? 4 : Python.integer(arguments.get("width", 0)),
+                    Python.isTrue(arguments.get("first", 1)),
+                    Python.isTrue(arguments.get("blank", 2)))),
+            filter("reverse", (value, arguments) -> Python.slice(value, null, null, -1)),
+            filter("dictsort", (value, arguments) -> dictSort(value)));
+
 
     private PythonFilters() {}
 
@@ -93,6 +103,27 @@ final class PythonFilters {
             return new ArrayList<>(items);
         }
         return value instanceof Map<?, ?> map ? new ArrayList<>(map.keySet()) : Python.characters(Python.str(value));
+    }
+
+    private static String indent(String text, int width, boolean first, boolean blank) {
+        Python.requireLength((long) width * text.lines().count() + text.length());
+        String margin = " ".repeat(Math.max(0, width));
+        StringBuilder result = new StringBuilder();
+        String[] lines = text.split("\n", -1);
+        for (int i = 0; i < lines.length; i++) {
+            boolean indented = i == 0 ? first : blank || !lines[i].isEmpty();
+            result.append(i == 0 ? "" : "\n").append(indented ? margin : "").append(lines[i]);
+        }
+        return result.toString();
+    }
+
+    private static List<Object> dictSort(Object value) {
+        if (!(value instanceof Map<?, ?> map)) {
+            throw new InterpretException(Python.typeName(value) + " has no keys to sort");
+        }
+        Map<String, Object> sorted = new TreeMap<>(String.CASE_INSENSITIVE_ORDER.thenComparing(Comparator.naturalOrder()));
+        map.forEach((key, item) -> sorted.put(Python.str(key), item));
+        return PythonMethods.items(sorted);
     }
 
     private static String join(List<Object> items, String separator, String attribute) {

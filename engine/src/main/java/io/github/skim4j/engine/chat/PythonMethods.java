@@ -9,9 +9,12 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.IntPredicate;
+import java.util.function.Predicate;
 
 /** Methods of Python's str, dict and list that templates call. */
 final class PythonMethods {
+
+    private static final Object UNKNOWN = new Object();
 
     private PythonMethods() {}
 
@@ -33,7 +36,6 @@ final class PythonMethods {
         return result;
     }
 
-    private static final Object UNKNOWN = new Object();
 
     private static Object ofText(String text, String method, Object[] arguments) {
         return switch (arguments.length) {
@@ -113,20 +115,8 @@ final class PythonMethods {
             case "index/1" -> new ArrayList<Object>(items).indexOf(arguments[0]);
             case "count/1" ->
                 items.stream().filter(item -> Python.equal(item, arguments[0])).count();
-            case "append/1" -> append(items, arguments[0]);
             default -> UNKNOWN;
         };
-    }
-
-    /** To a list that the template made itself; what it is given can't be changed. */
-    @SuppressWarnings("unchecked")
-    private static Object append(Collection<?> items, Object item) {
-        try {
-            ((Collection<Object>) items).add(item);
-            return null;
-        } catch (UnsupportedOperationException e) {
-            throw new InterpretException("templates can't change what they are given");
-        }
     }
 
     /** Pairs of key and value. */
@@ -143,7 +133,7 @@ final class PythonMethods {
         return value.toString();
     }
 
-    private static boolean anyOf(Object affixes, java.util.function.Predicate<String> test) {
+    private static boolean anyOf(Object affixes, Predicate<String> test) {
         return affixes instanceof Collection<?> several
                 ? several.stream().anyMatch(affix -> test.test(string(affix)))
                 : test.test(string(affixes));

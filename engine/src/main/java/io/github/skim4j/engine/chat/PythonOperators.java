@@ -18,6 +18,7 @@ import jinjava.javax.el.ELException;
 final class PythonOperators {
 
     static final Operator ADD = simple(PythonOperators::add);
+    static final Operator MULTIPLY = simple(PythonOperators::multiply);
     static final Operator EQUALS = simple(Python::equal);
     static final Operator DIFFERS = simple((left, right) -> !Python.equal(left, right));
     static final Operator IN = simple(PythonOperators::in);
@@ -56,6 +57,7 @@ final class PythonOperators {
             return Python.limited(left.toString(), right.toString());
         }
         if (left instanceof Collection<?> first && right instanceof Collection<?> second) {
+            Python.requireItems((long) first.size() + second.size());
             List<Object> sum = new ArrayList<>(first);
             sum.addAll(second);
             return sum;
@@ -64,6 +66,15 @@ final class PythonOperators {
             return NumberOperations.add(TypeConverter.DEFAULT, left, right);
         }
         throw new ELException("can't add " + Python.typeName(left) + " and " + Python.typeName(right));
+    }
+
+    private static Object multiply(Object left, Object right) {
+        if (Python.isText(left) && Python.isInteger(right)) {
+            int times = Math.max(0, Python.integer(right));
+            Python.requireLength((long) left.toString().length() * times);
+            return left.toString().repeat(times);
+        }
+        return NumberOperations.mul(TypeConverter.DEFAULT, left, right);
     }
 
     private static boolean in(Object item, Object container) {

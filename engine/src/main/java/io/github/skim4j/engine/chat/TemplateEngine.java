@@ -18,6 +18,7 @@ import com.hubspot.jinjava.lib.fn.ELFunctionDefinition;
 import com.hubspot.jinjava.lib.tag.IfTag;
 import com.hubspot.jinjava.tree.TagNode;
 import java.time.LocalDateTime;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
@@ -36,9 +37,9 @@ import jinjava.javax.el.ExpressionFactory;
 final class TemplateEngine {
 
     /** Characters of a prompt or of any text on the way to it. */
-    static final int MAX_TEXT = 1 << 26;
+    static final int MAX_TEXT = 1 << 24;
 
-    private static final int MAX_ITEMS = 1 << 20;
+    static final int MAX_ITEMS = 1 << 20;
     private static final int MAX_RANGE = 100_000;
     private static final int MAX_MACRO_DEPTH = 50;
     private static final long MAX_NANOS = 20_000_000_000L;
@@ -47,19 +48,12 @@ final class TemplateEngine {
             Set.of("if", "elif", "else", "for", "set", "macro", "call", "raw", "do", "break", "continue");
     private static final Set<String> FILTERS = Set.of(
             "abs",
-            "attr",
-            "batch",
-            "capitalize",
-            "center",
-            "count",
+            "attr", "capitalize", "count",
             "d",
             "default",
             "dictsort",
             "first",
-            "float",
-            "format",
-            "groupby",
-            "indent",
+            "float", "indent",
             "int",
             "items",
             "join",
@@ -75,18 +69,13 @@ final class TemplateEngine {
             "round",
             "safe",
             "select",
-            "selectattr",
-            "slice",
-            "sort",
+            "selectattr", "sort",
             "string",
             "sum",
             "title",
             "tojson",
-            "trim",
-            "truncate",
-            "unique",
-            "upper",
-            "wordcount");
+            "trim", "unique",
+            "upper");
     private static final Set<String> FUNCTIONS =
             Set.of("range", "namespace", "raise_exception", "strftime_now", "dict");
 
@@ -110,6 +99,7 @@ final class TemplateEngine {
         PythonTests.ALL.forEach(jinjava::registerExpTest);
         jinjava.registerFunction(function("raise_exception", Object.class));
         jinjava.registerFunction(function("strftime_now", String.class));
+        jinjava.registerFunction(function("range", Object[].class));
         jinjava.registerFunction(function("dict", Object[].class));
     }
 
@@ -124,7 +114,6 @@ final class TemplateEngine {
                 .withMaxStringLength(MAX_TEXT)
                 .withMaxListSize(MAX_ITEMS)
                 .withMaxMapSize(MAX_ITEMS)
-                .withRangeLimit(MAX_RANGE)
                 .withInterperterFactory(new PythonInterpreters())
                 .withProcessors(JinjavaProcessors.newBuilder()
                         .withNodePreProcessor((node, interpreter) -> ((PythonInterpreter) interpreter).requireTime())
@@ -189,6 +178,23 @@ final class TemplateEngine {
             return Strftime.format(LocalDateTime.now(), format);
         }
 
+        static Object range(Object... bounds) {
+            if (bounds.length < 1 || bounds.length > 3) {
+                throw new InterpretException("range takes one to three numbers");
+            }
+            int start = bounds.length == 1 ? 0 : Python.integer(bounds[0]);
+            int stop = Python.integer(bounds[bounds.length == 1 ? 0 : 1]);
+            int step = bounds.length < 3 ? 1 : Python.integer(bounds[2]);
+            List<Object> numbers = new ArrayList<>();
+            for (long i = start; step > 0 ? i < stop : step < 0 && i > stop; i += step) {
+                numbers.add(i);
+                if (numbers.size() > MAX_RANGE) {
+                    throw new InterpretException("range has more than " + MAX_RANGE + " numbers");
+                }
+            }
+            return numbers;
+        }
+
         static Object dict(Object... items) {
             return com.hubspot.jinjava.lib.fn.Functions.createNamespace(items).toMap();
         }
@@ -198,7 +204,7 @@ final class TemplateEngine {
 
         private final ExpressionFactory expressions = new ExpressionFactoryImpl(
                 new TreeStore(
-                        new PythonSyntax(Feature.METHOD_INVOCATIONS, Feature.NULL_PROPERTIES, Feature.VARARGS),
+                        new PythonSyntax(Feature.METHOD_INVOCATIONS, Feature.VARARGS),
                         new Cache(1000)),
                 new PythonConverter());
 
