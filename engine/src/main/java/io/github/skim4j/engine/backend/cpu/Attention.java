@@ -40,7 +40,7 @@ final class Attention {
         this.pages = pages;
         this.team = team;
         scratch = new Scratch[team.threads()];
-        int rows = Math.max(TILE_ROWS, config.group());
+        int rows = even(Math.max(TILE_ROWS, config.group()));
         for (int i = 0; i < scratch.length; i++) {
             scratch[i] = new Scratch(rows, config.headDim());
         }
@@ -166,10 +166,6 @@ final class Attention {
 
         /** [row][headDim], by {@link TokenList#query}. */
         final float[][] queries;
-        /** [headDim][BLOCK] */
-        final float[] keys;
-        /** [BLOCK][headDim] */
-        final float[] values;
         /** [row][BLOCK] */
         final float[] scores;
         /** [row][headDim] */
@@ -180,13 +176,16 @@ final class Attention {
 
         Scratch(int rows, int headDim) {
             queries = new float[2][rows * headDim];
-            keys = new float[headDim * BLOCK];
-            values = new float[BLOCK * headDim];
             scores = new float[rows * BLOCK];
             result = new float[rows * headDim];
             maxima = new float[rows];
             sums = new float[rows];
         }
+    }
+
+    /** Kernels take rows in pairs; the last of an odd number computes what nobody reads. */
+    private static int even(int rows) {
+        return rows + 1 & -2;
     }
 
     private void attend(Part part, Queries queries, float[] output, Scratch scratch) {
@@ -244,32 +243,17 @@ final class Attention {
         int pageSize = pages.pageSize();
         int columns = (end - from) * pageSize;
         for (int e = from; e < end; e++) {
-            int column = (e - from) * pageSize;
-            pages.readKeys(kernels, list.page(e), tile.layer(), tile.kvHead(), scratch.keys, column, BLOCK);
-            // Tokens outside the entry may be another sequence's leftovers: their values must not even meet a weight of
-            // 0.
-            int first = list.from(e);
-            Arrays.fill(scratch.values, column * headDim, (column + pageSize) * headDim, 0);
-            pages.readValues(
+            pages.score(
                     kernels,
                     list.page(e),
                     tile.layer(),
                     tile.kvHead(),
-                    first,
-                    list.end(e),
-                    scratch.values,
-                    (column + first) * headDim);
+                    scratch.queries[list.query(from)],
+                    even(rows),
+                    scratch.scores,
+                    (e - from) * pageSize,
+                    BLOCK);
         }
-        kernels.multiply(
-                scratch.queries[list.query(from)],
-                headDim,
-                rows,
-                scratch.keys,
-                BLOCK,
-                headDim,
-                scratch.scores,
-                BLOCK,
-                columns);
         for (int r = 0; r < rows; r++) {
             int position = tile.firstPosition() + r / config.group();
             for (int e = from; e < end; e++) {
@@ -286,8 +270,18 @@ final class Attention {
             }
             softmax(r, columns, headDim, scratch);
         }
-        kernels.multiplyAdd(
-                scratch.scores, BLOCK, rows, scratch.values, headDim, columns, scratch.result, headDim, headDim);
+        for (int e = from; e < end; e++) {
+            pages.addWeighted(
+                    kernels,
+                    list.page(e),
+                    tile.layer(),
+                    tile.kvHead(),
+                    scratch.scores,
+                    (e - from) * pageSize,
+                    BLOCK,
+                    even(rows),
+                    scratch.result);
+        }
     }
 
     /** Turns a row of scores into weights relative to the greatest score so far, and what was summed before along with it. */

@@ -34,9 +34,9 @@ final class CpuBackend implements Backend {
 
     static CpuBackend open(ModelWeights weights, BackendConfig config, CpuKernels kernels) {
         ModelConfig shape = weights.config();
-        if (shape.headDim() % 8 != 0) {
+        if (shape.headDim() % 16 != 0) {
             throw new BackendException(weights.name()
-                    + ": the CPU backend needs a head size that is a multiple of 8, but it is " + shape.headDim());
+                    + ": the CPU backend needs a head size that is a multiple of 16, but it is " + shape.headDim());
         }
         int threads =
                 config.threads() > 0 ? config.threads() : Runtime.getRuntime().availableProcessors();

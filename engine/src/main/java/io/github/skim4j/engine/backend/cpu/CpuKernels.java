@@ -16,16 +16,53 @@ interface CpuKernels {
     /** {@code output[t][row] = Σ_k input[t][k] * matrix[row][k]} for the rows of strip {@code strip}, padding included. */
     void multiply(PackedMatrix matrix, int strip, MatrixInput input, float[] output, int stride, MatrixScratch scratch);
 
-    /** {@code c[i][j] = Σ_k a[i][k] * b[k][j]}, for i < rows, j < columns (a multiple of 8), k < depth. */
-    void multiply(
-            float[] a, int aStride, int rows, float[] b, int bStride, int depth, float[] c, int cStride, int columns);
+    /** {@link KvPages#score} on float keys at {@code keys[from…]}. */
+    void score(
+            float[] queries,
+            int headDim,
+            int rows,
+            float[] keys,
+            int from,
+            int pageSize,
+            float[] scores,
+            int to,
+            int stride);
 
-    /** {@code c[i][j] += Σ_k a[i][k] * b[k][j]}, as {@link #multiply}. */
-    void multiplyAdd(
-            float[] a, int aStride, int rows, float[] b, int bStride, int depth, float[] c, int cStride, int columns);
+    /** {@link KvPages#score} on bfloat16 pairs. */
+    void score(
+            float[] queries,
+            int headDim,
+            int rows,
+            int[] keys,
+            int from,
+            int pageSize,
+            float[] scores,
+            int to,
+            int stride);
 
-    /** {@code target[i] = source[i]} from bfloat16, for {@code count} (a multiple of 8) values. */
-    void fromBfloat16(short[] source, int from, float[] target, int to, int count);
+    /** {@link KvPages#addWeighted} on float values at {@code values[at…]}. */
+    void addWeighted(
+            float[] weights,
+            int from,
+            int stride,
+            int rows,
+            float[] values,
+            int at,
+            int pageSize,
+            float[] result,
+            int headDim);
+
+    /** {@link KvPages#addWeighted} on bfloat16 pairs. */
+    void addWeighted(
+            float[] weights,
+            int from,
+            int stride,
+            int rows,
+            int[] values,
+            int at,
+            int pageSize,
+            float[] result,
+            int headDim);
 
     /** The largest of {@code count} values, a multiple of 8. */
     float max(float[] values, int from, int count);

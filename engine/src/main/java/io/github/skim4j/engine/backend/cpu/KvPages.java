@@ -3,11 +3,14 @@ package io.github.skim4j.engine.backend.cpu;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.model.HalfFloats;
 import io.github.skim4j.engine.model.ModelConfig;
+import java.util.Arrays;
 
 /**
  * Storage of the KV pages: for each page and layer one array with, for each KV head, keys [headDim][pageSize] (transposed, so that
- * the scores of a page's tokens are lanes of a vector) and values [pageSize][headDim]. A page's arrays are made when it is first
- * written and kept until close.
+ * the scores of a page's tokens are lanes of a vector) and values [pageSize][headDim]. As bfloat16
+ * an int holds two numbers of one token, so that unpacking takes one instruction a number: dimensions 2i and 2i + 1 of a key at
+ * [i][token]; dimensions 16j + l and 16j + 8 + l of a value at [token][8j + l], l < 8. The former is in the lower half. A page's
+ * arrays are made when it is first written and kept until close.
  */
 final class KvPages {
 
@@ -15,9 +18,8 @@ final class KvPages {
     private final int kvHeads;
     private final int headDim;
     private final int pageSize;
-    private final KvType type;
-    /** [page * layers + layer]; one of the two is used. */
-    private final short[][] shorts;
+    /** [page * layers + layer]; one of the two is used, the other {@code null}. */
+    private final int[][] pairs;
 
     private final float[][] floats;
 
@@ -26,10 +28,9 @@ final class KvPages {
         this.kvHeads = config.kvHeads();
         this.headDim = config.headDim();
         this.pageSize = pageSize;
-        this.type = type;
         int arrays = Math.multiplyExact(pages, layers);
-        shorts = new short[type == KvType.BF16 ? arrays : 0][];
-        floats = new float[type == KvType.F32 ? arrays : 0][];
+        pairs = type == KvType.BF16 ? new int[arrays][] : null;
+        floats = type == KvType.F32 ? new float[arrays][] : null;
     }
 
     /** Bytes of a page, all layers together. */
@@ -41,14 +42,20 @@ final class KvPages {
         return pageSize;
     }
 
-    /** Makes a page's arrays unless it has them; before any thread writes to it. */
-    void allocate(int page) {
+    /** Readies a page that comes to a sequence, before any thread writes to it: nothing of another sequence's is left. */
+    void clear(int page) {
         int size = 2 * kvHeads * headDim * pageSize;
         for (int i = page * layers; i < (page + 1) * layers; i++) {
-            if (type == KvType.BF16 && shorts[i] == null) {
-                shorts[i] = new short[size];
-            } else if (type == KvType.F32 && floats[i] == null) {
+            if (pairs != null) {
+                if (pairs[i] == null) {
+                    pairs[i] = new int[size / 2];
+                } else {
+                    Arrays.fill(pairs[i], 0);
+                }
+            } else if (floats[i] == null) {
                 floats[i] = new float[size];
+            } else {
+                Arrays.fill(floats[i], 0);
             }
         }
     }
@@ -56,53 +63,87 @@ final class KvPages {
     /** Stores the key and value of token {@code slot} of a page, {@code headDim} values at {@code keyFrom} and {@code valueFrom}. */
     void write(int page, int layer, int kvHead, int slot, float[] key, int keyFrom, float[] value, int valueFrom) {
         int array = page * layers + layer;
-        int keyTo = keys(kvHead) + slot;
-        int valueTo = values(kvHead) + slot * headDim;
-        if (type == KvType.BF16) {
-            short[] target = shorts[array];
-            for (int i = 0; i < headDim; i++) {
-                target[keyTo + i * pageSize] = HalfFloats.floatToBfloat16(key[keyFrom + i]);
-                target[valueTo + i] = HalfFloats.floatToBfloat16(value[valueFrom + i]);
-            }
-        } else {
+        int keys = keys(kvHead);
+        int values = values(kvHead);
+        if (pairs == null) {
             float[] target = floats[array];
             for (int i = 0; i < headDim; i++) {
-                target[keyTo + i * pageSize] = key[keyFrom + i];
-                target[valueTo + i] = value[valueFrom + i];
+                target[keys + i * pageSize + slot] = key[keyFrom + i];
+                target[values + slot * headDim + i] = value[valueFrom + i];
             }
+            return;
+        }
+        int[] target = pairs[array];
+        for (int i = 0; i < headDim; i += 2) {
+            target[keys + i / 2 * pageSize + slot] = half(key[keyFrom + i]) | half(key[keyFrom + i + 1]) << 16;
+        }
+        int row = values + slot * headDim / 2;
+        for (int i = 0; i < headDim / 2; i++) {
+            int from = valueFrom + i / 8 * 16 + i % 8;
+            target[row + i] = half(value[from]) | half(value[from + 8]) << 16;
         }
     }
 
-    /** Copies a page's keys as floats: row i is dimension i of the {@code pageSize} tokens, at {@code to + i * stride}. */
-    void readKeys(CpuKernels kernels, int page, int layer, int kvHead, float[] target, int to, int stride) {
-        int array = page * layers + layer;
-        int from = keys(kvHead);
-        for (int i = 0; i < headDim; i++) {
-            if (type == KvType.BF16) {
-                kernels.fromBfloat16(shorts[array], from + i * pageSize, target, to + i * stride, pageSize);
-            } else {
-                System.arraycopy(floats[array], from + i * pageSize, target, to + i * stride, pageSize);
-            }
-        }
+    private static int half(float value) {
+        return HalfFloats.floatToBfloat16(value) & 0xffff;
     }
 
-    /** Copies the values of tokens {@code first} to {@code end} of a page as floats, {@code headDim} each, from {@code to} on. */
-    void readValues(CpuKernels kernels, int page, int layer, int kvHead, int first, int end, float[] target, int to) {
+    /**
+     * {@code scores[r][t] = Σ_i queries[r][i] * key[t][i]} for the tokens of a page.
+     *
+     * @param rows even
+     * @param queries [rows][headDim]
+     * @param scores rows {@code stride} apart, from {@code to} on
+     */
+    void score(
+            CpuKernels kernels,
+            int page,
+            int layer,
+            int kvHead,
+            float[] queries,
+            int rows,
+            float[] scores,
+            int to,
+            int stride) {
         int array = page * layers + layer;
-        int from = values(kvHead) + first * headDim;
-        int count = (end - first) * headDim;
-        if (type == KvType.BF16) {
-            kernels.fromBfloat16(shorts[array], from, target, to, count);
+        if (pairs == null) {
+            kernels.score(queries, headDim, rows, floats[array], keys(kvHead), pageSize, scores, to, stride);
         } else {
-            System.arraycopy(floats[array], from, target, to, count);
+            kernels.score(queries, headDim, rows, pairs[array], keys(kvHead), pageSize, scores, to, stride);
+        }
+    }
+
+    /**
+     * {@code result[r][i] += Σ_t weights[r][t] * value[t][i]} for the tokens of a page.
+     *
+     * @param rows even
+     * @param weights rows {@code stride} apart, from {@code from} on
+     * @param result [rows][headDim]
+     */
+    void addWeighted(
+            CpuKernels kernels,
+            int page,
+            int layer,
+            int kvHead,
+            float[] weights,
+            int from,
+            int stride,
+            int rows,
+            float[] result) {
+        int array = page * layers + layer;
+        if (pairs == null) {
+            kernels.addWeighted(weights, from, stride, rows, floats[array], values(kvHead), pageSize, result, headDim);
+        } else {
+            kernels.addWeighted(weights, from, stride, rows, pairs[array], values(kvHead), pageSize, result, headDim);
         }
     }
 
     private int keys(int kvHead) {
-        return 2 * kvHead * headDim * pageSize;
+        int size = 2 * kvHead * headDim * pageSize;
+        return pairs == null ? size : size / 2;
     }
 
     private int values(int kvHead) {
-        return keys(kvHead) + headDim * pageSize;
+        return keys(kvHead) + (pairs == null ? headDim * pageSize : headDim * pageSize / 2);
     }
 }

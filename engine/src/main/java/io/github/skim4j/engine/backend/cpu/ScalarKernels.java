@@ -111,34 +111,107 @@ final class ScalarKernels implements CpuKernels {
     }
 
     @Override
-    public void multiply(
-            float[] a, int aStride, int rows, float[] b, int bStride, int depth, float[] c, int cStride, int columns) {
-        for (int i = 0; i < rows; i++) {
-            Arrays.fill(c, i * cStride, i * cStride + columns, 0);
-        }
-        multiplyAdd(a, aStride, rows, b, bStride, depth, c, cStride, columns);
-    }
-
-    @Override
-    public void multiplyAdd(
-            float[] a, int aStride, int rows, float[] b, int bStride, int depth, float[] c, int cStride, int columns) {
-        for (int i = 0; i < rows; i++) {
-            for (int k = 0; k < depth; k++) {
-                float x = a[i * aStride + k];
-                int from = k * bStride;
-                int to = i * cStride;
-                for (int j = 0; j < columns; j++) {
-                    c[to + j] += x * b[from + j];
+    public void score(
+            float[] queries,
+            int headDim,
+            int rows,
+            float[] keys,
+            int from,
+            int pageSize,
+            float[] scores,
+            int to,
+            int stride) {
+        for (int r = 0; r < rows; r++) {
+            int row = to + r * stride;
+            Arrays.fill(scores, row, row + pageSize, 0);
+            for (int i = 0; i < headDim; i++) {
+                float q = queries[r * headDim + i];
+                int key = from + i * pageSize;
+                for (int t = 0; t < pageSize; t++) {
+                    scores[row + t] += q * keys[key + t];
                 }
             }
         }
     }
 
     @Override
-    public void fromBfloat16(short[] source, int from, float[] target, int to, int count) {
-        for (int i = 0; i < count; i++) {
-            target[to + i] = HalfFloats.bfloat16ToFloat(source[from + i]);
+    public void score(
+            float[] queries,
+            int headDim,
+            int rows,
+            int[] keys,
+            int from,
+            int pageSize,
+            float[] scores,
+            int to,
+            int stride) {
+        for (int r = 0; r < rows; r++) {
+            int row = to + r * stride;
+            Arrays.fill(scores, row, row + pageSize, 0);
+            for (int i = 0; i < headDim; i += 2) {
+                float q0 = queries[r * headDim + i];
+                float q1 = queries[r * headDim + i + 1];
+                int key = from + i / 2 * pageSize;
+                for (int t = 0; t < pageSize; t++) {
+                    scores[row + t] += q0 * low(keys[key + t]) + q1 * high(keys[key + t]);
+                }
+            }
         }
+    }
+
+    @Override
+    public void addWeighted(
+            float[] weights,
+            int from,
+            int stride,
+            int rows,
+            float[] values,
+            int at,
+            int pageSize,
+            float[] result,
+            int headDim) {
+        for (int r = 0; r < rows; r++) {
+            for (int t = 0; t < pageSize; t++) {
+                float weight = weights[from + r * stride + t];
+                int value = at + t * headDim;
+                for (int i = 0; i < headDim; i++) {
+                    result[r * headDim + i] += weight * values[value + i];
+                }
+            }
+        }
+    }
+
+    @Override
+    public void addWeighted(
+            float[] weights,
+            int from,
+            int stride,
+            int rows,
+            int[] values,
+            int at,
+            int pageSize,
+            float[] result,
+            int headDim) {
+        for (int r = 0; r < rows; r++) {
+            for (int t = 0; t < pageSize; t++) {
+                float weight = weights[from + r * stride + t];
+                for (int i = 0; i < headDim; i += 16) {
+                    int value = at + (t * headDim + i) / 2;
+                    for (int l = 0; l < 8; l++) {
+                        result[r * headDim + i + l] += weight * low(values[value + l]);
+                        result[r * headDim + i + 8 + l] += weight * high(values[value + l]);
+                    }
+                }
+            }
+        }
+    }
+
+    private static float low(int pair) {
+        return Float.intBitsToFloat(pair << 16);
+    }
+
+    private static float high(int pair) {
+        return Float.intBitsToFloat(pair & 0xffff0000);
     }
 
     @Override

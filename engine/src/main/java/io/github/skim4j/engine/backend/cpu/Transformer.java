@@ -59,6 +59,7 @@ final class Transformer {
         float[] up = {};
         float[] activated = {};
         float[] sums = {};
+        float[] shifted = {};
         float[] cos = {};
         float[] sin = {};
         float[] closedUpCos = {};
@@ -84,7 +85,7 @@ final class Transformer {
 
     List<SpanResult> forward(List<Span> spans) {
         List<Row> rows = rows(spans);
-        allocatePages(spans);
+        clearNewPages(spans);
         grow(rows.size());
         forRows(
                 rows.size(),
@@ -115,12 +116,13 @@ final class Transformer {
         return rows;
     }
 
-    private void allocatePages(List<Span> spans) {
+    /** Clears the pages whose first slot is written in this step. */
+    private void clearNewPages(List<Span> spans) {
+        int pageSize = pages.pageSize();
         for (Span span : spans) {
-            KvSequence sequence = span.sequence();
-            int pageSize = pages.pageSize();
-            for (int p = sequence.length() / pageSize; p * pageSize < sequence.length() + span.count(); p++) {
-                pages.allocate(sequence.page(p));
+            int length = span.sequence().length();
+            for (int p = (length + pageSize - 1) / pageSize; p * pageSize < length + span.count(); p++) {
+                pages.clear(span.sequence().page(p));
             }
         }
     }
@@ -147,6 +149,7 @@ final class Transformer {
         int widest =
                 Math.max(config.hiddenSize(), Math.max(config.heads() * config.headDim(), config.intermediateSize()));
         b.sums = Activations.grown(b.sums, rows * (widest / MatrixInput.SUM_BLOCK));
+        b.shifted = Activations.grown(b.shifted, widest);
         b.cos = Activations.grown(b.cos, rows * rotary.pairs());
         b.sin = Activations.grown(b.sin, rows * rotary.pairs());
     }
@@ -247,10 +250,15 @@ final class Transformer {
     /** Several linear layers of one input, [count][columns]; outputs are [count][paddedRows]. */
     private void project(float[] input, int columns, int count, List<Linear> linears, List<float[]> outputs) {
         boolean sums = linears.stream().anyMatch(linear -> linear.weight().mins != null);
+        boolean shifted = count == 1 && linears.stream().anyMatch(linear -> linear.weight().ints != null);
+        MatrixInput in =
+                new MatrixInput(input, columns, count, sums ? buffers.sums : null, shifted ? buffers.shifted : null);
         if (sums) {
-            forRows(count, r -> sum(input, columns, r));
+            forRows(count, in::sum);
         }
-        MatrixInput in = new MatrixInput(input, columns, count, sums ? buffers.sums : null);
+        if (shifted) {
+            in.shift();
+        }
         int strips =
                 linears.stream().mapToInt(linear -> linear.weight().strips()).sum();
         team.run(strips, (worker, i) -> {
@@ -267,18 +275,6 @@ final class Transformer {
                 addBias(linear, strip, output, count);
             }
         });
-    }
-
-    private void sum(float[] input, int columns, int row) {
-        int blocks = columns / MatrixInput.SUM_BLOCK;
-        for (int b = 0; b < blocks; b++) {
-            float sum = 0;
-            int from = row * columns + b * MatrixInput.SUM_BLOCK;
-            for (int i = 0; i < MatrixInput.SUM_BLOCK; i++) {
-                sum += input[from + i];
-            }
-            buffers.sums[row * blocks + b] = sum;
-        }
     }
 
     private static void addBias(Linear linear, int strip, float[] output, int count) {

@@ -9,7 +9,10 @@ import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
-/** Kernels on the Vector API. Only {@code fromArray} forms are used, which have stayed the same from Java 17 on. */
+/**
+ * Kernels on the Vector API. Only {@code fromArray} forms are used, which have stayed the same from Java 17 on. Hot loops are methods
+ * of their own and call no helpers with vectors: one that is not inlined would put each vector on the heap.
+ */
 final class VectorKernels implements CpuKernels {
 
     /** 512-bit vectors can lower the clock and rarely win where a page has 16 tokens. */
@@ -22,7 +25,10 @@ final class VectorKernels implements CpuKernels {
     private static final int LANES = F.length();
 
     /** Tokens of the register tile: 2 panels × 6 tokens are 12 accumulators of 16 registers. */
-    private static final int TILE = 6;
+    private static final int TILE = MatrixScratch.TOKENS;
+
+    /** Where the second of two unpacked panels begins. */
+    private static final int SECOND = MatrixScratch.COLUMNS * LANES;
 
     @Override
     public String name() {
@@ -38,7 +44,7 @@ final class VectorKernels implements CpuKernels {
     public void multiply(
             PackedMatrix matrix, int strip, MatrixInput input, float[] output, int stride, MatrixScratch scratch) {
         if (input.tokens() == 1) {
-            multiplyVector(matrix, strip, input, output);
+            multiplyVector(matrix, strip, input, output, scratch);
             return;
         }
         int first = strip * PackedMatrix.STRIP * LANES;
@@ -49,22 +55,16 @@ final class VectorKernels implements CpuKernels {
             for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
                 int count = Math.min(MatrixScratch.COLUMNS, matrix.columns - column);
                 unpack(matrix, panel, column, count, scratch.weights, 0);
-                unpack(matrix, panel + 1, column, count, scratch.weights, MatrixScratch.COLUMNS * LANES);
-                int t = 0;
-                for (; t + TILE <= input.tokens(); t += TILE) {
-                    multiplyTile6(matrix, panel, column, count, input, t, output, stride, scratch.weights);
-                }
-                for (; t + 2 <= input.tokens(); t += 2) {
-                    multiplyTile2(matrix, panel, column, count, input, t, output, stride, scratch.weights);
-                }
-                for (; t < input.tokens(); t++) {
-                    multiplyTile1(matrix, panel, column, count, input, t, output, stride, scratch.weights);
+                unpack(matrix, panel + 1, column, count, scratch.weights, SECOND);
+                for (int t = 0; t < input.tokens(); t += TILE) {
+                    multiplyTile(matrix, panel, column, count, input, t, output, stride, scratch);
                 }
             }
         }
     }
 
-    private static void multiplyTile6(
+    /** Up to {@link #TILE} tokens × 2 panels × some columns. */
+    private static void multiplyTile(
             PackedMatrix matrix,
             int panel,
             int column,
@@ -73,261 +73,333 @@ final class VectorKernels implements CpuKernels {
             int token,
             float[] output,
             int stride,
-            float[] w) {
+            MatrixScratch scratch) {
+        int tokens = Math.min(TILE, input.tokens() - token);
         float[] x = input.values();
         int columns = input.columns();
-        int second = MatrixScratch.COLUMNS * LANES;
-        int to = token * stride + panel * LANES;
         for (int k = 0; k < count; k += matrix.block) {
-            FloatVector a0 = FloatVector.zero(F);
-            FloatVector a1 = FloatVector.zero(F);
-            FloatVector b0 = FloatVector.zero(F);
-            FloatVector b1 = FloatVector.zero(F);
-            FloatVector c0 = FloatVector.zero(F);
-            FloatVector c1 = FloatVector.zero(F);
-            FloatVector d0 = FloatVector.zero(F);
-            FloatVector d1 = FloatVector.zero(F);
-            FloatVector e0 = FloatVector.zero(F);
-            FloatVector e1 = FloatVector.zero(F);
-            FloatVector f0 = FloatVector.zero(F);
-            FloatVector f1 = FloatVector.zero(F);
-            int end = Math.min(count, k + matrix.block);
+            int depth = Math.min(matrix.block, count - k);
             int at = token * columns + column + k;
-            for (int i = k; i < end; i++, at++) {
-                FloatVector w0 = FloatVector.fromArray(F, w, i * LANES);
-                FloatVector w1 = FloatVector.fromArray(F, w, second + i * LANES);
-                FloatVector v = FloatVector.broadcast(F, x[at]);
-                a0 = w0.fma(v, a0);
-                a1 = w1.fma(v, a1);
-                v = FloatVector.broadcast(F, x[at + columns]);
-                b0 = w0.fma(v, b0);
-                b1 = w1.fma(v, b1);
-                v = FloatVector.broadcast(F, x[at + 2 * columns]);
-                c0 = w0.fma(v, c0);
-                c1 = w1.fma(v, c1);
-                v = FloatVector.broadcast(F, x[at + 3 * columns]);
-                d0 = w0.fma(v, d0);
-                d1 = w1.fma(v, d1);
-                v = FloatVector.broadcast(F, x[at + 4 * columns]);
-                e0 = w0.fma(v, e0);
-                e1 = w1.fma(v, e1);
-                v = FloatVector.broadcast(F, x[at + 5 * columns]);
-                f0 = w0.fma(v, f0);
-                f1 = w1.fma(v, f1);
+            int t = 0;
+            if (tokens == TILE) {
+                multiply6(scratch.weights, k * LANES, x, at, columns, depth, scratch.sums);
+                t = TILE;
             }
-            addBlock(matrix, panel, column + k, input, token, a0, a1, output, to);
-            addBlock(matrix, panel, column + k, input, token + 1, b0, b1, output, to + stride);
-            addBlock(matrix, panel, column + k, input, token + 2, c0, c1, output, to + 2 * stride);
-            addBlock(matrix, panel, column + k, input, token + 3, d0, d1, output, to + 3 * stride);
-            addBlock(matrix, panel, column + k, input, token + 4, e0, e1, output, to + 4 * stride);
-            addBlock(matrix, panel, column + k, input, token + 5, f0, f1, output, to + 5 * stride);
+            for (; t + 2 <= tokens; t += 2) {
+                multiply2(scratch.weights, k * LANES, x, at + t * columns, columns, depth, scratch.sums, t * 2 * LANES);
+            }
+            if (t < tokens) {
+                multiply1(scratch.weights, k * LANES, x, at + t * columns, depth, scratch.sums, t * 2 * LANES);
+            }
+            addBlock(matrix, panel, column + k, input, token, tokens, scratch.sums, output, stride);
         }
     }
 
-    private static void multiplyTile2(
-            PackedMatrix matrix,
-            int panel,
-            int column,
-            int count,
-            MatrixInput input,
-            int token,
-            float[] output,
-            int stride,
-            float[] w) {
-        float[] x = input.values();
-        int columns = input.columns();
-        int second = MatrixScratch.COLUMNS * LANES;
-        int to = token * stride + panel * LANES;
-        for (int k = 0; k < count; k += matrix.block) {
-            FloatVector a0 = FloatVector.zero(F);
-            FloatVector a1 = FloatVector.zero(F);
-            FloatVector b0 = FloatVector.zero(F);
-            FloatVector b1 = FloatVector.zero(F);
-            int end = Math.min(count, k + matrix.block);
-            int at = token * columns + column + k;
-            for (int i = k; i < end; i++, at++) {
-                FloatVector w0 = FloatVector.fromArray(F, w, i * LANES);
-                FloatVector w1 = FloatVector.fromArray(F, w, second + i * LANES);
-                FloatVector v = FloatVector.broadcast(F, x[at]);
-                a0 = w0.fma(v, a0);
-                a1 = w1.fma(v, a1);
-                v = FloatVector.broadcast(F, x[at + columns]);
-                b0 = w0.fma(v, b0);
-                b1 = w1.fma(v, b1);
-            }
-            addBlock(matrix, panel, column + k, input, token, a0, a1, output, to);
-            addBlock(matrix, panel, column + k, input, token + 1, b0, b1, output, to + stride);
+    /** Sums of a block for six tokens, two panels each; vectors stay in registers, hence so long. */
+    private static void multiply6(float[] w, int first, float[] x, int at, int columns, int depth, float[] sums) {
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a1 = FloatVector.zero(F);
+        FloatVector b0 = FloatVector.zero(F);
+        FloatVector b1 = FloatVector.zero(F);
+        FloatVector c0 = FloatVector.zero(F);
+        FloatVector c1 = FloatVector.zero(F);
+        FloatVector d0 = FloatVector.zero(F);
+        FloatVector d1 = FloatVector.zero(F);
+        FloatVector e0 = FloatVector.zero(F);
+        FloatVector e1 = FloatVector.zero(F);
+        FloatVector f0 = FloatVector.zero(F);
+        FloatVector f1 = FloatVector.zero(F);
+        for (int i = 0; i < depth; i++) {
+            FloatVector w0 = FloatVector.fromArray(F, w, first + i * LANES);
+            FloatVector w1 = FloatVector.fromArray(F, w, first + i * LANES + SECOND);
+            FloatVector v = FloatVector.broadcast(F, x[at + i]);
+            a0 = w0.fma(v, a0);
+            a1 = w1.fma(v, a1);
+            v = FloatVector.broadcast(F, x[at + i + columns]);
+            b0 = w0.fma(v, b0);
+            b1 = w1.fma(v, b1);
+            v = FloatVector.broadcast(F, x[at + i + 2 * columns]);
+            c0 = w0.fma(v, c0);
+            c1 = w1.fma(v, c1);
+            v = FloatVector.broadcast(F, x[at + i + 3 * columns]);
+            d0 = w0.fma(v, d0);
+            d1 = w1.fma(v, d1);
+            v = FloatVector.broadcast(F, x[at + i + 4 * columns]);
+            e0 = w0.fma(v, e0);
+            e1 = w1.fma(v, e1);
+            v = FloatVector.broadcast(F, x[at + i + 5 * columns]);
+            f0 = w0.fma(v, f0);
+            f1 = w1.fma(v, f1);
         }
+        a0.intoArray(sums, 0);
+        a1.intoArray(sums, LANES);
+        b0.intoArray(sums, 2 * LANES);
+        b1.intoArray(sums, 3 * LANES);
+        c0.intoArray(sums, 4 * LANES);
+        c1.intoArray(sums, 5 * LANES);
+        d0.intoArray(sums, 6 * LANES);
+        d1.intoArray(sums, 7 * LANES);
+        e0.intoArray(sums, 8 * LANES);
+        e1.intoArray(sums, 9 * LANES);
+        f0.intoArray(sums, 10 * LANES);
+        f1.intoArray(sums, 11 * LANES);
     }
 
-    private static void multiplyTile1(
-            PackedMatrix matrix,
-            int panel,
-            int column,
-            int count,
-            MatrixInput input,
-            int token,
-            float[] output,
-            int stride,
-            float[] w) {
-        float[] x = input.values();
-        int columns = input.columns();
-        int second = MatrixScratch.COLUMNS * LANES;
-        int to = token * stride + panel * LANES;
-        for (int k = 0; k < count; k += matrix.block) {
-            FloatVector a0 = FloatVector.zero(F);
-            FloatVector a1 = FloatVector.zero(F);
-            int end = Math.min(count, k + matrix.block);
-            int at = token * columns + column + k;
-            for (int i = k; i < end; i++, at++) {
-                FloatVector v = FloatVector.broadcast(F, x[at]);
-                a0 = FloatVector.fromArray(F, w, i * LANES).fma(v, a0);
-                a1 = FloatVector.fromArray(F, w, second + i * LANES).fma(v, a1);
-            }
-            addBlock(matrix, panel, column + k, input, token, a0, a1, output, to);
+    private static void multiply2(
+            float[] w, int first, float[] x, int at, int columns, int depth, float[] sums, int to) {
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a1 = FloatVector.zero(F);
+        FloatVector b0 = FloatVector.zero(F);
+        FloatVector b1 = FloatVector.zero(F);
+        for (int i = 0; i < depth; i++) {
+            FloatVector w0 = FloatVector.fromArray(F, w, first + i * LANES);
+            FloatVector w1 = FloatVector.fromArray(F, w, first + i * LANES + SECOND);
+            FloatVector v = FloatVector.broadcast(F, x[at + i]);
+            a0 = w0.fma(v, a0);
+            a1 = w1.fma(v, a1);
+            v = FloatVector.broadcast(F, x[at + i + columns]);
+            b0 = w0.fma(v, b0);
+            b1 = w1.fma(v, b1);
         }
+        a0.intoArray(sums, to);
+        a1.intoArray(sums, to + LANES);
+        b0.intoArray(sums, to + 2 * LANES);
+        b1.intoArray(sums, to + 3 * LANES);
     }
 
-    /** Adds a block's sums of two panels, scaled, to the output. */
+    private static void multiply1(float[] w, int first, float[] x, int at, int depth, float[] sums, int to) {
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a1 = FloatVector.zero(F);
+        for (int i = 0; i < depth; i++) {
+            FloatVector v = FloatVector.broadcast(F, x[at + i]);
+            a0 = FloatVector.fromArray(F, w, first + i * LANES).fma(v, a0);
+            a1 = FloatVector.fromArray(F, w, first + i * LANES + SECOND).fma(v, a1);
+        }
+        a0.intoArray(sums, to);
+        a1.intoArray(sums, to + LANES);
+    }
+
+    /** Adds a block's sums, scaled, to the output of some tokens. */
     private static void addBlock(
             PackedMatrix matrix,
             int panel,
             int column,
             MatrixInput input,
             int token,
-            FloatVector a0,
-            FloatVector a1,
+            int tokens,
+            float[] sums,
             float[] output,
-            int to) {
-        int block = column / matrix.block;
-        int scale = (panel * matrix.blocks() + block) * LANES;
-        int next = matrix.blocks() * LANES;
-        FloatVector o0 = FloatVector.fromArray(F, output, to);
-        FloatVector o1 = FloatVector.fromArray(F, output, to + LANES);
-        if (matrix.scales == null) {
-            o0 = o0.add(a0);
-            o1 = o1.add(a1);
-        } else {
-            o0 = FloatVector.fromArray(F, matrix.scales, scale).fma(a0, o0);
-            o1 = FloatVector.fromArray(F, matrix.scales, scale + next).fma(a1, o1);
-            if (matrix.mins != null) {
-                FloatVector sum =
-                        FloatVector.broadcast(F, input.sums()[token * input.blocks() + column / MatrixInput.SUM_BLOCK]);
-                o0 = FloatVector.fromArray(F, matrix.mins, scale).fma(sum, o0);
-                o1 = FloatVector.fromArray(F, matrix.mins, scale + next).fma(sum, o1);
-            }
-        }
-        o0.intoArray(output, to);
-        o1.intoArray(output, to + LANES);
-    }
-
-    private static void multiplyVector(PackedMatrix matrix, int strip, MatrixInput input, float[] output) {
-        int panel = strip * PackedMatrix.STRIP;
-        float[] x = input.values();
-        int to = panel * LANES;
-        int next = matrix.columns * LANES;
-        FloatVector o0 = FloatVector.zero(F);
-        FloatVector o1 = o0;
-        FloatVector o2 = o0;
-        FloatVector o3 = o0;
+            int stride) {
         int blocks = matrix.blocks();
-        for (int b = 0; b < blocks; b++) {
-            int k = b * matrix.block;
-            int end = Math.min(matrix.columns, k + matrix.block);
-            FloatVector a0 = FloatVector.zero(F);
-            FloatVector a1 = a0;
-            FloatVector a2 = a0;
-            FloatVector a3 = a0;
-            switch (matrix.layout) {
-                case FLOAT -> {
-                    float[] w = matrix.floats;
-                    for (int at = panel * next + k * LANES; k < end; k++, at += LANES) {
-                        FloatVector v = FloatVector.broadcast(F, x[k]);
-                        a0 = FloatVector.fromArray(F, w, at).fma(v, a0);
-                        a1 = FloatVector.fromArray(F, w, at + next).fma(v, a1);
-                        a2 = FloatVector.fromArray(F, w, at + 2 * next).fma(v, a2);
-                        a3 = FloatVector.fromArray(F, w, at + 3 * next).fma(v, a3);
-                    }
-                }
-                case BFLOAT16 -> {
-                    short[] w = matrix.shorts;
-                    for (int at = panel * next + k * LANES; k < end; k++, at += LANES) {
-                        FloatVector v = FloatVector.broadcast(F, x[k]);
-                        a0 = bfloat16(w, at).fma(v, a0);
-                        a1 = bfloat16(w, at + next).fma(v, a1);
-                        a2 = bfloat16(w, at + 2 * next).fma(v, a2);
-                        a3 = bfloat16(w, at + 3 * next).fma(v, a3);
-                    }
-                }
-                case FLOAT16 -> {
-                    short[] w = matrix.shorts;
-                    for (int at = panel * next + k * LANES; k < end; k++, at += LANES) {
-                        FloatVector v = FloatVector.broadcast(F, x[k]);
-                        a0 = float16(w, at).fma(v, a0);
-                        a1 = float16(w, at + next).fma(v, a1);
-                        a2 = float16(w, at + 2 * next).fma(v, a2);
-                        a3 = float16(w, at + 3 * next).fma(v, a3);
-                    }
-                }
-                case BYTES -> {
-                    byte[] w = matrix.bytes;
-                    for (int at = panel * next + k * LANES; k < end; k++, at += LANES) {
-                        FloatVector v = FloatVector.broadcast(F, x[k]);
-                        a0 = level(w, at).fma(v, a0);
-                        a1 = level(w, at + next).fma(v, a1);
-                        a2 = level(w, at + 2 * next).fma(v, a2);
-                        a3 = level(w, at + 3 * next).fma(v, a3);
-                    }
-                }
-                case NIBBLES -> {
-                    int[] w = matrix.ints;
-                    int step = next / 8;
-                    for (int at = panel * step + k / 8 * LANES; k < end; k += 8, at += LANES) {
-                        IntVector w0 = IntVector.fromArray(I, w, at);
-                        IntVector w1 = IntVector.fromArray(I, w, at + step);
-                        IntVector w2 = IntVector.fromArray(I, w, at + 2 * step);
-                        IntVector w3 = IntVector.fromArray(I, w, at + 3 * step);
-                        for (int i = 0; i < 8; i++) {
-                            FloatVector v = FloatVector.broadcast(F, x[k + i]);
-                            a0 = lowNibble(w0).fma(v, a0);
-                            a1 = lowNibble(w1).fma(v, a1);
-                            a2 = lowNibble(w2).fma(v, a2);
-                            a3 = lowNibble(w3).fma(v, a3);
-                            w0 = w0.lanewise(VectorOperators.LSHR, 4);
-                            w1 = w1.lanewise(VectorOperators.LSHR, 4);
-                            w2 = w2.lanewise(VectorOperators.LSHR, 4);
-                            w3 = w3.lanewise(VectorOperators.LSHR, 4);
-                        }
-                    }
-                }
-            }
+        for (int p = 0; p < 2; p++) {
+            int scale = ((panel + p) * blocks + column / matrix.block) * LANES;
+            int to = token * stride + (panel + p) * LANES;
             if (matrix.scales == null) {
-                o0 = o0.add(a0);
-                o1 = o1.add(a1);
-                o2 = o2.add(a2);
-                o3 = o3.add(a3);
+                for (int t = 0; t < tokens; t++, to += stride) {
+                    FloatVector sum = FloatVector.fromArray(F, sums, (2 * t + p) * LANES);
+                    FloatVector.fromArray(F, output, to).add(sum).intoArray(output, to);
+                }
                 continue;
             }
-            int scale = (panel * blocks + b) * LANES;
-            int nextScale = blocks * LANES;
-            o0 = FloatVector.fromArray(F, matrix.scales, scale).fma(a0, o0);
-            o1 = FloatVector.fromArray(F, matrix.scales, scale + nextScale).fma(a1, o1);
-            o2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * nextScale).fma(a2, o2);
-            o3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * nextScale).fma(a3, o3);
-            if (matrix.mins != null) {
-                FloatVector sum = FloatVector.broadcast(F, input.sums()[b * matrix.block / MatrixInput.SUM_BLOCK]);
-                o0 = FloatVector.fromArray(F, matrix.mins, scale).fma(sum, o0);
-                o1 = FloatVector.fromArray(F, matrix.mins, scale + nextScale).fma(sum, o1);
-                o2 = FloatVector.fromArray(F, matrix.mins, scale + 2 * nextScale)
-                        .fma(sum, o2);
-                o3 = FloatVector.fromArray(F, matrix.mins, scale + 3 * nextScale)
-                        .fma(sum, o3);
+            FloatVector factor = FloatVector.fromArray(F, matrix.scales, scale);
+            if (matrix.mins == null) {
+                for (int t = 0; t < tokens; t++, to += stride) {
+                    FloatVector sum = FloatVector.fromArray(F, sums, (2 * t + p) * LANES);
+                    factor.fma(sum, FloatVector.fromArray(F, output, to)).intoArray(output, to);
+                }
+                continue;
+            }
+            FloatVector min = FloatVector.fromArray(F, matrix.mins, scale);
+            int inputs = token * input.blocks() + column / MatrixInput.SUM_BLOCK;
+            for (int t = 0; t < tokens; t++, to += stride, inputs += input.blocks()) {
+                FloatVector sum = FloatVector.fromArray(F, sums, (2 * t + p) * LANES);
+                FloatVector scaled = factor.fma(sum, FloatVector.fromArray(F, output, to));
+                min.fma(FloatVector.broadcast(F, input.sums()[inputs]), scaled).intoArray(output, to);
             }
         }
-        o0.intoArray(output, to);
-        o1.intoArray(output, to + LANES);
-        o2.intoArray(output, to + 2 * LANES);
-        o3.intoArray(output, to + 3 * LANES);
+    }
+
+    /** One token; the same arithmetic for a row as in tiles, with weights that are unpacked on the way. */
+    private static void multiplyVector(
+            PackedMatrix matrix, int strip, MatrixInput input, float[] output, MatrixScratch scratch) {
+        int panel = strip * PackedMatrix.STRIP;
+        int next = matrix.columns * LANES;
+        float[] x = input.values();
+        float[] sums = scratch.sums;
+        Arrays.fill(output, panel * LANES, (panel + PackedMatrix.STRIP) * LANES, 0);
+        for (int k = 0; k < matrix.columns; k += matrix.block) {
+            int depth = Math.min(matrix.block, matrix.columns - k);
+            int at = panel * next + k * LANES;
+            switch (matrix.layout) {
+                case FLOAT -> multiplyFloats(matrix.floats, at, next, x, k, depth, sums);
+                case BFLOAT16 -> multiplyBfloat16s(matrix.shorts, at, next, x, k, depth, sums);
+                case FLOAT16 -> {
+                    for (int p = 0; p < PackedMatrix.STRIP; p++) {
+                        unpackFloat16s(matrix.shorts, at + p * next, depth * LANES, scratch.weights, p * depth * LANES);
+                    }
+                    multiplyFloats(scratch.weights, 0, depth * LANES, x, k, depth, sums);
+                }
+                case BYTES -> multiplyBytes(matrix.bytes, at, next, x, k, depth, sums);
+                case NIBBLES -> multiplyNibbles(matrix.ints, at / 8, next / 8, input.shifted(), k, depth, sums);
+            }
+            addBlock(matrix, panel, k, input, sums, output);
+        }
+    }
+
+    private static void multiplyFloats(float[] w, int at, int next, float[] x, int k, int depth, float[] sums) {
+        FloatVector a = FloatVector.zero(F);
+        FloatVector b = FloatVector.zero(F);
+        FloatVector c = FloatVector.zero(F);
+        FloatVector d = FloatVector.zero(F);
+        for (int i = 0; i < depth; i++) {
+            FloatVector v = FloatVector.broadcast(F, x[k + i]);
+            a = FloatVector.fromArray(F, w, at + i * LANES).fma(v, a);
+            b = FloatVector.fromArray(F, w, at + i * LANES + next).fma(v, b);
+            c = FloatVector.fromArray(F, w, at + i * LANES + 2 * next).fma(v, c);
+            d = FloatVector.fromArray(F, w, at + i * LANES + 3 * next).fma(v, d);
+        }
+        a.intoArray(sums, 0);
+        b.intoArray(sums, LANES);
+        c.intoArray(sums, 2 * LANES);
+        d.intoArray(sums, 3 * LANES);
+    }
+
+    private static void multiplyBfloat16s(short[] w, int at, int next, float[] x, int k, int depth, float[] sums) {
+        FloatVector a = FloatVector.zero(F);
+        FloatVector b = FloatVector.zero(F);
+        FloatVector c = FloatVector.zero(F);
+        FloatVector d = FloatVector.zero(F);
+        for (int i = 0; i < depth; i++) {
+            FloatVector v = FloatVector.broadcast(F, x[k + i]);
+            a = ((IntVector) ShortVector.fromArray(S, w, at + i * LANES).convertShape(VectorOperators.S2I, I, 0))
+                    .lanewise(VectorOperators.LSHL, 16)
+                    .reinterpretAsFloats()
+                    .fma(v, a);
+            b = ((IntVector) ShortVector.fromArray(S, w, at + i * LANES + next).convertShape(VectorOperators.S2I, I, 0))
+                    .lanewise(VectorOperators.LSHL, 16)
+                    .reinterpretAsFloats()
+                    .fma(v, b);
+            c = ((IntVector) ShortVector.fromArray(S, w, at + i * LANES + 2 * next)
+                            .convertShape(VectorOperators.S2I, I, 0))
+                    .lanewise(VectorOperators.LSHL, 16)
+                    .reinterpretAsFloats()
+                    .fma(v, c);
+            d = ((IntVector) ShortVector.fromArray(S, w, at + i * LANES + 3 * next)
+                            .convertShape(VectorOperators.S2I, I, 0))
+                    .lanewise(VectorOperators.LSHL, 16)
+                    .reinterpretAsFloats()
+                    .fma(v, d);
+        }
+        a.intoArray(sums, 0);
+        b.intoArray(sums, LANES);
+        c.intoArray(sums, 2 * LANES);
+        d.intoArray(sums, 3 * LANES);
+    }
+
+    private static void multiplyBytes(byte[] w, int at, int next, float[] x, int k, int depth, float[] sums) {
+        FloatVector a = FloatVector.zero(F);
+        FloatVector b = FloatVector.zero(F);
+        FloatVector c = FloatVector.zero(F);
+        FloatVector d = FloatVector.zero(F);
+        for (int i = 0; i < depth; i++) {
+            FloatVector v = FloatVector.broadcast(F, x[k + i]);
+            a = ((FloatVector) ByteVector.fromArray(B, w, at + i * LANES).convertShape(VectorOperators.B2F, F, 0))
+                    .fma(v, a);
+            b = ((FloatVector)
+                            ByteVector.fromArray(B, w, at + i * LANES + next).convertShape(VectorOperators.B2F, F, 0))
+                    .fma(v, b);
+            c = ((FloatVector) ByteVector.fromArray(B, w, at + i * LANES + 2 * next)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(v, c);
+            d = ((FloatVector) ByteVector.fromArray(B, w, at + i * LANES + 3 * next)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(v, d);
+        }
+        a.intoArray(sums, 0);
+        b.intoArray(sums, LANES);
+        c.intoArray(sums, 2 * LANES);
+        d.intoArray(sums, 3 * LANES);
+    }
+
+    private static void multiplyNibbles(int[] w, int at, int next, float[] x, int k, int depth, float[] sums) {
+        FloatVector a = FloatVector.zero(F);
+        FloatVector b = FloatVector.zero(F);
+        FloatVector c = FloatVector.zero(F);
+        FloatVector d = FloatVector.zero(F);
+        for (int i = 0; i < depth / 8; i++) {
+            IntVector wa = IntVector.fromArray(I, w, at + i * LANES);
+            IntVector wb = IntVector.fromArray(I, w, at + i * LANES + next);
+            IntVector wc = IntVector.fromArray(I, w, at + i * LANES + 2 * next);
+            IntVector wd = IntVector.fromArray(I, w, at + i * LANES + 3 * next);
+            FloatVector v = FloatVector.broadcast(F, x[k + 8 * i]);
+            a = ((FloatVector) wa.and(0xf).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
+            b = ((FloatVector) wb.and(0xf).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
+            c = ((FloatVector) wc.and(0xf).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
+            d = ((FloatVector) wd.and(0xf).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
+            v = FloatVector.broadcast(F, x[k + 8 * i + 1]);
+            a = ((FloatVector) wa.and(0xf0).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
+            b = ((FloatVector) wb.and(0xf0).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
+            c = ((FloatVector) wc.and(0xf0).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
+            d = ((FloatVector) wd.and(0xf0).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
+            v = FloatVector.broadcast(F, x[k + 8 * i + 2]);
+            a = ((FloatVector) wa.and(0xf00).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
+            b = ((FloatVector) wb.and(0xf00).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
+            c = ((FloatVector) wc.and(0xf00).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
+            d = ((FloatVector) wd.and(0xf00).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
+            v = FloatVector.broadcast(F, x[k + 8 * i + 3]);
+            a = ((FloatVector) wa.and(0xf000).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
+            b = ((FloatVector) wb.and(0xf000).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
+            c = ((FloatVector) wc.and(0xf000).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
+            d = ((FloatVector) wd.and(0xf000).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
+            v = FloatVector.broadcast(F, x[k + 8 * i + 4]);
+            a = ((FloatVector) wa.and(0xf0000).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
+            b = ((FloatVector) wb.and(0xf0000).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
+            c = ((FloatVector) wc.and(0xf0000).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
+            d = ((FloatVector) wd.and(0xf0000).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
+            v = FloatVector.broadcast(F, x[k + 8 * i + 5]);
+            a = ((FloatVector) wa.and(0xf00000).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
+            b = ((FloatVector) wb.and(0xf00000).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
+            c = ((FloatVector) wc.and(0xf00000).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
+            d = ((FloatVector) wd.and(0xf00000).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
+            v = FloatVector.broadcast(F, x[k + 8 * i + 6]);
+            a = ((FloatVector) wa.and(0xf000000).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
+            b = ((FloatVector) wb.and(0xf000000).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
+            c = ((FloatVector) wc.and(0xf000000).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
+            d = ((FloatVector) wd.and(0xf000000).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
+            v = FloatVector.broadcast(F, x[k + 8 * i + 7]);
+            a = ((FloatVector) wa.lanewise(VectorOperators.LSHR, 28).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
+            b = ((FloatVector) wb.lanewise(VectorOperators.LSHR, 28).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
+            c = ((FloatVector) wc.lanewise(VectorOperators.LSHR, 28).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
+            d = ((FloatVector) wd.lanewise(VectorOperators.LSHR, 28).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
+        }
+        a.intoArray(sums, 0);
+        b.intoArray(sums, LANES);
+        c.intoArray(sums, 2 * LANES);
+        d.intoArray(sums, 3 * LANES);
+    }
+
+    /** Adds a block's sums of one token and a strip, scaled, to the output. */
+    private static void addBlock(
+            PackedMatrix matrix, int panel, int column, MatrixInput input, float[] sums, float[] output) {
+        int blocks = matrix.blocks();
+        int scale = (panel * blocks + column / matrix.block) * LANES;
+        int to = panel * LANES;
+        for (int p = 0; p < PackedMatrix.STRIP; p++, scale += blocks * LANES, to += LANES) {
+            FloatVector sum = FloatVector.fromArray(F, sums, p * LANES);
+            FloatVector before = FloatVector.fromArray(F, output, to);
+            if (matrix.scales == null) {
+                before.add(sum).intoArray(output, to);
+            } else if (matrix.mins == null) {
+                FloatVector.fromArray(F, matrix.scales, scale).fma(sum, before).intoArray(output, to);
+            } else {
+                FloatVector scaled =
+                        FloatVector.fromArray(F, matrix.scales, scale).fma(sum, before);
+                float inputs = input.sums()[column / MatrixInput.SUM_BLOCK];
+                FloatVector.fromArray(F, matrix.mins, scale)
+                        .fma(FloatVector.broadcast(F, inputs), scaled)
+                        .intoArray(output, to);
+            }
+        }
     }
 
     /** Elements or levels of some columns of a panel as floats: [column][lane]. */
@@ -338,140 +410,392 @@ final class VectorKernels implements CpuKernels {
             case FLOAT -> System.arraycopy(matrix.floats, from, target, to, size);
             case BFLOAT16 -> {
                 for (int i = 0; i < size; i += LANES) {
-                    bfloat16(matrix.shorts, from + i).intoArray(target, to + i);
+                    ((IntVector) ShortVector.fromArray(S, matrix.shorts, from + i)
+                                    .convertShape(VectorOperators.S2I, I, 0))
+                            .lanewise(VectorOperators.LSHL, 16)
+                            .reinterpretAsFloats()
+                            .intoArray(target, to + i);
                 }
             }
-            case FLOAT16 -> {
-                for (int i = 0; i < size; i += LANES) {
-                    float16(matrix.shorts, from + i).intoArray(target, to + i);
-                }
-            }
+            case FLOAT16 -> unpackFloat16s(matrix.shorts, from, size, target, to);
             case BYTES -> {
                 for (int i = 0; i < size; i += LANES) {
-                    level(matrix.bytes, from + i).intoArray(target, to + i);
+                    ((FloatVector) ByteVector.fromArray(B, matrix.bytes, from + i)
+                                    .convertShape(VectorOperators.B2F, F, 0))
+                            .intoArray(target, to + i);
                 }
             }
             case NIBBLES -> {
                 for (int i = 0; i < size; i += 8 * LANES) {
                     IntVector w = IntVector.fromArray(I, matrix.ints, (from + i) / 8);
                     for (int j = 0; j < 8; j++) {
-                        lowNibble(w).intoArray(target, to + i + j * LANES);
-                        w = w.lanewise(VectorOperators.LSHR, 4);
+                        ((FloatVector) w.lanewise(VectorOperators.LSHR, 4 * j)
+                                        .and(15)
+                                        .convertShape(VectorOperators.I2F, F, 0))
+                                .intoArray(target, to + i + j * LANES);
                     }
                 }
             }
         }
     }
 
-    private static FloatVector level(byte[] levels, int at) {
-        return (FloatVector) ByteVector.fromArray(B, levels, at).convertShape(VectorOperators.B2F, F, 0);
-    }
-
-    private static FloatVector lowNibble(IntVector levels) {
-        return (FloatVector) levels.and(15).convertShape(VectorOperators.I2F, F, 0);
-    }
-
-    private static FloatVector bfloat16(short[] values, int at) {
-        IntVector bits = (IntVector) ShortVector.fromArray(S, values, at).convertShape(VectorOperators.S2I, I, 0);
-        return bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-    }
-
     /** The bits moved to a float's places, then 2^112 for the other exponent bias; subnormals come out right too. */
-    private static FloatVector float16(short[] values, int at) {
-        IntVector bits = (IntVector) ShortVector.fromArray(S, values, at).convertShape(VectorOperators.S2I, I, 0);
-        IntVector sign = bits.and(0x80000000);
-        IntVector magnitude = bits.and(0x7fff).lanewise(VectorOperators.LSHL, 13);
-        return magnitude.or(sign).reinterpretAsFloats().mul(0x1p112f);
+    private static void unpackFloat16s(short[] source, int from, int size, float[] target, int to) {
+        for (int i = 0; i < size; i += LANES) {
+            IntVector bits =
+                    (IntVector) ShortVector.fromArray(S, source, from + i).convertShape(VectorOperators.S2I, I, 0);
+            IntVector magnitude = bits.and(0x7fff).lanewise(VectorOperators.LSHL, 13);
+            IntVector sign = bits.and(0x80000000);
+            magnitude.or(sign).reinterpretAsFloats().mul(0x1p112f).intoArray(target, to + i);
+        }
     }
 
     @Override
-    public void multiply(
-            float[] a, int aStride, int rows, float[] b, int bStride, int depth, float[] c, int cStride, int columns) {
-        for (int i = 0; i < rows; i++) {
-            Arrays.fill(c, i * cStride, i * cStride + columns, 0);
-        }
-        multiplyAdd(a, aStride, rows, b, bStride, depth, c, cStride, columns);
-    }
-
-    @Override
-    public void multiplyAdd(
-            float[] a, int aStride, int rows, float[] b, int bStride, int depth, float[] c, int cStride, int columns) {
-        int j = 0;
-        for (; j + 2 * LANES <= columns; j += 2 * LANES) {
-            int i = 0;
-            for (; i + 4 <= rows; i += 4) {
-                multiplyAdd4(a, i * aStride, aStride, b, j, bStride, depth, c, i * cStride + j, cStride);
-            }
-            for (; i < rows; i++) {
-                multiplyAdd1(a, i * aStride, b, j, bStride, depth, c, i * cStride + j);
-                multiplyAdd1(a, i * aStride, b, j + LANES, bStride, depth, c, i * cStride + j + LANES);
-            }
-        }
-        for (; j < columns; j += LANES) {
-            for (int i = 0; i < rows; i++) {
-                multiplyAdd1(a, i * aStride, b, j, bStride, depth, c, i * cStride + j);
-            }
-        }
-    }
-
-    private static void multiplyAdd4(
-            float[] a,
+    public void score(
+            float[] queries,
+            int headDim,
+            int rows,
+            float[] keys,
             int from,
-            int aStride,
-            float[] b,
-            int j,
-            int bStride,
-            int depth,
-            float[] c,
+            int pageSize,
+            float[] scores,
             int to,
-            int cStride) {
-        FloatVector c00 = FloatVector.fromArray(F, c, to);
-        FloatVector c01 = FloatVector.fromArray(F, c, to + LANES);
-        FloatVector c10 = FloatVector.fromArray(F, c, to + cStride);
-        FloatVector c11 = FloatVector.fromArray(F, c, to + cStride + LANES);
-        FloatVector c20 = FloatVector.fromArray(F, c, to + 2 * cStride);
-        FloatVector c21 = FloatVector.fromArray(F, c, to + 2 * cStride + LANES);
-        FloatVector c30 = FloatVector.fromArray(F, c, to + 3 * cStride);
-        FloatVector c31 = FloatVector.fromArray(F, c, to + 3 * cStride + LANES);
-        for (int k = 0; k < depth; k++) {
-            FloatVector b0 = FloatVector.fromArray(F, b, k * bStride + j);
-            FloatVector b1 = FloatVector.fromArray(F, b, k * bStride + j + LANES);
-            FloatVector v = FloatVector.broadcast(F, a[from + k]);
-            c00 = b0.fma(v, c00);
-            c01 = b1.fma(v, c01);
-            v = FloatVector.broadcast(F, a[from + aStride + k]);
-            c10 = b0.fma(v, c10);
-            c11 = b1.fma(v, c11);
-            v = FloatVector.broadcast(F, a[from + 2 * aStride + k]);
-            c20 = b0.fma(v, c20);
-            c21 = b1.fma(v, c21);
-            v = FloatVector.broadcast(F, a[from + 3 * aStride + k]);
-            c30 = b0.fma(v, c30);
-            c31 = b1.fma(v, c31);
+            int stride) {
+        for (int t = 0; t < pageSize; t += LANES) {
+            int r = 0;
+            for (; r + 4 <= rows; r += 4) {
+                score4(queries, r * headDim, headDim, keys, from + t, pageSize, scores, to + r * stride + t, stride);
+            }
+            if (r < rows) {
+                score2(queries, r * headDim, headDim, keys, from + t, pageSize, scores, to + r * stride + t, stride);
+            }
         }
-        c00.intoArray(c, to);
-        c01.intoArray(c, to + LANES);
-        c10.intoArray(c, to + cStride);
-        c11.intoArray(c, to + cStride + LANES);
-        c20.intoArray(c, to + 2 * cStride);
-        c21.intoArray(c, to + 2 * cStride + LANES);
-        c30.intoArray(c, to + 3 * cStride);
-        c31.intoArray(c, to + 3 * cStride + LANES);
     }
 
-    private static void multiplyAdd1(float[] a, int from, float[] b, int j, int bStride, int depth, float[] c, int to) {
-        FloatVector sum = FloatVector.fromArray(F, c, to);
-        for (int k = 0; k < depth; k++) {
-            sum = FloatVector.fromArray(F, b, k * bStride + j).fma(FloatVector.broadcast(F, a[from + k]), sum);
+    private static void score4(
+            float[] queries,
+            int query,
+            int headDim,
+            float[] keys,
+            int from,
+            int pageSize,
+            float[] scores,
+            int to,
+            int stride) {
+        FloatVector a = FloatVector.zero(F);
+        FloatVector b = FloatVector.zero(F);
+        FloatVector c = FloatVector.zero(F);
+        FloatVector d = FloatVector.zero(F);
+        for (int i = 0; i < headDim; i++) {
+            FloatVector key = FloatVector.fromArray(F, keys, from + i * pageSize);
+            a = key.fma(FloatVector.broadcast(F, queries[query + i]), a);
+            b = key.fma(FloatVector.broadcast(F, queries[query + i + headDim]), b);
+            c = key.fma(FloatVector.broadcast(F, queries[query + i + 2 * headDim]), c);
+            d = key.fma(FloatVector.broadcast(F, queries[query + i + 3 * headDim]), d);
         }
-        sum.intoArray(c, to);
+        a.intoArray(scores, to);
+        b.intoArray(scores, to + stride);
+        c.intoArray(scores, to + 2 * stride);
+        d.intoArray(scores, to + 3 * stride);
+    }
+
+    private static void score2(
+            float[] queries,
+            int query,
+            int headDim,
+            float[] keys,
+            int from,
+            int pageSize,
+            float[] scores,
+            int to,
+            int stride) {
+        FloatVector a = FloatVector.zero(F);
+        FloatVector b = FloatVector.zero(F);
+        for (int i = 0; i < headDim; i++) {
+            FloatVector key = FloatVector.fromArray(F, keys, from + i * pageSize);
+            a = key.fma(FloatVector.broadcast(F, queries[query + i]), a);
+            b = key.fma(FloatVector.broadcast(F, queries[query + i + headDim]), b);
+        }
+        a.intoArray(scores, to);
+        b.intoArray(scores, to + stride);
     }
 
     @Override
-    public void fromBfloat16(short[] source, int from, float[] target, int to, int count) {
-        for (int i = 0; i < count; i += LANES) {
-            bfloat16(source, from + i).intoArray(target, to + i);
+    public void score(
+            float[] queries,
+            int headDim,
+            int rows,
+            int[] keys,
+            int from,
+            int pageSize,
+            float[] scores,
+            int to,
+            int stride) {
+        for (int t = 0; t < pageSize; t += LANES) {
+            int r = 0;
+            for (; r + 4 <= rows; r += 4) {
+                score4(queries, r * headDim, headDim, keys, from + t, pageSize, scores, to + r * stride + t, stride);
+            }
+            if (r < rows) {
+                score2(queries, r * headDim, headDim, keys, from + t, pageSize, scores, to + r * stride + t, stride);
+            }
         }
+    }
+
+    /** Two sums a row, of the even and the odd dimensions. */
+    private static void score4(
+            float[] queries,
+            int query,
+            int headDim,
+            int[] keys,
+            int from,
+            int pageSize,
+            float[] scores,
+            int to,
+            int stride) {
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a1 = FloatVector.zero(F);
+        FloatVector b0 = FloatVector.zero(F);
+        FloatVector b1 = FloatVector.zero(F);
+        FloatVector c0 = FloatVector.zero(F);
+        FloatVector c1 = FloatVector.zero(F);
+        FloatVector d0 = FloatVector.zero(F);
+        FloatVector d1 = FloatVector.zero(F);
+        for (int i = 0; i < headDim; i += 2) {
+            IntVector pair = IntVector.fromArray(I, keys, from + (i >> 1) * pageSize);
+            FloatVector even = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            FloatVector odd = pair.and(0xffff0000).reinterpretAsFloats();
+            a0 = even.fma(FloatVector.broadcast(F, queries[query + i]), a0);
+            a1 = odd.fma(FloatVector.broadcast(F, queries[query + i + 1]), a1);
+            b0 = even.fma(FloatVector.broadcast(F, queries[query + i + headDim]), b0);
+            b1 = odd.fma(FloatVector.broadcast(F, queries[query + i + 1 + headDim]), b1);
+            c0 = even.fma(FloatVector.broadcast(F, queries[query + i + 2 * headDim]), c0);
+            c1 = odd.fma(FloatVector.broadcast(F, queries[query + i + 1 + 2 * headDim]), c1);
+            d0 = even.fma(FloatVector.broadcast(F, queries[query + i + 3 * headDim]), d0);
+            d1 = odd.fma(FloatVector.broadcast(F, queries[query + i + 1 + 3 * headDim]), d1);
+        }
+        a0.add(a1).intoArray(scores, to);
+        b0.add(b1).intoArray(scores, to + stride);
+        c0.add(c1).intoArray(scores, to + 2 * stride);
+        d0.add(d1).intoArray(scores, to + 3 * stride);
+    }
+
+    private static void score2(
+            float[] queries,
+            int query,
+            int headDim,
+            int[] keys,
+            int from,
+            int pageSize,
+            float[] scores,
+            int to,
+            int stride) {
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a1 = FloatVector.zero(F);
+        FloatVector b0 = FloatVector.zero(F);
+        FloatVector b1 = FloatVector.zero(F);
+        for (int i = 0; i < headDim; i += 2) {
+            IntVector pair = IntVector.fromArray(I, keys, from + (i >> 1) * pageSize);
+            FloatVector even = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            FloatVector odd = pair.and(0xffff0000).reinterpretAsFloats();
+            a0 = even.fma(FloatVector.broadcast(F, queries[query + i]), a0);
+            a1 = odd.fma(FloatVector.broadcast(F, queries[query + i + 1]), a1);
+            b0 = even.fma(FloatVector.broadcast(F, queries[query + i + headDim]), b0);
+            b1 = odd.fma(FloatVector.broadcast(F, queries[query + i + 1 + headDim]), b1);
+        }
+        a0.add(a1).intoArray(scores, to);
+        b0.add(b1).intoArray(scores, to + stride);
+    }
+
+    @Override
+    public void addWeighted(
+            float[] weights,
+            int from,
+            int stride,
+            int rows,
+            float[] values,
+            int at,
+            int pageSize,
+            float[] result,
+            int headDim) {
+        for (int i = 0; i < headDim; i += LANES) {
+            int r = 0;
+            for (; r + 4 <= rows; r += 4) {
+                addWeighted4(
+                        weights, from + r * stride, stride, values, at + i, pageSize, result, r * headDim + i, headDim);
+            }
+            if (r < rows) {
+                addWeighted2(
+                        weights, from + r * stride, stride, values, at + i, pageSize, result, r * headDim + i, headDim);
+            }
+        }
+    }
+
+    private static void addWeighted4(
+            float[] weights,
+            int from,
+            int stride,
+            float[] values,
+            int at,
+            int pageSize,
+            float[] result,
+            int to,
+            int headDim) {
+        FloatVector a = FloatVector.fromArray(F, result, to);
+        FloatVector b = FloatVector.fromArray(F, result, to + headDim);
+        FloatVector c = FloatVector.fromArray(F, result, to + 2 * headDim);
+        FloatVector d = FloatVector.fromArray(F, result, to + 3 * headDim);
+        for (int t = 0; t < pageSize; t++) {
+            FloatVector value = FloatVector.fromArray(F, values, at + t * headDim);
+            a = value.fma(FloatVector.broadcast(F, weights[from + t]), a);
+            b = value.fma(FloatVector.broadcast(F, weights[from + t + stride]), b);
+            c = value.fma(FloatVector.broadcast(F, weights[from + t + 2 * stride]), c);
+            d = value.fma(FloatVector.broadcast(F, weights[from + t + 3 * stride]), d);
+        }
+        a.intoArray(result, to);
+        b.intoArray(result, to + headDim);
+        c.intoArray(result, to + 2 * headDim);
+        d.intoArray(result, to + 3 * headDim);
+    }
+
+    private static void addWeighted2(
+            float[] weights,
+            int from,
+            int stride,
+            float[] values,
+            int at,
+            int pageSize,
+            float[] result,
+            int to,
+            int headDim) {
+        FloatVector a = FloatVector.fromArray(F, result, to);
+        FloatVector b = FloatVector.fromArray(F, result, to + headDim);
+        for (int t = 0; t < pageSize; t++) {
+            FloatVector value = FloatVector.fromArray(F, values, at + t * headDim);
+            a = value.fma(FloatVector.broadcast(F, weights[from + t]), a);
+            b = value.fma(FloatVector.broadcast(F, weights[from + t + stride]), b);
+        }
+        a.intoArray(result, to);
+        b.intoArray(result, to + headDim);
+    }
+
+    @Override
+    public void addWeighted(
+            float[] weights,
+            int from,
+            int stride,
+            int rows,
+            int[] values,
+            int at,
+            int pageSize,
+            float[] result,
+            int headDim) {
+        for (int i = 0; i < headDim; i += 16) {
+            for (int l = 0; l < 8; l += LANES) {
+                int value = at + i / 2 + l;
+                int r = 0;
+                for (; r + 4 <= rows; r += 4) {
+                    addWeighted4(
+                            weights,
+                            from + r * stride,
+                            stride,
+                            values,
+                            value,
+                            pageSize,
+                            result,
+                            r * headDim + i + l,
+                            headDim);
+                }
+                if (r < rows) {
+                    addWeighted2(
+                            weights,
+                            from + r * stride,
+                            stride,
+                            values,
+                            value,
+                            pageSize,
+                            result,
+                            r * headDim + i + l,
+                            headDim);
+                }
+            }
+        }
+    }
+
+    private static void addWeighted4(
+            float[] weights,
+            int from,
+            int stride,
+            int[] values,
+            int at,
+            int pageSize,
+            float[] result,
+            int to,
+            int headDim) {
+        FloatVector a0 = FloatVector.fromArray(F, result, to);
+        FloatVector a1 = FloatVector.fromArray(F, result, to + 8);
+        FloatVector b0 = FloatVector.fromArray(F, result, to + headDim);
+        FloatVector b1 = FloatVector.fromArray(F, result, to + headDim + 8);
+        FloatVector c0 = FloatVector.fromArray(F, result, to + 2 * headDim);
+        FloatVector c1 = FloatVector.fromArray(F, result, to + 2 * headDim + 8);
+        FloatVector d0 = FloatVector.fromArray(F, result, to + 3 * headDim);
+        FloatVector d1 = FloatVector.fromArray(F, result, to + 3 * headDim + 8);
+        for (int t = 0; t < pageSize; t++) {
+            IntVector pair = IntVector.fromArray(I, values, at + t * (headDim >> 1));
+            FloatVector v0 = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            FloatVector v1 = pair.and(0xffff0000).reinterpretAsFloats();
+            FloatVector weight = FloatVector.broadcast(F, weights[from + t]);
+            a0 = v0.fma(weight, a0);
+            a1 = v1.fma(weight, a1);
+            weight = FloatVector.broadcast(F, weights[from + t + stride]);
+            b0 = v0.fma(weight, b0);
+            b1 = v1.fma(weight, b1);
+            weight = FloatVector.broadcast(F, weights[from + t + 2 * stride]);
+            c0 = v0.fma(weight, c0);
+            c1 = v1.fma(weight, c1);
+            weight = FloatVector.broadcast(F, weights[from + t + 3 * stride]);
+            d0 = v0.fma(weight, d0);
+            d1 = v1.fma(weight, d1);
+        }
+        a0.intoArray(result, to);
+        a1.intoArray(result, to + 8);
+        b0.intoArray(result, to + headDim);
+        b1.intoArray(result, to + headDim + 8);
+        c0.intoArray(result, to + 2 * headDim);
+        c1.intoArray(result, to + 2 * headDim + 8);
+        d0.intoArray(result, to + 3 * headDim);
+        d1.intoArray(result, to + 3 * headDim + 8);
+    }
+
+    private static void addWeighted2(
+            float[] weights,
+            int from,
+            int stride,
+            int[] values,
+            int at,
+            int pageSize,
+            float[] result,
+            int to,
+            int headDim) {
+        FloatVector a0 = FloatVector.fromArray(F, result, to);
+        FloatVector a1 = FloatVector.fromArray(F, result, to + 8);
+        FloatVector b0 = FloatVector.fromArray(F, result, to + headDim);
+        FloatVector b1 = FloatVector.fromArray(F, result, to + headDim + 8);
+        for (int t = 0; t < pageSize; t++) {
+            IntVector pair = IntVector.fromArray(I, values, at + t * (headDim >> 1));
+            FloatVector v0 = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            FloatVector v1 = pair.and(0xffff0000).reinterpretAsFloats();
+            FloatVector weight = FloatVector.broadcast(F, weights[from + t]);
+            a0 = v0.fma(weight, a0);
+            a1 = v1.fma(weight, a1);
+            weight = FloatVector.broadcast(F, weights[from + t + stride]);
+            b0 = v0.fma(weight, b0);
+            b1 = v1.fma(weight, b1);
+        }
+        a0.intoArray(result, to);
+        a1.intoArray(result, to + 8);
+        b0.intoArray(result, to + headDim);
+        b1.intoArray(result, to + headDim + 8);
     }
 
     @Override
