@@ -55,7 +55,8 @@ final class TextSplitter {
     }
 
     private boolean isBetweenParagraphs(String text, int index) {
-        return paragraphCut.allows(text, index) && lengthOfTokenAt(text, index + 1) == 0;
+        return paragraphCut.allows(text, index)
+                && (index + 1 == text.length() || lengthOfTokenAt(text, index + 1) == 0);
     }
 
     /** Length of the longest added token that begins at {@code index}, or 0. */
