@@ -2,6 +2,7 @@ package io.github.skim4j.engine.tokenizer;
 
 import io.github.skim4j.engine.model.ModelFile.GgufVocabulary;
 import io.github.skim4j.engine.model.ModelFile.TokenizerJson;
+import io.github.skim4j.engine.model.ModelFile.TokenizerJsonText;
 import io.github.skim4j.engine.model.ModelFile.TokenizerSource;
 import io.github.skim4j.engine.model.ModelFormatException;
 import java.io.IOException;
@@ -29,6 +30,9 @@ public final class Tokenizers {
         }
         if (source instanceof TokenizerJson json) {
             return new HubTokenizer(read(json.file()), json.file());
+        }
+        if (source instanceof TokenizerJsonText text) {
+            return new HubTokenizer(text.json(), text.file());
         }
         throw new IllegalArgumentException("unknown tokenizer source " + source);
     }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.skim4j.engine.model.ModelFile.TokenizerJson;
+import io.github.skim4j.engine.model.ModelFile.TokenizerJsonText;
 import io.github.skim4j.engine.model.ModelFormatException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -56,6 +57,19 @@ class HubTokenizerTest {
             assertThat(tokenizer.encode("<|im_end|><tool_call>")).containsExactly(2, 900);
             assertThat(tokenizer.decode(new int[] {2, 900, 5000, -1})).isEqualTo("<tool_call>");
         }
+    }
+
+    @Test
+    void readsATokenizerJsonFromMemory() throws IOException {
+        String json = tokenizerJson().toString();
+        try (Tokenizer tokenizer = Tokenizers.of(new TokenizerJsonText(Path.of("model.gguf"), json));
+                Tokenizer fromFile = open(tokenizerJson())) {
+            String text = "The harbour master's ledger";
+            assertThat(tokenizer.encode(text)).isEqualTo(fromFile.encode(text));
+        }
+        assertThatThrownBy(() -> Tokenizers.of(new TokenizerJsonText(Path.of("model.gguf"), "{}")))
+                .isInstanceOf(ModelFormatException.class)
+                .hasMessageContaining("model.gguf");
     }
 
     @Test
