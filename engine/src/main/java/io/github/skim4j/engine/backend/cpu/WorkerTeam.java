@@ -1,11 +1,13 @@
 package io.github.skim4j.engine.backend.cpu;
 
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 
 /**
  * Threads that share one loop at a time with the caller. A step runs hundreds of short loops, so a worker spins for a while after
- * each before it parks; an idle team uses no CPU. Only one thread may call {@link #run} at a time.
+ * each before it parks; an idle team uses no CPU. The caller waits for chunks, not for workers: one that the operating system has not
+ * scheduled in time holds up nothing. Only one thread may call {@link #run} at a time.
  */
 final class WorkerTeam implements AutoCloseable {
 
@@ -21,15 +23,21 @@ final class WorkerTeam implements AutoCloseable {
 
     private static final int SPINS = 20_000;
 
-    private final Worker[] workers;
-    private final AtomicInteger nextChunk = new AtomicInteger();
-    private final AtomicInteger busy = new AtomicInteger();
-    private Task task;
-    private int chunks;
-    private volatile Throwable failure;
-    /** Written last by the caller, read first by the workers: a new value starts a loop. */
-    private volatile int round;
+    private static final int BITS = 20;
+    private static final long MASK = (1L << BITS) - 1;
 
+    private final Worker[] workers;
+    /**
+     * The loop that runs: its number, how many chunks it has and which is next, in one word, so that a late worker can never take
+     * them from different loops.
+     */
+    private final AtomicLong ticket = new AtomicLong();
+
+    private final AtomicInteger done = new AtomicInteger();
+    /** Stays as it is until all chunks of its loop are done. */
+    private Task task;
+
+    private volatile Throwable failure;
     private volatile boolean closed;
 
     /** @param threads all threads, the caller's included */
@@ -57,17 +65,15 @@ final class WorkerTeam implements AutoCloseable {
             return;
         }
         this.task = task;
-        this.chunks = chunks;
-        nextChunk.setPlain(0);
-        busy.setPlain(workers.length);
-        round++;
+        done.setPlain(0);
+        ticket.set((loop(ticket.getPlain()) + 1) << 2 * BITS | (long) chunks << BITS);
         for (Worker worker : workers) {
             if (worker.parked) {
                 LockSupport.unpark(worker);
             }
         }
         takeChunks(0);
-        for (int i = 0; busy.getAcquire() > 0; i++) {
+        for (int i = 0; done.getAcquire() < chunks; i++) {
             if (i < SPINS) {
                 Thread.onSpinWait();
             } else {
@@ -82,14 +88,26 @@ final class WorkerTeam implements AutoCloseable {
         }
     }
 
+    private static long loop(long ticket) {
+        return ticket >>> 2 * BITS;
+    }
+
+    /** Takes chunks until none is left; each that was taken is done, also after a failure. */
     private void takeChunks(int worker) {
-        try {
-            for (int i = nextChunk.getAndIncrement(); i < chunks; i = nextChunk.getAndIncrement()) {
-                task.run(worker, i);
+        while (true) {
+            long taken = ticket.getAndIncrement();
+            int chunk = (int) (taken & MASK);
+            if (chunk >= (taken >>> BITS & MASK)) {
+                return;
             }
-        } catch (Throwable t) {
-            failure = t;
-            nextChunk.set(chunks);
+            try {
+                if (failure == null) {
+                    task.run(worker, chunk);
+                }
+            } catch (Throwable t) {
+                failure = t;
+            }
+            done.getAndIncrement();
         }
     }
 
@@ -133,25 +151,24 @@ final class WorkerTeam implements AutoCloseable {
 
         @Override
         public void run() {
-            int seen = 0;
-            while (awaitRound(seen)) {
-                seen++;
+            long seen = 0;
+            while (awaitLoopAfter(seen)) {
+                seen = loop(ticket.get());
                 takeChunks(index);
-                busy.getAndDecrement();
             }
         }
 
-        /** Waits for the round after {@code seen}; false if the team closes. */
-        private boolean awaitRound(int seen) {
-            for (int i = 0; i < SPINS && round == seen && !closed; i++) {
+        /** Waits for another loop than {@code seen}; false if the team closes. */
+        private boolean awaitLoopAfter(long seen) {
+            for (int i = 0; i < SPINS && loop(ticket.getAcquire()) == seen && !closed; i++) {
                 Thread.onSpinWait();
             }
             parked = true;
-            while (round == seen && !closed) {
+            while (loop(ticket.get()) == seen && !closed) {
                 LockSupport.park(this);
             }
             parked = false;
-            return round != seen;
+            return !closed;
         }
     }
 }
