@@ -41,17 +41,16 @@ final class PythonFilters {
             filter(
                     "join",
                     (value, arguments) -> join(
-                            list(value),
-                            Python.str(arguments.get("d", 0)),
-                            Python.str(arguments.get("attribute", 1)))),
-            filter("indent", (value, arguments) -> indent(
-                    Python.str(value),
-                    arguments.get("width", 0) == null ? 4 : Python.integer(arguments.get("width", 0)),
-                    Python.isTrue(arguments.get("first", 1)),
-                    Python.isTrue(arguments.get("blank", 2)))),
+                            list(value), Python.str(arguments.get("d", 0)), Python.str(arguments.get("attribute", 1)))),
+            filter(
+                    "indent",
+                    (value, arguments) -> indent(
+                            Python.str(value),
+                            arguments.get("width", 0) == null ? 4 : Python.integer(arguments.get("width", 0)),
+                            Python.isTrue(arguments.get("first", 1)),
+                            Python.isTrue(arguments.get("blank", 2)))),
             filter("reverse", (value, arguments) -> Python.slice(value, null, null, -1)),
             filter("dictsort", (value, arguments) -> dictSort(value)));
-
 
     private PythonFilters() {}
 
@@ -121,7 +120,8 @@ final class PythonFilters {
         if (!(value instanceof Map<?, ?> map)) {
             throw new InterpretException(Python.typeName(value) + " has no keys to sort");
         }
-        Map<String, Object> sorted = new TreeMap<>(String.CASE_INSENSITIVE_ORDER.thenComparing(Comparator.naturalOrder()));
+        Map<String, Object> sorted =
+                new TreeMap<>(String.CASE_INSENSITIVE_ORDER.thenComparing(Comparator.naturalOrder()));
         map.forEach((key, item) -> sorted.put(Python.str(key), item));
         return PythonMethods.items(sorted);
     }

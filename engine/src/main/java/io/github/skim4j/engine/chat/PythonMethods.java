@@ -36,7 +36,6 @@ final class PythonMethods {
         return result;
     }
 
-
     private static Object ofText(String text, String method, Object[] arguments) {
         return switch (arguments.length) {
             case 0 ->

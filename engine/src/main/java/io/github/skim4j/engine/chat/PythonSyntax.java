@@ -237,8 +237,7 @@ final class PythonSyntax extends ExtendedSyntaxBuilder {
         @Override
         public Object eval(Bindings bindings, ELContext context) {
             Object base = present(method.base(), method.name, bindings, context);
-            return context.getELResolver()
-                    .invoke(context, base, method.name, null, parameters.eval(bindings, context));
+            return context.getELResolver().invoke(context, base, method.name, null, parameters.eval(bindings, context));
         }
     }
 

@@ -48,12 +48,15 @@ final class TemplateEngine {
             Set.of("if", "elif", "else", "for", "set", "macro", "call", "raw", "do", "break", "continue");
     private static final Set<String> FILTERS = Set.of(
             "abs",
-            "attr", "capitalize", "count",
+            "attr",
+            "capitalize",
+            "count",
             "d",
             "default",
             "dictsort",
             "first",
-            "float", "indent",
+            "float",
+            "indent",
             "int",
             "items",
             "join",
@@ -69,12 +72,14 @@ final class TemplateEngine {
             "round",
             "safe",
             "select",
-            "selectattr", "sort",
+            "selectattr",
+            "sort",
             "string",
             "sum",
             "title",
             "tojson",
-            "trim", "unique",
+            "trim",
+            "unique",
             "upper");
     private static final Set<String> FUNCTIONS =
             Set.of("range", "namespace", "raise_exception", "strftime_now", "dict");
@@ -203,9 +208,7 @@ final class TemplateEngine {
     private static final class PythonJinjava extends Jinjava {
 
         private final ExpressionFactory expressions = new ExpressionFactoryImpl(
-                new TreeStore(
-                        new PythonSyntax(Feature.METHOD_INVOCATIONS, Feature.VARARGS),
-                        new Cache(1000)),
+                new TreeStore(new PythonSyntax(Feature.METHOD_INVOCATIONS, Feature.VARARGS), new Cache(1000)),
                 new PythonConverter());
 
         PythonJinjava(JinjavaConfig config) {

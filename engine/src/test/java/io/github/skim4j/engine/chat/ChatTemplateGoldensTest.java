@@ -43,12 +43,11 @@ class ChatTemplateGoldensTest {
     }
 
     private static void check(JsonNode golden, String source, String name, List<Map<String, Object>> tools) {
-        ChatTemplate template =
-                ChatTemplate.of(source, name, new SpecialTokens("<s>", "</s>", null, null, true));
-        List<ChatMessage> messages =
-                maps(golden.path("messages")).stream().map(ChatTemplateGoldensTest::message).toList();
-        Map<String, Object> arguments =
-                golden.has("arguments") ? map(golden.path("arguments")) : Map.of();
+        ChatTemplate template = ChatTemplate.of(source, name, new SpecialTokens("<s>", "</s>", null, null, true));
+        List<ChatMessage> messages = maps(golden.path("messages")).stream()
+                .map(ChatTemplateGoldensTest::message)
+                .toList();
+        Map<String, Object> arguments = golden.has("arguments") ? map(golden.path("arguments")) : Map.of();
         boolean generationPrompt = golden.path("generationPrompt").asBoolean();
         if (golden.has("refusal")) {
             assertThatThrownBy(() -> template.render(messages, tools, arguments, generationPrompt))

@@ -16,7 +16,8 @@ class PromptEncoderTest {
     private static final String CHUNK_B = "- Nobody knows why\n- the bell rang twice";
 
     @ParameterizedTest
-    @ValueSource(strings = {"gpt-2", "smollm", "llama-bpe", "qwen2", "tekken", "default", "deepseek-v3", "sentencepiece"})
+    @ValueSource(
+            strings = {"gpt-2", "smollm", "llama-bpe", "qwen2", "tekken", "default", "deepseek-v3", "sentencepiece"})
     void partsGiveTheTokensOfTheWhole(String kind) {
         long seed = System.nanoTime();
         Random random = new Random(seed);
@@ -57,13 +58,14 @@ class PromptEncoderTest {
     void withoutACacheTheTextIsEncodedWhole() {
         try (Tokenizer tokenizer = Tokenizers.of(source("smollm"))) {
             String text = prompt(CHUNK_A, CHUNK_B, "Why?");
-            assertThat(new PromptEncoder(tokenizer, TokenCache.NONE).encode(text)).isEqualTo(tokenizer.encode(text));
+            assertThat(new PromptEncoder(tokenizer, TokenCache.NONE).encode(text))
+                    .isEqualTo(tokenizer.encode(text));
         }
     }
 
     private static String prompt(String first, String second, String question) {
-        return "<|im_start|>system\nAnswer.<|im_end|>\n<|im_start|>user\nText:\n\n" + first + "\n\n" + second + "\n\nQuestion: "
-                + question + "<|im_end|>\n<|im_start|>assistant\n";
+        return "<|im_start|>system\nAnswer.<|im_end|>\n<|im_start|>user\nText:\n\n" + first + "\n\n" + second
+                + "\n\nQuestion: " + question + "<|im_end|>\n<|im_start|>assistant\n";
     }
 
     private static TokenizerSource source(String kind) {

@@ -34,12 +34,18 @@ class StreamDecoderPropertyTest {
                 StringBuilder whole = new StringBuilder();
                 for (int id : ids) {
                     String piece = decoder.next(id);
-                    assertThat(isWellFormed(piece)).as("seed %d: '%s' in '%s'", seed, piece, text).isTrue();
+                    assertThat(isWellFormed(piece))
+                            .as("seed %d: '%s' in '%s'", seed, piece, text)
+                            .isTrue();
                     whole.append(piece);
                 }
-                assertThat(decoder.finish()).as("seed %d: end of '%s'", seed, text).isEmpty();
+                assertThat(decoder.finish())
+                        .as("seed %d: end of '%s'", seed, text)
+                        .isEmpty();
                 assertThat(whole.toString()).as("seed %d", seed).isEqualTo(tokenizer.decode(ids));
-                assertThat(count(whole, '\uFFFD')).as("seed %d: '%s'", seed, text).isEqualTo(count(text, '\uFFFD'));
+                assertThat(count(whole, '\uFFFD'))
+                        .as("seed %d: '%s'", seed, text)
+                        .isEqualTo(count(text, '\uFFFD'));
             }
         }
     }
@@ -52,7 +58,9 @@ class StreamDecoderPropertyTest {
             for (int run = 0; run < 300; run++) {
                 String text = RandomTexts.next(random, 1 + random.nextInt(40));
                 String visible = text.replaceAll("<\\|(im_start|im_end|endoftext)\\|>", "");
-                assertThat(tokenizer.decode(tokenizer.encode(text))).as("seed %d", seed).isEqualTo(visible);
+                assertThat(tokenizer.decode(tokenizer.encode(text)))
+                        .as("seed %d", seed)
+                        .isEqualTo(visible);
             }
         }
     }
