@@ -216,7 +216,7 @@ final class GgufLoader {
             types = IntStream.generate(() -> 1).limit(tokens.size()).toArray();
         }
         List<String> merges = metadata.strings("tokenizer.ggml.merges");
-        if (merges.isEmpty() && model.equals("gpt2")) {
+        if (!metadata.has("tokenizer.ggml.merges") && model.equals("gpt2")) {
             throw metadata.error("tokenizer.ggml.merges", "is missing");
         }
         String pre = metadata.string("tokenizer.ggml.pre");

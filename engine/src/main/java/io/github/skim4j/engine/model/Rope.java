@@ -37,7 +37,20 @@ public record Rope(double theta, Scaling scaling, boolean interleaved) {
 
     /** Llama 3.1's division by frequency band. */
     public record Llama3(double factor, double lowFreqFactor, double highFreqFactor, int originalContext)
-            implements Scaling {}
+            implements Scaling {
+
+        /** What each of the {@code headDim/2} frequencies is divided by: 1 for fast ones, the factor for slow ones. */
+        float[] divisors(double theta, int headDim) {
+            float[] divisors = new float[headDim / 2];
+            for (int i = 0; i < divisors.length; i++) {
+                double wavelength = 2 * Math.PI * Math.pow(theta, 2.0 * i / headDim);
+                double position = (originalContext / wavelength - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
+                double fast = Math.max(0, Math.min(1, position));
+                divisors[i] = (float) (1 / ((1 - fast) / factor + fast));
+            }
+            return divisors;
+        }
+    }
 
     /** Divisors for each frequency, from a GGUF's {@code rope_freqs} tensor; {@code headDim/2} values. */
     public record Factors(float[] divisors) implements Scaling {}

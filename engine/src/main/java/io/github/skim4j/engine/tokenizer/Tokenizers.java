@@ -28,6 +28,9 @@ public final class Tokenizers {
         if (source instanceof GgufVocabulary vocabulary) {
             return new HubTokenizer(GgufConverter.toTokenizerJson(vocabulary), vocabulary.file());
         }
+        if (source instanceof TokenizerJsonText text) {
+            return new HubTokenizer(text.json(), text.file());
+        }
         if (source instanceof TokenizerJson json) {
             return new HubTokenizer(read(json.file()), json.file());
         }
