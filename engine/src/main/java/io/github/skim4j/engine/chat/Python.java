@@ -2,8 +2,6 @@ package io.github.skim4j.engine.chat;
 
 import com.hubspot.jinjava.interpret.InterpretException;
 import com.hubspot.jinjava.objects.SafeString;
-import java.math.BigDecimal;
-import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Iterator;
@@ -42,16 +40,12 @@ final class Python {
 
     static boolean equal(Object left, Object right) {
         if (left instanceof Number a && right instanceof Number b) {
-            return decimal(a).compareTo(decimal(b)) == 0;
+            return isInteger(a) && isInteger(b) ? a.longValue() == b.longValue() : a.doubleValue() == b.doubleValue();
         }
         if (isText(left) && isText(right)) {
             return left.toString().equals(right.toString());
         }
         return Objects.equals(left, right);
-    }
-
-    private static BigDecimal decimal(Number number) {
-        return new BigDecimal(number.toString());
     }
 
     static String typeName(Object value) {
@@ -168,8 +162,8 @@ final class Python {
     private static IntStream indices(int size, Object start, Object stop, int step) {
         int from = bound(start, step > 0 ? 0 : size - 1, size, step);
         int to = bound(stop, step > 0 ? size : -1, size, step);
-        int count = step > 0 ? (to - from + step - 1) / step : (from - to - step - 1) / -step;
-        return IntStream.range(0, Math.max(0, count)).map(i -> from + i * step);
+        long count = step > 0 ? ((long) to - from + step - 1) / step : ((long) from - to - step - 1) / -(long) step;
+        return IntStream.range(0, (int) Math.max(0, count)).map(i -> from + i * step);
     }
 
     private static int bound(Object value, int absent, int size, int step) {
@@ -185,7 +179,7 @@ final class Python {
 
     static int integer(Object value) {
         if (value instanceof Number number) {
-            return number.intValue();
+            return Math.toIntExact(number.longValue());
         }
         throw new InterpretException(typeName(value) + " stands where a number belongs");
     }
@@ -197,9 +191,6 @@ final class Python {
     }
 
     static boolean isInteger(Object value) {
-        return value instanceof Integer
-                || value instanceof Long
-                || value instanceof Short
-                || value instanceof BigInteger;
+        return value instanceof Integer || value instanceof Long || value instanceof Short;
     }
 }

@@ -129,6 +129,15 @@ class ChatTemplateTest {
     }
 
     @Test
+    void extremeNumbersDoNotOverflow() {
+        assertThat(render("{{ 'abc'[::2147483647] }}{{ 'abc'[::-2147483648] }}{{ 'abc'[-2147483648:2147483647] }}"))
+                .isEqualTo("acabc");
+        assertThatThrownBy(() -> render("{{ 'abc' * 4294967297 }}")).isInstanceOf(ChatTemplateException.class);
+        assertThat(render("{{ 4294967296 == 0 }}{{ 1 == 1.0 }}{{ 0.1 + 0.2 == 0.3 }}"))
+                .isEqualTo("FalseTrueFalse");
+    }
+
+    @Test
     void deepNestingIsAnErrorOfTheTemplate() {
         assertThatThrownBy(() -> render("{{ " + "(".repeat(100_000) + "1" + ")".repeat(100_000) + " }}"))
                 .isInstanceOf(ChatTemplateException.class)
