@@ -71,6 +71,7 @@ public final class Skim {
                 .addSubcommand(new AskCommand(host))
                 .addSubcommand(new ChatCommand(host))
                 .addSubcommand(new InspectCommand(host))
+                .addSubcommand(new ConvertCommand(host))
                 .addSubcommand(new EvalCommand(host))
                 .addSubcommand(new BenchCommand(host))
                 .addSubcommand(new CommandLine.HelpCommand());

@@ -9,7 +9,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class SkimTest {
 
-    private static final List<String> COMMANDS = List.of("ask", "chat", "inspect", "eval", "bench");
+    private static final List<String> COMMANDS = List.of("ask", "chat", "inspect", "convert", "eval", "bench");
 
     private static CommandRun run(String line) {
         return CommandRun.of(new ScriptedEngine(message -> "yes"), line.isEmpty() ? new String[0] : line.split(" "));
@@ -72,6 +72,8 @@ class SkimTest {
                 "ask --document a.txt --question Who? --attention streaming-llm:budget=64,sink=4",
                 "chat --nonsense",
                 "inspect",
+                "convert a",
+                "convert a b",
                 "inspect m --context 0",
                 "eval",
                 "eval --cases c.jsonl --protocol answer",

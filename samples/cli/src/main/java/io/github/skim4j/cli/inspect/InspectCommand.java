@@ -80,7 +80,7 @@ public final class InspectCommand implements Callable<Integer> {
                 ModelFile file = ModelFile.open(resolved.path())) {
             List<Integer> lengths =
                     contexts != null ? contexts : lengthsUpTo(file.config().contextLength());
-            ModelReport report = ModelReport.of(resolved.name(), file, weights, lengths);
+            ModelReport report = ModelReport.of(resolved.name(), model, file, weights, lengths);
             if (json) {
                 Json.print(report, out);
             } else {
@@ -102,7 +102,7 @@ public final class InspectCommand implements Callable<Integer> {
     private static void print(ModelReport report, PrintWriter out) {
         ModelConfig config = report.config();
         out.println(report.model());
-        field(out, "file", report.path());
+        field(out, "source", report.source());
         field(out, "architecture", config.architecture().name().toLowerCase(Locale.ROOT));
         field(out, "parameters", String.format(Locale.ROOT, "%,d", report.parameters()));
         field(out, "layers", config.layers());

@@ -14,10 +14,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 
-/** What is known of a model file without loading it, as it is printed with {@code --json}, in snake case. */
+/**
+ * What is known of a model without loading it, as it is printed with {@code --json}, in snake case.
+ *
+ * @param source the reference that was asked for
+ */
 record ModelReport(
         String model,
-        String path,
+        String source,
         long parameters,
         ModelConfig config,
         List<TensorGroup> tensors,
@@ -47,11 +51,11 @@ record ModelReport(
     /** One sequence of {@code context} tokens: its keys and values, and these with the weights. */
     record ContextMemory(int context, long kvBytes, long totalBytes) {}
 
-    static ModelReport of(String name, ModelFile file, WeightFormat weights, List<Integer> contexts) {
+    static ModelReport of(String name, String source, ModelFile file, WeightFormat weights, List<Integer> contexts) {
         Map<Tensor, TensorType> loaded = loadedTypes(file, weights);
         return new ModelReport(
                 name,
-                file.path().toString(),
+                source,
                 loaded.keySet().stream()
                         .mapToLong(tensor -> (long) tensor.rows() * tensor.columns())
                         .sum(),
