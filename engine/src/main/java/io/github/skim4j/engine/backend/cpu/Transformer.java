@@ -59,7 +59,6 @@ final class Transformer {
         float[] up = {};
         float[] activated = {};
         float[] sums = {};
-        float[] shifted = {};
         float[] cos = {};
         float[] sin = {};
         float[] closedUpCos = {};
@@ -149,7 +148,6 @@ final class Transformer {
         int widest =
                 Math.max(config.hiddenSize(), Math.max(config.heads() * config.headDim(), config.intermediateSize()));
         b.sums = Activations.grown(b.sums, rows * (widest / MatrixInput.SUM_BLOCK));
-        b.shifted = Activations.grown(b.shifted, widest);
         b.cos = Activations.grown(b.cos, rows * rotary.pairs());
         b.sin = Activations.grown(b.sin, rows * rotary.pairs());
     }
@@ -250,14 +248,9 @@ final class Transformer {
     /** Several linear layers of one input, [count][columns]; outputs are [count][paddedRows]. */
     private void project(float[] input, int columns, int count, List<Linear> linears, List<float[]> outputs) {
         boolean sums = linears.stream().anyMatch(linear -> linear.weight().mins != null);
-        boolean shifted = count == 1 && linears.stream().anyMatch(linear -> linear.weight().ints != null);
-        MatrixInput in =
-                new MatrixInput(input, columns, count, sums ? buffers.sums : null, shifted ? buffers.shifted : null);
+        MatrixInput in = new MatrixInput(input, columns, count, sums ? buffers.sums : null);
         if (sums) {
             forRows(count, in::sum);
-        }
-        if (shifted) {
-            in.shift();
         }
         int strips =
                 linears.stream().mapToInt(linear -> linear.weight().strips()).sum();

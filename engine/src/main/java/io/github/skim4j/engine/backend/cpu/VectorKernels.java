@@ -91,7 +91,7 @@ final class VectorKernels implements CpuKernels {
             if (t < tokens) {
                 multiply1(scratch.weights, k * LANES, x, at + t * columns, depth, scratch.sums, t * 2 * LANES);
             }
-            addBlock(matrix, panel, column + k, input, token, tokens, scratch.sums, output, stride);
+            addBlock(matrix, panel, 2, column + k, input, token, tokens, scratch.sums, output, stride);
         }
     }
 
@@ -179,10 +179,11 @@ final class VectorKernels implements CpuKernels {
         a1.intoArray(sums, to + LANES);
     }
 
-    /** Adds a block's sums, scaled, to the output of some tokens. */
+    /** Adds a block's sums, [token][panel][lane], scaled, to the output of some tokens and panels. */
     private static void addBlock(
             PackedMatrix matrix,
             int panel,
+            int panels,
             int column,
             MatrixInput input,
             int token,
@@ -191,12 +192,12 @@ final class VectorKernels implements CpuKernels {
             float[] output,
             int stride) {
         int blocks = matrix.blocks();
-        for (int p = 0; p < 2; p++) {
+        for (int p = 0; p < panels; p++) {
             int scale = ((panel + p) * blocks + column / matrix.block) * LANES;
             int to = token * stride + (panel + p) * LANES;
             if (matrix.scales == null) {
                 for (int t = 0; t < tokens; t++, to += stride) {
-                    FloatVector sum = FloatVector.fromArray(F, sums, (2 * t + p) * LANES);
+                    FloatVector sum = FloatVector.fromArray(F, sums, (t * panels + p) * LANES);
                     FloatVector.fromArray(F, output, to).add(sum).intoArray(output, to);
                 }
                 continue;
@@ -204,7 +205,7 @@ final class VectorKernels implements CpuKernels {
             FloatVector factor = FloatVector.fromArray(F, matrix.scales, scale);
             if (matrix.mins == null) {
                 for (int t = 0; t < tokens; t++, to += stride) {
-                    FloatVector sum = FloatVector.fromArray(F, sums, (2 * t + p) * LANES);
+                    FloatVector sum = FloatVector.fromArray(F, sums, (t * panels + p) * LANES);
                     factor.fma(sum, FloatVector.fromArray(F, output, to)).intoArray(output, to);
                 }
                 continue;
@@ -212,7 +213,7 @@ final class VectorKernels implements CpuKernels {
             FloatVector min = FloatVector.fromArray(F, matrix.mins, scale);
             int inputs = token * input.blocks() + column / MatrixInput.SUM_BLOCK;
             for (int t = 0; t < tokens; t++, to += stride, inputs += input.blocks()) {
-                FloatVector sum = FloatVector.fromArray(F, sums, (2 * t + p) * LANES);
+                FloatVector sum = FloatVector.fromArray(F, sums, (t * panels + p) * LANES);
                 FloatVector scaled = factor.fma(sum, FloatVector.fromArray(F, output, to));
                 min.fma(FloatVector.broadcast(F, input.sums()[inputs]), scaled).intoArray(output, to);
             }
@@ -240,9 +241,9 @@ final class VectorKernels implements CpuKernels {
                     multiplyFloats(scratch.weights, 0, depth * LANES, x, k, depth, sums);
                 }
                 case BYTES -> multiplyBytes(matrix.bytes, at, next, x, k, depth, sums);
-                case NIBBLES -> multiplyNibbles(matrix.ints, at / 8, next / 8, input.shifted(), k, depth, sums);
+                case NIBBLES -> multiplyNibbles(matrix.ints, at / 8, next / 8, x, k, depth, sums);
             }
-            addBlock(matrix, panel, k, input, sums, output);
+            addBlock(matrix, panel, PackedMatrix.STRIP, k, input, 0, 1, sums, output, 0);
         }
     }
 
@@ -331,75 +332,22 @@ final class VectorKernels implements CpuKernels {
             IntVector wb = IntVector.fromArray(I, w, at + i * LANES + next);
             IntVector wc = IntVector.fromArray(I, w, at + i * LANES + 2 * next);
             IntVector wd = IntVector.fromArray(I, w, at + i * LANES + 3 * next);
-            FloatVector v = FloatVector.broadcast(F, x[k + 8 * i]);
-            a = ((FloatVector) wa.and(0xf).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
-            b = ((FloatVector) wb.and(0xf).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
-            c = ((FloatVector) wc.and(0xf).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
-            d = ((FloatVector) wd.and(0xf).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
-            v = FloatVector.broadcast(F, x[k + 8 * i + 1]);
-            a = ((FloatVector) wa.and(0xf0).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
-            b = ((FloatVector) wb.and(0xf0).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
-            c = ((FloatVector) wc.and(0xf0).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
-            d = ((FloatVector) wd.and(0xf0).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
-            v = FloatVector.broadcast(F, x[k + 8 * i + 2]);
-            a = ((FloatVector) wa.and(0xf00).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
-            b = ((FloatVector) wb.and(0xf00).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
-            c = ((FloatVector) wc.and(0xf00).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
-            d = ((FloatVector) wd.and(0xf00).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
-            v = FloatVector.broadcast(F, x[k + 8 * i + 3]);
-            a = ((FloatVector) wa.and(0xf000).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
-            b = ((FloatVector) wb.and(0xf000).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
-            c = ((FloatVector) wc.and(0xf000).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
-            d = ((FloatVector) wd.and(0xf000).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
-            v = FloatVector.broadcast(F, x[k + 8 * i + 4]);
-            a = ((FloatVector) wa.and(0xf0000).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
-            b = ((FloatVector) wb.and(0xf0000).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
-            c = ((FloatVector) wc.and(0xf0000).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
-            d = ((FloatVector) wd.and(0xf0000).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
-            v = FloatVector.broadcast(F, x[k + 8 * i + 5]);
-            a = ((FloatVector) wa.and(0xf00000).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
-            b = ((FloatVector) wb.and(0xf00000).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
-            c = ((FloatVector) wc.and(0xf00000).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
-            d = ((FloatVector) wd.and(0xf00000).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
-            v = FloatVector.broadcast(F, x[k + 8 * i + 6]);
-            a = ((FloatVector) wa.and(0xf000000).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
-            b = ((FloatVector) wb.and(0xf000000).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
-            c = ((FloatVector) wc.and(0xf000000).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
-            d = ((FloatVector) wd.and(0xf000000).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
-            v = FloatVector.broadcast(F, x[k + 8 * i + 7]);
-            a = ((FloatVector) wa.lanewise(VectorOperators.LSHR, 28).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
-            b = ((FloatVector) wb.lanewise(VectorOperators.LSHR, 28).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
-            c = ((FloatVector) wc.lanewise(VectorOperators.LSHR, 28).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
-            d = ((FloatVector) wd.lanewise(VectorOperators.LSHR, 28).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
+            for (int j = 0; j < 8; j++) {
+                FloatVector v = FloatVector.broadcast(F, x[k + 8 * i + j]);
+                a = ((FloatVector) wa.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
+                b = ((FloatVector) wb.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
+                c = ((FloatVector) wc.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
+                d = ((FloatVector) wd.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
+                wa = wa.lanewise(VectorOperators.LSHR, 4);
+                wb = wb.lanewise(VectorOperators.LSHR, 4);
+                wc = wc.lanewise(VectorOperators.LSHR, 4);
+                wd = wd.lanewise(VectorOperators.LSHR, 4);
+            }
         }
         a.intoArray(sums, 0);
         b.intoArray(sums, LANES);
         c.intoArray(sums, 2 * LANES);
         d.intoArray(sums, 3 * LANES);
-    }
-
-    /** Adds a block's sums of one token and a strip, scaled, to the output. */
-    private static void addBlock(
-            PackedMatrix matrix, int panel, int column, MatrixInput input, float[] sums, float[] output) {
-        int blocks = matrix.blocks();
-        int scale = (panel * blocks + column / matrix.block) * LANES;
-        int to = panel * LANES;
-        for (int p = 0; p < PackedMatrix.STRIP; p++, scale += blocks * LANES, to += LANES) {
-            FloatVector sum = FloatVector.fromArray(F, sums, p * LANES);
-            FloatVector before = FloatVector.fromArray(F, output, to);
-            if (matrix.scales == null) {
-                before.add(sum).intoArray(output, to);
-            } else if (matrix.mins == null) {
-                FloatVector.fromArray(F, matrix.scales, scale).fma(sum, before).intoArray(output, to);
-            } else {
-                FloatVector scaled =
-                        FloatVector.fromArray(F, matrix.scales, scale).fma(sum, before);
-                float inputs = input.sums()[column / MatrixInput.SUM_BLOCK];
-                FloatVector.fromArray(F, matrix.mins, scale)
-                        .fma(FloatVector.broadcast(F, inputs), scaled)
-                        .intoArray(output, to);
-            }
-        }
     }
 
     /** Elements or levels of some columns of a panel as floats: [column][lane]. */
