@@ -7,11 +7,8 @@ import io.github.skim4j.engine.EngineConfig;
 import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.spring.ScriptedEngine;
 import io.github.skim4j.spring.SkimAutoConfiguration;
-import io.github.skim4j.spring.SkimProperties;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
-import org.springframework.boot.actuate.autoconfigure.context.properties.ConfigurationPropertiesReportEndpointAutoConfiguration;
-import org.springframework.boot.actuate.context.properties.ConfigurationPropertiesReportEndpoint;
 import org.springframework.boot.actuate.info.Info;
 import org.springframework.boot.autoconfigure.AutoConfigurations;
 import org.springframework.boot.health.contributor.Health;
@@ -86,17 +83,6 @@ class ActuatorTest {
         runner.run(context -> assertThat(context).doesNotHaveBean(SkimEndpoint.class));
         runner.withPropertyValues("management.endpoints.web.exposure.include=skim")
                 .run(context -> assertThat(context).hasSingleBean(SkimEndpoint.class));
-    }
-
-    /** LangChain4j brings Jackson 2 without the module for java.time, which this endpoint then wants. */
-    @Test
-    void configurationPropertiesCanBeReportedWithoutAWebStarter() {
-        runner.withConfiguration(AutoConfigurations.of(ConfigurationPropertiesReportEndpointAutoConfiguration.class))
-                .withPropertyValues("management.endpoints.web.exposure.include=configprops")
-                .run(context -> assertThat(context.getBean(ConfigurationPropertiesReportEndpoint.class)
-                                .configurationPropertiesWithPrefix(SkimProperties.PREFIX)
-                                .getContexts())
-                        .isNotEmpty());
     }
 
     @Test
