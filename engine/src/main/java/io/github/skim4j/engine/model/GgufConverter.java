@@ -29,7 +29,7 @@ public final class GgufConverter {
     /**
      * Converts a model.
      *
-     * @param type of matrices: F32, F16, BF16, Q8_0 or Q4_0 (the embedding is Q8_0 then), or {@code null} as stored. Norms and
+     * @param type of matrices: F32, F16, BF16, Q8_0 or Q4_0 (embedding and output are Q8_0 then), or {@code null} as stored. Norms and
      *     biases become F32. A matrix whose rows are not whole blocks becomes F16.
      * @throws ModelFormatException if the model can't be expressed in GGUF
      * @throws IOException if the file can't be written

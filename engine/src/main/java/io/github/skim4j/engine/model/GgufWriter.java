@@ -46,8 +46,7 @@ public final class GgufWriter {
 
     /** Writes the file; it appears under its name when it is complete. */
     public void write(Path target) throws IOException {
-        Path directory = target.toAbsolutePath().getParent();
-        Path temporary = Files.createTempFile(directory, ".", ".gguf.tmp");
+        Path temporary = target.resolveSibling("." + target.getFileName() + ".tmp");
         try {
             try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(temporary), CHUNK)) {
                 byte[] header = header();

@@ -120,7 +120,7 @@ final class HubCache {
     /** The model in the folder of a commit, or {@code null} if it isn't complete. */
     private static Path cached(Path folder, HubReference reference) throws IOException {
         if (reference.file() != null) {
-            Path file = folder.resolve(reference.file());
+            Path file = below(folder, reference.file());
             return Files.isRegularFile(file) ? file : null;
         }
         Path marker = folder.resolve(MODEL);
