@@ -224,6 +224,15 @@ final class VectorKernels implements CpuKernels {
     private static void multiplyVector(
             PackedMatrix matrix, int strip, MatrixInput input, float[] output, MatrixScratch scratch) {
         int panel = strip * PackedMatrix.STRIP;
+        switch (matrix.layout) {
+            case BYTES -> multiplyBytes(matrix, panel, input.values(), input.sums(), output);
+            case NIBBLES -> multiplyNibbles(matrix, panel, input.values(), input.sums(), output);
+            default -> multiplyUnscaled(matrix, panel, input, output, scratch);
+        }
+    }
+
+    private static void multiplyUnscaled(
+            PackedMatrix matrix, int panel, MatrixInput input, float[] output, MatrixScratch scratch) {
         int next = matrix.columns * LANES;
         float[] x = input.values();
         float[] sums = scratch.sums;
@@ -234,14 +243,12 @@ final class VectorKernels implements CpuKernels {
             switch (matrix.layout) {
                 case FLOAT -> multiplyFloats(matrix.floats, at, next, x, k, depth, sums);
                 case BFLOAT16 -> multiplyBfloat16s(matrix.shorts, at, next, x, k, depth, sums);
-                case FLOAT16 -> {
+                default -> {
                     for (int p = 0; p < PackedMatrix.STRIP; p++) {
                         unpackFloat16s(matrix.shorts, at + p * next, depth * LANES, scratch.weights, p * depth * LANES);
                     }
                     multiplyFloats(scratch.weights, 0, depth * LANES, x, k, depth, sums);
                 }
-                case BYTES -> multiplyBytes(matrix.bytes, at, next, x, k, depth, sums);
-                case NIBBLES -> multiplyNibbles(matrix.ints, at / 8, next / 8, x, k, depth, sums);
             }
             addBlock(matrix, panel, PackedMatrix.STRIP, k, input, 0, 1, sums, output, 0);
         }
@@ -297,57 +304,103 @@ final class VectorKernels implements CpuKernels {
         d.intoArray(sums, 3 * LANES);
     }
 
-    private static void multiplyBytes(byte[] w, int at, int next, float[] x, int k, int depth, float[] sums) {
-        FloatVector a = FloatVector.zero(F);
-        FloatVector b = FloatVector.zero(F);
-        FloatVector c = FloatVector.zero(F);
-        FloatVector d = FloatVector.zero(F);
-        for (int i = 0; i < depth; i++) {
-            FloatVector v = FloatVector.broadcast(F, x[k + i]);
-            a = ((FloatVector) ByteVector.fromArray(B, w, at + i * LANES).convertShape(VectorOperators.B2F, F, 0))
-                    .fma(v, a);
-            b = ((FloatVector)
-                            ByteVector.fromArray(B, w, at + i * LANES + next).convertShape(VectorOperators.B2F, F, 0))
-                    .fma(v, b);
-            c = ((FloatVector) ByteVector.fromArray(B, w, at + i * LANES + 2 * next)
-                            .convertShape(VectorOperators.B2F, F, 0))
-                    .fma(v, c);
-            d = ((FloatVector) ByteVector.fromArray(B, w, at + i * LANES + 3 * next)
-                            .convertShape(VectorOperators.B2F, F, 0))
-                    .fma(v, d);
-        }
-        a.intoArray(sums, 0);
-        b.intoArray(sums, LANES);
-        c.intoArray(sums, 2 * LANES);
-        d.intoArray(sums, 3 * LANES);
-    }
-
-    private static void multiplyNibbles(int[] w, int at, int next, float[] x, int k, int depth, float[] sums) {
-        FloatVector a = FloatVector.zero(F);
-        FloatVector b = FloatVector.zero(F);
-        FloatVector c = FloatVector.zero(F);
-        FloatVector d = FloatVector.zero(F);
-        for (int i = 0; i < depth / 8; i++) {
-            IntVector wa = IntVector.fromArray(I, w, at + i * LANES);
-            IntVector wb = IntVector.fromArray(I, w, at + i * LANES + next);
-            IntVector wc = IntVector.fromArray(I, w, at + i * LANES + 2 * next);
-            IntVector wd = IntVector.fromArray(I, w, at + i * LANES + 3 * next);
-            for (int j = 0; j < 8; j++) {
-                FloatVector v = FloatVector.broadcast(F, x[k + 8 * i + j]);
-                a = ((FloatVector) wa.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, a);
-                b = ((FloatVector) wb.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, b);
-                c = ((FloatVector) wc.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, c);
-                d = ((FloatVector) wd.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, d);
-                wa = wa.lanewise(VectorOperators.LSHR, 4);
-                wb = wb.lanewise(VectorOperators.LSHR, 4);
-                wc = wc.lanewise(VectorOperators.LSHR, 4);
-                wd = wd.lanewise(VectorOperators.LSHR, 4);
+    private static void multiplyBytes(PackedMatrix matrix, int panel, float[] x, float[] sums, float[] output) {
+        byte[] w = matrix.bytes;
+        int next = matrix.columns * LANES;
+        float[] mins = matrix.mins;
+        int blocks = matrix.blocks();
+        int nextScale = blocks * LANES;
+        FloatVector o0 = FloatVector.zero(F);
+        FloatVector o1 = FloatVector.zero(F);
+        FloatVector o2 = FloatVector.zero(F);
+        FloatVector o3 = FloatVector.zero(F);
+        for (int b = 0; b < blocks; b++) {
+            FloatVector a0 = FloatVector.zero(F);
+            FloatVector a1 = FloatVector.zero(F);
+            FloatVector a2 = FloatVector.zero(F);
+            FloatVector a3 = FloatVector.zero(F);
+            int at = panel * next + b * matrix.block * LANES;
+            for (int k = b * matrix.block; k < (b + 1) * matrix.block; k++, at += LANES) {
+                FloatVector v = FloatVector.broadcast(F, x[k]);
+                FloatVector w0 = (FloatVector) ByteVector.fromArray(B, w, at).convertShape(VectorOperators.B2F, F, 0);
+                a0 = w0.fma(v, a0);
+                FloatVector w1 =
+                        (FloatVector) ByteVector.fromArray(B, w, at + next).convertShape(VectorOperators.B2F, F, 0);
+                a1 = w1.fma(v, a1);
+                FloatVector w2 =
+                        (FloatVector) ByteVector.fromArray(B, w, at + 2 * next).convertShape(VectorOperators.B2F, F, 0);
+                a2 = w2.fma(v, a2);
+                FloatVector w3 =
+                        (FloatVector) ByteVector.fromArray(B, w, at + 3 * next).convertShape(VectorOperators.B2F, F, 0);
+                a3 = w3.fma(v, a3);
+            }
+            int scale = (panel * blocks + b) * LANES;
+            o0 = FloatVector.fromArray(F, matrix.scales, scale).fma(a0, o0);
+            o1 = FloatVector.fromArray(F, matrix.scales, scale + nextScale).fma(a1, o1);
+            o2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * nextScale).fma(a2, o2);
+            o3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * nextScale).fma(a3, o3);
+            if (mins != null) {
+                FloatVector sum = FloatVector.broadcast(F, sums[b]);
+                o0 = FloatVector.fromArray(F, mins, scale).fma(sum, o0);
+                o1 = FloatVector.fromArray(F, mins, scale + nextScale).fma(sum, o1);
+                o2 = FloatVector.fromArray(F, mins, scale + 2 * nextScale).fma(sum, o2);
+                o3 = FloatVector.fromArray(F, mins, scale + 3 * nextScale).fma(sum, o3);
             }
         }
-        a.intoArray(sums, 0);
-        b.intoArray(sums, LANES);
-        c.intoArray(sums, 2 * LANES);
-        d.intoArray(sums, 3 * LANES);
+        o0.intoArray(output, panel * LANES);
+        o1.intoArray(output, (panel + 1) * LANES);
+        o2.intoArray(output, (panel + 2) * LANES);
+        o3.intoArray(output, (panel + 3) * LANES);
+    }
+
+    private static void multiplyNibbles(PackedMatrix matrix, int panel, float[] x, float[] sums, float[] output) {
+        int[] w = matrix.ints;
+        int next = matrix.columns / 8 * LANES;
+        float[] mins = matrix.mins;
+        int blocks = matrix.blocks();
+        int nextScale = blocks * LANES;
+        FloatVector o0 = FloatVector.zero(F);
+        FloatVector o1 = FloatVector.zero(F);
+        FloatVector o2 = FloatVector.zero(F);
+        FloatVector o3 = FloatVector.zero(F);
+        for (int b = 0; b < blocks; b++) {
+            FloatVector a0 = FloatVector.zero(F);
+            FloatVector a1 = FloatVector.zero(F);
+            FloatVector a2 = FloatVector.zero(F);
+            FloatVector a3 = FloatVector.zero(F);
+            int at = panel * next + b * matrix.block / 8 * LANES;
+            for (int k = b * matrix.block; k < (b + 1) * matrix.block; k += 8, at += LANES) {
+                IntVector w0 = IntVector.fromArray(I, w, at);
+                IntVector w1 = IntVector.fromArray(I, w, at + next);
+                IntVector w2 = IntVector.fromArray(I, w, at + 2 * next);
+                IntVector w3 = IntVector.fromArray(I, w, at + 3 * next);
+                for (int j = 0; j < 8; j++) {
+                    FloatVector v = FloatVector.broadcast(F, x[k + j]);
+                    a0 = ((FloatVector) w0.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, a0);
+                    a1 = ((FloatVector) w1.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, a1);
+                    a2 = ((FloatVector) w2.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, a2);
+                    a3 = ((FloatVector) w3.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, a3);
+                    w0 = w0.lanewise(VectorOperators.LSHR, 4);
+                    w1 = w1.lanewise(VectorOperators.LSHR, 4);
+                    w2 = w2.lanewise(VectorOperators.LSHR, 4);
+                    w3 = w3.lanewise(VectorOperators.LSHR, 4);
+                }
+            }
+            int scale = (panel * blocks + b) * LANES;
+            o0 = FloatVector.fromArray(F, matrix.scales, scale).fma(a0, o0);
+            o1 = FloatVector.fromArray(F, matrix.scales, scale + nextScale).fma(a1, o1);
+            o2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * nextScale).fma(a2, o2);
+            o3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * nextScale).fma(a3, o3);
+            FloatVector sum = FloatVector.broadcast(F, sums[b]);
+            o0 = FloatVector.fromArray(F, mins, scale).fma(sum, o0);
+            o1 = FloatVector.fromArray(F, mins, scale + nextScale).fma(sum, o1);
+            o2 = FloatVector.fromArray(F, mins, scale + 2 * nextScale).fma(sum, o2);
+            o3 = FloatVector.fromArray(F, mins, scale + 3 * nextScale).fma(sum, o3);
+        }
+        o0.intoArray(output, panel * LANES);
+        o1.intoArray(output, (panel + 1) * LANES);
+        o2.intoArray(output, (panel + 2) * LANES);
+        o3.intoArray(output, (panel + 3) * LANES);
     }
 
     /** Elements or levels of some columns of a panel as floats: [column][lane]. */

@@ -29,7 +29,9 @@ class WorkerTeamTest {
                     runs.incrementAndGet(chunk);
                 });
                 for (int i = 0; i < 20; i++) {
-                    assertThat(runs.get(i)).as("loop %s, chunk %s, seed %s", loop, i, seed).isEqualTo(i < chunks ? 1 : 0);
+                    assertThat(runs.get(i))
+                            .as("loop %s, chunk %s, seed %s", loop, i, seed)
+                            .isEqualTo(i < chunks ? 1 : 0);
                 }
             }
         }
