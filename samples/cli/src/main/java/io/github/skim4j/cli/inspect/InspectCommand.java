@@ -18,6 +18,7 @@ import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
@@ -127,7 +128,10 @@ public final class InspectCommand implements Callable<Integer> {
                 "tokenizer",
                 tokenizer.kind() + "; begin " + tokenizer.bos() + (tokenizer.addBos() ? "" : " (not added)") + ", end "
                         + tokenizer.eos());
-        field(out, "end of turn", "token ids " + report.generation().endTokens());
+        field(
+                out,
+                "end of turn",
+                "token ids " + new TreeSet<>(report.generation().endTokens()));
         field(
                 out,
                 "chat template",
