@@ -226,7 +226,10 @@ final class VectorKernels implements CpuKernels {
         int panel = strip * PackedMatrix.STRIP;
         switch (matrix.layout) {
             case BYTES -> multiplyBytes(matrix, panel, input.values(), input.sums(), output);
-            case NIBBLES -> multiplyNibbles(matrix, panel, input.values(), input.sums(), output);
+            case NIBBLES -> {
+                multiplyNibbles(matrix, panel, input.values(), input.sums(), output);
+                multiplyNibbles(matrix, panel + 2, input.values(), input.sums(), output);
+            }
             default -> multiplyUnscaled(matrix, panel, input, output, scratch);
         }
     }
@@ -308,6 +311,7 @@ final class VectorKernels implements CpuKernels {
         byte[] w = matrix.bytes;
         int next = matrix.columns * LANES;
         float[] mins = matrix.mins;
+        int block = matrix.block;
         int blocks = matrix.blocks();
         int nextScale = blocks * LANES;
         FloatVector o0 = FloatVector.zero(F);
@@ -319,19 +323,21 @@ final class VectorKernels implements CpuKernels {
             FloatVector a1 = FloatVector.zero(F);
             FloatVector a2 = FloatVector.zero(F);
             FloatVector a3 = FloatVector.zero(F);
-            int at = panel * next + b * matrix.block * LANES;
-            for (int k = b * matrix.block; k < (b + 1) * matrix.block; k++, at += LANES) {
-                FloatVector v = FloatVector.broadcast(F, x[k]);
-                FloatVector w0 = (FloatVector) ByteVector.fromArray(B, w, at).convertShape(VectorOperators.B2F, F, 0);
+            int k = b * block;
+            int at = panel * next + k * LANES;
+            for (int i = 0; i < block; i++) {
+                FloatVector v = FloatVector.broadcast(F, x[k + i]);
+                FloatVector w0 = (FloatVector)
+                        ByteVector.fromArray(B, w, at + i * LANES).convertShape(VectorOperators.B2F, F, 0);
                 a0 = w0.fma(v, a0);
-                FloatVector w1 =
-                        (FloatVector) ByteVector.fromArray(B, w, at + next).convertShape(VectorOperators.B2F, F, 0);
+                FloatVector w1 = (FloatVector)
+                        ByteVector.fromArray(B, w, at + i * LANES + next).convertShape(VectorOperators.B2F, F, 0);
                 a1 = w1.fma(v, a1);
-                FloatVector w2 =
-                        (FloatVector) ByteVector.fromArray(B, w, at + 2 * next).convertShape(VectorOperators.B2F, F, 0);
+                FloatVector w2 = (FloatVector)
+                        ByteVector.fromArray(B, w, at + i * LANES + 2 * next).convertShape(VectorOperators.B2F, F, 0);
                 a2 = w2.fma(v, a2);
-                FloatVector w3 =
-                        (FloatVector) ByteVector.fromArray(B, w, at + 3 * next).convertShape(VectorOperators.B2F, F, 0);
+                FloatVector w3 = (FloatVector)
+                        ByteVector.fromArray(B, w, at + i * LANES + 3 * next).convertShape(VectorOperators.B2F, F, 0);
                 a3 = w3.fma(v, a3);
             }
             int scale = (panel * blocks + b) * LANES;
@@ -353,54 +359,40 @@ final class VectorKernels implements CpuKernels {
         o3.intoArray(output, (panel + 3) * LANES);
     }
 
+    /** Two panels: with more, registers run out. */
     private static void multiplyNibbles(PackedMatrix matrix, int panel, float[] x, float[] sums, float[] output) {
         int[] w = matrix.ints;
         int next = matrix.columns / 8 * LANES;
-        float[] mins = matrix.mins;
+        int block = matrix.block;
         int blocks = matrix.blocks();
         int nextScale = blocks * LANES;
         FloatVector o0 = FloatVector.zero(F);
         FloatVector o1 = FloatVector.zero(F);
-        FloatVector o2 = FloatVector.zero(F);
-        FloatVector o3 = FloatVector.zero(F);
         for (int b = 0; b < blocks; b++) {
             FloatVector a0 = FloatVector.zero(F);
             FloatVector a1 = FloatVector.zero(F);
-            FloatVector a2 = FloatVector.zero(F);
-            FloatVector a3 = FloatVector.zero(F);
-            int at = panel * next + b * matrix.block / 8 * LANES;
-            for (int k = b * matrix.block; k < (b + 1) * matrix.block; k += 8, at += LANES) {
-                IntVector w0 = IntVector.fromArray(I, w, at);
-                IntVector w1 = IntVector.fromArray(I, w, at + next);
-                IntVector w2 = IntVector.fromArray(I, w, at + 2 * next);
-                IntVector w3 = IntVector.fromArray(I, w, at + 3 * next);
+            int k = b * block;
+            int at = panel * next + k / 8 * LANES;
+            for (int i = 0; i < block / 8; i++) {
+                IntVector w0 = IntVector.fromArray(I, w, at + i * LANES);
+                IntVector w1 = IntVector.fromArray(I, w, at + i * LANES + next);
                 for (int j = 0; j < 8; j++) {
-                    FloatVector v = FloatVector.broadcast(F, x[k + j]);
+                    FloatVector v = FloatVector.broadcast(F, x[k + 8 * i + j]);
                     a0 = ((FloatVector) w0.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, a0);
                     a1 = ((FloatVector) w1.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, a1);
-                    a2 = ((FloatVector) w2.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, a2);
-                    a3 = ((FloatVector) w3.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, a3);
                     w0 = w0.lanewise(VectorOperators.LSHR, 4);
                     w1 = w1.lanewise(VectorOperators.LSHR, 4);
-                    w2 = w2.lanewise(VectorOperators.LSHR, 4);
-                    w3 = w3.lanewise(VectorOperators.LSHR, 4);
                 }
             }
             int scale = (panel * blocks + b) * LANES;
             o0 = FloatVector.fromArray(F, matrix.scales, scale).fma(a0, o0);
             o1 = FloatVector.fromArray(F, matrix.scales, scale + nextScale).fma(a1, o1);
-            o2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * nextScale).fma(a2, o2);
-            o3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * nextScale).fma(a3, o3);
             FloatVector sum = FloatVector.broadcast(F, sums[b]);
-            o0 = FloatVector.fromArray(F, mins, scale).fma(sum, o0);
-            o1 = FloatVector.fromArray(F, mins, scale + nextScale).fma(sum, o1);
-            o2 = FloatVector.fromArray(F, mins, scale + 2 * nextScale).fma(sum, o2);
-            o3 = FloatVector.fromArray(F, mins, scale + 3 * nextScale).fma(sum, o3);
+            o0 = FloatVector.fromArray(F, matrix.mins, scale).fma(sum, o0);
+            o1 = FloatVector.fromArray(F, matrix.mins, scale + nextScale).fma(sum, o1);
         }
         o0.intoArray(output, panel * LANES);
         o1.intoArray(output, (panel + 1) * LANES);
-        o2.intoArray(output, (panel + 2) * LANES);
-        o3.intoArray(output, (panel + 3) * LANES);
     }
 
     /** Elements or levels of some columns of a panel as floats: [column][lane]. */
@@ -426,16 +418,17 @@ final class VectorKernels implements CpuKernels {
                             .intoArray(target, to + i);
                 }
             }
-            case NIBBLES -> {
-                for (int i = 0; i < size; i += 8 * LANES) {
-                    IntVector w = IntVector.fromArray(I, matrix.ints, (from + i) / 8);
-                    for (int j = 0; j < 8; j++) {
-                        ((FloatVector) w.lanewise(VectorOperators.LSHR, 4 * j)
-                                        .and(15)
-                                        .convertShape(VectorOperators.I2F, F, 0))
-                                .intoArray(target, to + i + j * LANES);
-                    }
-                }
+            case NIBBLES -> unpackNibbles(matrix.ints, from / 8, count, target, to);
+        }
+    }
+
+    private static void unpackNibbles(int[] source, int from, int columns, float[] target, int to) {
+        for (int i = 0; i < columns / 8; i++) {
+            IntVector w = IntVector.fromArray(I, source, from + i * LANES);
+            for (int j = 0; j < 8; j++) {
+                IntVector level = w.lanewise(VectorOperators.LSHR, 4 * j).and(15);
+                ((FloatVector) level.convertShape(VectorOperators.I2F, F, 0))
+                        .intoArray(target, to + (8 * i + j) * LANES);
             }
         }
     }
