@@ -4,8 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.github.skim4j.engine.model.GgufConverter;
 import io.github.skim4j.engine.model.ModelFile;
 import io.github.skim4j.engine.model.ModelWeights;
+import io.github.skim4j.engine.model.TensorType;
 import java.io.IOException;
 import java.net.URISyntaxException;
 import java.nio.file.Files;
@@ -14,6 +16,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -64,6 +67,18 @@ class GoldenModelsTest {
                 logits = runner.append(continuation[i]);
             }
             assertThat(continuation).isEqualTo(goldens.continuation());
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("models")
+    void logitsAfterConversionToGguf(Path directory, @TempDir Path folder) throws IOException {
+        Path gguf = folder.resolve("model.gguf");
+        try (ModelFile model = ModelFile.open(directory)) {
+            GgufConverter.convert(model, gguf, TensorType.F32);
+        }
+        try (ModelFile model = ModelFile.open(gguf)) {
+            assertLogits(model, goldens(directory));
         }
     }
 
