@@ -10,7 +10,7 @@ import io.github.skim4j.engine.model.WeightFormat;
 /** Reads stored tensors into packed matrices, panel by panel, with buffers of one panel for each thread. */
 final class MatrixLoader {
 
-    /** In layouts without scales the columns between two roundings of a sum. */
+    /** Columns of a block in the float layouts, whose scales are 1. */
     private static final int FLOAT_BLOCK = 256;
 
     private final WorkerTeam team;
@@ -41,7 +41,7 @@ final class MatrixLoader {
         boolean converts = target != tensor.type();
         float[] values = new float[converts || matrix.floats != null ? columns : 0];
         byte[] converted = new byte[converts ? Math.toIntExact(target.bytes(columns)) : 0];
-        StoredBlocks blocks = matrix.scales == null ? null : new StoredBlocks(target, columns);
+        StoredBlocks blocks = matrix.quantized() ? new StoredBlocks(target, columns) : null;
         for (int i = 0; i < count; i++) {
             byte[] row = stored;
             int at = i * rowBytes;

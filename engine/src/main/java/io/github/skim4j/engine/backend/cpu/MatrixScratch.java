@@ -9,17 +9,10 @@ final class MatrixScratch {
     /** Panels that are unpacked at a time. */
     static final int PANELS = PackedMatrix.STRIP;
 
-    /** Tokens that a register tile takes at a time. */
-    static final int TOKENS = 6;
-
     /** [panel][column][lane] */
     final float[] weights;
 
-    /** Sums of a block before they are scaled: [token][panel][lane] */
-    final float[] sums;
-
     MatrixScratch(int lanes) {
-        sums = new float[TOKENS * PANELS * lanes];
         weights = new float[PANELS * COLUMNS * lanes];
     }
 }

@@ -1,6 +1,7 @@
 package io.github.skim4j.engine.backend.cpu;
 
 import io.github.skim4j.engine.model.HalfFloats;
+import java.util.Arrays;
 
 /**
  * A weight matrix in the one form that the kernels work on: panels of {@code lanes} rows, element (r, k) at
@@ -14,7 +15,7 @@ final class PackedMatrix {
 
     /** What the elements are. */
     enum Layout {
-        /** {@link #floats}, one block of all columns, scale 1. */
+        /** {@link #floats} */
         FLOAT,
         /** {@link #shorts} hold the upper half of a float. */
         BFLOAT16,
@@ -37,14 +38,14 @@ final class PackedMatrix {
     final int columns;
     final int lanes;
     final int panels;
-    /** Columns that share a scale; in layouts without scales the columns between two roundings of the sum. */
+    /** Columns that share a scale. */
     final int block;
 
     final float[] floats;
     final short[] shorts;
     final byte[] bytes;
     final int[] ints;
-    /** {@code null} in layouts without scales. */
+    /** All 1 in the float layouts. */
     final float[] scales;
     /** {@code null} if all are zero. */
     final float[] mins;
@@ -61,9 +62,16 @@ final class PackedMatrix {
         shorts = layout == Layout.BFLOAT16 || layout == Layout.FLOAT16 ? new short[size] : null;
         bytes = layout == Layout.BYTES ? new byte[Math.addExact(size, OVERREAD)] : null;
         ints = layout == Layout.NIBBLES ? new int[size / 8] : null;
-        boolean scaled = bytes != null || ints != null;
-        scales = scaled ? new float[size / block] : null;
-        mins = hasMins ? new float[size / block] : null;
+        scales = new float[panels * lanes * blocks()];
+        if (!quantized()) {
+            Arrays.fill(scales, 1);
+        }
+        mins = hasMins ? new float[scales.length] : null;
+    }
+
+    /** Whether elements are levels. */
+    boolean quantized() {
+        return bytes != null || ints != null;
     }
 
     /** Blocks of columns. */

@@ -66,7 +66,7 @@ final class ScalarKernels implements CpuKernels {
             }
             int scale = (panel * matrix.blocks() + (column + k) / matrix.block) * LANES;
             for (int lane = 0; lane < LANES; lane++) {
-                output[to + lane] += matrix.scales == null ? sum[lane] : sum[lane] * matrix.scales[scale + lane];
+                output[to + lane] += sum[lane] * matrix.scales[scale + lane];
             }
             if (matrix.mins != null) {
                 float x = input.sums()[token * input.blocks() + (column + k) / MatrixInput.SUM_BLOCK];

@@ -25,7 +25,7 @@ final class VectorKernels implements CpuKernels {
     private static final int LANES = F.length();
 
     /** Tokens of the register tile: 2 panels × 6 tokens are 12 accumulators of 16 registers. */
-    private static final int TILE = MatrixScratch.TOKENS;
+    private static final int TILE = 6;
 
     /** Where the second of two unpacked panels begins. */
     private static final int SECOND = MatrixScratch.COLUMNS * LANES;
@@ -45,8 +45,16 @@ final class VectorKernels implements CpuKernels {
             PackedMatrix matrix, int strip, MatrixInput input, float[] output, int stride, MatrixScratch scratch) {
         if (input.tokens() == 1) {
             multiplyVector(matrix, strip, input, output, scratch);
-            return;
+        } else {
+            multiplyTiles(matrix, strip, input, output, stride, scratch);
         }
+        if (matrix.mins != null) {
+            addMins(matrix, strip, input, output, stride);
+        }
+    }
+
+    private static void multiplyTiles(
+            PackedMatrix matrix, int strip, MatrixInput input, float[] output, int stride, MatrixScratch scratch) {
         int first = strip * PackedMatrix.STRIP * LANES;
         for (int t = 0; t < input.tokens(); t++) {
             Arrays.fill(output, t * stride + first, t * stride + first + PackedMatrix.STRIP * LANES, 0);
@@ -57,13 +65,13 @@ final class VectorKernels implements CpuKernels {
                 unpack(matrix, panel, column, count, scratch.weights, 0);
                 unpack(matrix, panel + 1, column, count, scratch.weights, SECOND);
                 for (int t = 0; t < input.tokens(); t += TILE) {
-                    multiplyTile(matrix, panel, column, count, input, t, output, stride, scratch);
+                    multiplyTile(matrix, panel, column, count, input, t, scratch.weights, output, stride);
                 }
             }
         }
     }
 
-    /** Up to {@link #TILE} tokens × 2 panels × some columns. */
+    /** Up to {@link #TILE} tokens × 2 unpacked panels × some columns, added to the output. */
     private static void multiplyTile(
             PackedMatrix matrix,
             int panel,
@@ -71,151 +79,192 @@ final class VectorKernels implements CpuKernels {
             int count,
             MatrixInput input,
             int token,
+            float[] w,
             float[] output,
-            int stride,
-            MatrixScratch scratch) {
-        int tokens = Math.min(TILE, input.tokens() - token);
+            int stride) {
         float[] x = input.values();
         int columns = input.columns();
-        for (int k = 0; k < count; k += matrix.block) {
-            int depth = Math.min(matrix.block, count - k);
-            int at = token * columns + column + k;
-            int t = 0;
-            if (tokens == TILE) {
-                multiply6(scratch.weights, k * LANES, x, at, columns, depth, scratch.sums);
-                t = TILE;
-            }
-            for (; t + 2 <= tokens; t += 2) {
-                multiply2(scratch.weights, k * LANES, x, at + t * columns, columns, depth, scratch.sums, t * 2 * LANES);
-            }
-            if (t < tokens) {
-                multiply1(scratch.weights, k * LANES, x, at + t * columns, depth, scratch.sums, t * 2 * LANES);
-            }
-            addBlock(matrix, panel, 2, column + k, input, token, tokens, scratch.sums, output, stride);
+        int end = Math.min(token + TILE, input.tokens());
+        int at = token * columns + column;
+        int to = token * stride + panel * LANES;
+        int t = token;
+        if (end - token == TILE) {
+            multiply6(matrix, panel, column, count, x, at, w, output, to, stride);
+            return;
+        }
+        for (; t + 2 <= end; t += 2, at += 2 * columns, to += 2 * stride) {
+            multiply2(matrix, panel, column, count, x, at, w, output, to, stride);
+        }
+        if (t < end) {
+            multiply1(matrix, panel, column, count, x, at, w, output, to);
         }
     }
 
-    /** Sums of a block for six tokens, two panels each; vectors stay in registers, hence so long. */
-    private static void multiply6(float[] w, int first, float[] x, int at, int columns, int depth, float[] sums) {
-        FloatVector a0 = FloatVector.zero(F);
-        FloatVector a1 = FloatVector.zero(F);
-        FloatVector b0 = FloatVector.zero(F);
-        FloatVector b1 = FloatVector.zero(F);
-        FloatVector c0 = FloatVector.zero(F);
-        FloatVector c1 = FloatVector.zero(F);
-        FloatVector d0 = FloatVector.zero(F);
-        FloatVector d1 = FloatVector.zero(F);
-        FloatVector e0 = FloatVector.zero(F);
-        FloatVector e1 = FloatVector.zero(F);
-        FloatVector f0 = FloatVector.zero(F);
-        FloatVector f1 = FloatVector.zero(F);
-        for (int i = 0; i < depth; i++) {
-            FloatVector w0 = FloatVector.fromArray(F, w, first + i * LANES);
-            FloatVector w1 = FloatVector.fromArray(F, w, first + i * LANES + SECOND);
-            FloatVector v = FloatVector.broadcast(F, x[at + i]);
-            a0 = w0.fma(v, a0);
-            a1 = w1.fma(v, a1);
-            v = FloatVector.broadcast(F, x[at + i + columns]);
-            b0 = w0.fma(v, b0);
-            b1 = w1.fma(v, b1);
-            v = FloatVector.broadcast(F, x[at + i + 2 * columns]);
-            c0 = w0.fma(v, c0);
-            c1 = w1.fma(v, c1);
-            v = FloatVector.broadcast(F, x[at + i + 3 * columns]);
-            d0 = w0.fma(v, d0);
-            d1 = w1.fma(v, d1);
-            v = FloatVector.broadcast(F, x[at + i + 4 * columns]);
-            e0 = w0.fma(v, e0);
-            e1 = w1.fma(v, e1);
-            v = FloatVector.broadcast(F, x[at + i + 5 * columns]);
-            f0 = w0.fma(v, f0);
-            f1 = w1.fma(v, f1);
+    /** Six tokens × 2 panels: the sums of a block stay in registers, hence so long. */
+    private static void multiply6(
+            PackedMatrix matrix,
+            int panel,
+            int column,
+            int count,
+            float[] x,
+            int at,
+            float[] w,
+            float[] output,
+            int to,
+            int stride) {
+        int columns = matrix.columns;
+        int block = matrix.block;
+        int blocks = matrix.blocks();
+        for (int k = 0; k < count; k += block) {
+            int depth = Math.min(block, count - k);
+            FloatVector a0 = FloatVector.zero(F);
+            FloatVector a1 = FloatVector.zero(F);
+            FloatVector b0 = FloatVector.zero(F);
+            FloatVector b1 = FloatVector.zero(F);
+            FloatVector c0 = FloatVector.zero(F);
+            FloatVector c1 = FloatVector.zero(F);
+            FloatVector d0 = FloatVector.zero(F);
+            FloatVector d1 = FloatVector.zero(F);
+            FloatVector e0 = FloatVector.zero(F);
+            FloatVector e1 = FloatVector.zero(F);
+            FloatVector f0 = FloatVector.zero(F);
+            FloatVector f1 = FloatVector.zero(F);
+            int first = k * LANES;
+            int in = at + k;
+            for (int i = 0; i < depth; i++) {
+                FloatVector w0 = FloatVector.fromArray(F, w, first + i * LANES);
+                FloatVector w1 = FloatVector.fromArray(F, w, first + i * LANES + SECOND);
+                FloatVector v = FloatVector.broadcast(F, x[in + i]);
+                a0 = w0.fma(v, a0);
+                a1 = w1.fma(v, a1);
+                v = FloatVector.broadcast(F, x[in + i + columns]);
+                b0 = w0.fma(v, b0);
+                b1 = w1.fma(v, b1);
+                v = FloatVector.broadcast(F, x[in + i + 2 * columns]);
+                c0 = w0.fma(v, c0);
+                c1 = w1.fma(v, c1);
+                v = FloatVector.broadcast(F, x[in + i + 3 * columns]);
+                d0 = w0.fma(v, d0);
+                d1 = w1.fma(v, d1);
+                v = FloatVector.broadcast(F, x[in + i + 4 * columns]);
+                e0 = w0.fma(v, e0);
+                e1 = w1.fma(v, e1);
+                v = FloatVector.broadcast(F, x[in + i + 5 * columns]);
+                f0 = w0.fma(v, f0);
+                f1 = w1.fma(v, f1);
+            }
+            int scale = (panel * blocks + (column + k) / block) * LANES;
+            FloatVector s0 = FloatVector.fromArray(F, matrix.scales, scale);
+            FloatVector s1 = FloatVector.fromArray(F, matrix.scales, scale + blocks * LANES);
+            s0.fma(a0, FloatVector.fromArray(F, output, to)).intoArray(output, to);
+            s1.fma(a1, FloatVector.fromArray(F, output, to + LANES)).intoArray(output, to + LANES);
+            s0.fma(b0, FloatVector.fromArray(F, output, to + stride)).intoArray(output, to + stride);
+            s1.fma(b1, FloatVector.fromArray(F, output, to + stride + LANES)).intoArray(output, to + stride + LANES);
+            s0.fma(c0, FloatVector.fromArray(F, output, to + 2 * stride)).intoArray(output, to + 2 * stride);
+            s1.fma(c1, FloatVector.fromArray(F, output, to + 2 * stride + LANES))
+                    .intoArray(output, to + 2 * stride + LANES);
+            s0.fma(d0, FloatVector.fromArray(F, output, to + 3 * stride)).intoArray(output, to + 3 * stride);
+            s1.fma(d1, FloatVector.fromArray(F, output, to + 3 * stride + LANES))
+                    .intoArray(output, to + 3 * stride + LANES);
+            s0.fma(e0, FloatVector.fromArray(F, output, to + 4 * stride)).intoArray(output, to + 4 * stride);
+            s1.fma(e1, FloatVector.fromArray(F, output, to + 4 * stride + LANES))
+                    .intoArray(output, to + 4 * stride + LANES);
+            s0.fma(f0, FloatVector.fromArray(F, output, to + 5 * stride)).intoArray(output, to + 5 * stride);
+            s1.fma(f1, FloatVector.fromArray(F, output, to + 5 * stride + LANES))
+                    .intoArray(output, to + 5 * stride + LANES);
         }
-        a0.intoArray(sums, 0);
-        a1.intoArray(sums, LANES);
-        b0.intoArray(sums, 2 * LANES);
-        b1.intoArray(sums, 3 * LANES);
-        c0.intoArray(sums, 4 * LANES);
-        c1.intoArray(sums, 5 * LANES);
-        d0.intoArray(sums, 6 * LANES);
-        d1.intoArray(sums, 7 * LANES);
-        e0.intoArray(sums, 8 * LANES);
-        e1.intoArray(sums, 9 * LANES);
-        f0.intoArray(sums, 10 * LANES);
-        f1.intoArray(sums, 11 * LANES);
     }
 
     private static void multiply2(
-            float[] w, int first, float[] x, int at, int columns, int depth, float[] sums, int to) {
-        FloatVector a0 = FloatVector.zero(F);
-        FloatVector a1 = FloatVector.zero(F);
-        FloatVector b0 = FloatVector.zero(F);
-        FloatVector b1 = FloatVector.zero(F);
-        for (int i = 0; i < depth; i++) {
-            FloatVector w0 = FloatVector.fromArray(F, w, first + i * LANES);
-            FloatVector w1 = FloatVector.fromArray(F, w, first + i * LANES + SECOND);
-            FloatVector v = FloatVector.broadcast(F, x[at + i]);
-            a0 = w0.fma(v, a0);
-            a1 = w1.fma(v, a1);
-            v = FloatVector.broadcast(F, x[at + i + columns]);
-            b0 = w0.fma(v, b0);
-            b1 = w1.fma(v, b1);
-        }
-        a0.intoArray(sums, to);
-        a1.intoArray(sums, to + LANES);
-        b0.intoArray(sums, to + 2 * LANES);
-        b1.intoArray(sums, to + 3 * LANES);
-    }
-
-    private static void multiply1(float[] w, int first, float[] x, int at, int depth, float[] sums, int to) {
-        FloatVector a0 = FloatVector.zero(F);
-        FloatVector a1 = FloatVector.zero(F);
-        for (int i = 0; i < depth; i++) {
-            FloatVector v = FloatVector.broadcast(F, x[at + i]);
-            a0 = FloatVector.fromArray(F, w, first + i * LANES).fma(v, a0);
-            a1 = FloatVector.fromArray(F, w, first + i * LANES + SECOND).fma(v, a1);
-        }
-        a0.intoArray(sums, to);
-        a1.intoArray(sums, to + LANES);
-    }
-
-    /** Adds a block's sums, [token][panel][lane], scaled, to the output of some tokens and panels. */
-    private static void addBlock(
             PackedMatrix matrix,
             int panel,
-            int panels,
             int column,
-            MatrixInput input,
-            int token,
-            int tokens,
-            float[] sums,
+            int count,
+            float[] x,
+            int at,
+            float[] w,
             float[] output,
+            int to,
             int stride) {
+        int columns = matrix.columns;
+        int block = matrix.block;
         int blocks = matrix.blocks();
-        for (int p = 0; p < panels; p++) {
-            int scale = ((panel + p) * blocks + column / matrix.block) * LANES;
-            int to = token * stride + (panel + p) * LANES;
-            if (matrix.scales == null) {
-                for (int t = 0; t < tokens; t++, to += stride) {
-                    FloatVector sum = FloatVector.fromArray(F, sums, (t * panels + p) * LANES);
-                    FloatVector.fromArray(F, output, to).add(sum).intoArray(output, to);
-                }
-                continue;
+        for (int k = 0; k < count; k += block) {
+            int depth = Math.min(block, count - k);
+            FloatVector a0 = FloatVector.zero(F);
+            FloatVector a1 = FloatVector.zero(F);
+            FloatVector b0 = FloatVector.zero(F);
+            FloatVector b1 = FloatVector.zero(F);
+            int first = k * LANES;
+            int in = at + k;
+            for (int i = 0; i < depth; i++) {
+                FloatVector w0 = FloatVector.fromArray(F, w, first + i * LANES);
+                FloatVector w1 = FloatVector.fromArray(F, w, first + i * LANES + SECOND);
+                FloatVector v = FloatVector.broadcast(F, x[in + i]);
+                a0 = w0.fma(v, a0);
+                a1 = w1.fma(v, a1);
+                v = FloatVector.broadcast(F, x[in + i + columns]);
+                b0 = w0.fma(v, b0);
+                b1 = w1.fma(v, b1);
             }
-            FloatVector factor = FloatVector.fromArray(F, matrix.scales, scale);
-            if (matrix.mins == null) {
-                for (int t = 0; t < tokens; t++, to += stride) {
-                    FloatVector sum = FloatVector.fromArray(F, sums, (t * panels + p) * LANES);
-                    factor.fma(sum, FloatVector.fromArray(F, output, to)).intoArray(output, to);
-                }
-                continue;
+            int scale = (panel * blocks + (column + k) / block) * LANES;
+            FloatVector s0 = FloatVector.fromArray(F, matrix.scales, scale);
+            FloatVector s1 = FloatVector.fromArray(F, matrix.scales, scale + blocks * LANES);
+            s0.fma(a0, FloatVector.fromArray(F, output, to)).intoArray(output, to);
+            s1.fma(a1, FloatVector.fromArray(F, output, to + LANES)).intoArray(output, to + LANES);
+            s0.fma(b0, FloatVector.fromArray(F, output, to + stride)).intoArray(output, to + stride);
+            s1.fma(b1, FloatVector.fromArray(F, output, to + stride + LANES)).intoArray(output, to + stride + LANES);
+        }
+    }
+
+    private static void multiply1(
+            PackedMatrix matrix,
+            int panel,
+            int column,
+            int count,
+            float[] x,
+            int at,
+            float[] w,
+            float[] output,
+            int to) {
+        int block = matrix.block;
+        int blocks = matrix.blocks();
+        for (int k = 0; k < count; k += block) {
+            int depth = Math.min(block, count - k);
+            FloatVector a0 = FloatVector.zero(F);
+            FloatVector a1 = FloatVector.zero(F);
+            int first = k * LANES;
+            int in = at + k;
+            for (int i = 0; i < depth; i++) {
+                FloatVector w0 = FloatVector.fromArray(F, w, first + i * LANES);
+                FloatVector w1 = FloatVector.fromArray(F, w, first + i * LANES + SECOND);
+                FloatVector v = FloatVector.broadcast(F, x[in + i]);
+                a0 = w0.fma(v, a0);
+                a1 = w1.fma(v, a1);
             }
-            FloatVector min = FloatVector.fromArray(F, matrix.mins, scale);
-            int inputs = token * input.blocks() + column / MatrixInput.SUM_BLOCK;
-            for (int t = 0; t < tokens; t++, to += stride, inputs += input.blocks()) {
-                FloatVector sum = FloatVector.fromArray(F, sums, (t * panels + p) * LANES);
-                FloatVector scaled = factor.fma(sum, FloatVector.fromArray(F, output, to));
-                min.fma(FloatVector.broadcast(F, input.sums()[inputs]), scaled).intoArray(output, to);
+            int scale = (panel * blocks + (column + k) / block) * LANES;
+            FloatVector s0 = FloatVector.fromArray(F, matrix.scales, scale);
+            FloatVector s1 = FloatVector.fromArray(F, matrix.scales, scale + blocks * LANES);
+            s0.fma(a0, FloatVector.fromArray(F, output, to)).intoArray(output, to);
+            s1.fma(a1, FloatVector.fromArray(F, output, to + LANES)).intoArray(output, to + LANES);
+        }
+    }
+
+    /** Adds what the minima make: for each block the minimum times the sum of its inputs. */
+    private static void addMins(PackedMatrix matrix, int strip, MatrixInput input, float[] output, int stride) {
+        float[] mins = matrix.mins;
+        float[] sums = input.sums();
+        int blocks = matrix.blocks();
+        for (int panel = strip * PackedMatrix.STRIP; panel < (strip + 1) * PackedMatrix.STRIP; panel++) {
+            int from = panel * blocks * LANES;
+            for (int t = 0; t < input.tokens(); t++) {
+                FloatVector sum = FloatVector.zero(F);
+                for (int b = 0; b < blocks; b++) {
+                    sum = FloatVector.fromArray(F, mins, from + b * LANES)
+                            .fma(FloatVector.broadcast(F, sums[t * blocks + b]), sum);
+                }
+                int to = t * stride + panel * LANES;
+                FloatVector.fromArray(F, output, to).add(sum).intoArray(output, to);
             }
         }
     }
@@ -224,40 +273,40 @@ final class VectorKernels implements CpuKernels {
     private static void multiplyVector(
             PackedMatrix matrix, int strip, MatrixInput input, float[] output, MatrixScratch scratch) {
         int panel = strip * PackedMatrix.STRIP;
+        float[] x = input.values();
         switch (matrix.layout) {
-            case BYTES -> multiplyBytes(matrix, panel, input.values(), input.sums(), output);
+            case BYTES -> multiplyBytes(matrix, panel, x, output);
             case NIBBLES -> {
-                multiplyNibbles(matrix, panel, input.values(), input.sums(), output);
-                multiplyNibbles(matrix, panel + 2, input.values(), input.sums(), output);
+                multiplyNibbles(matrix, panel, x, output);
+                multiplyNibbles(matrix, panel + 2, x, output);
             }
-            default -> multiplyUnscaled(matrix, panel, input, output, scratch);
+            default -> multiplyUnscaled(matrix, panel, x, output, scratch);
         }
     }
 
     private static void multiplyUnscaled(
-            PackedMatrix matrix, int panel, MatrixInput input, float[] output, MatrixScratch scratch) {
+            PackedMatrix matrix, int panel, float[] x, float[] output, MatrixScratch scratch) {
         int next = matrix.columns * LANES;
-        float[] x = input.values();
-        float[] sums = scratch.sums;
-        Arrays.fill(output, panel * LANES, (panel + PackedMatrix.STRIP) * LANES, 0);
+        int to = panel * LANES;
+        Arrays.fill(output, to, to + PackedMatrix.STRIP * LANES, 0);
         for (int k = 0; k < matrix.columns; k += matrix.block) {
             int depth = Math.min(matrix.block, matrix.columns - k);
             int at = panel * next + k * LANES;
             switch (matrix.layout) {
-                case FLOAT -> multiplyFloats(matrix.floats, at, next, x, k, depth, sums);
-                case BFLOAT16 -> multiplyBfloat16s(matrix.shorts, at, next, x, k, depth, sums);
+                case FLOAT -> multiplyFloats(matrix.floats, at, next, x, k, depth, output, to);
+                case BFLOAT16 -> multiplyBfloat16s(matrix.shorts, at, next, x, k, depth, output, to);
                 default -> {
                     for (int p = 0; p < PackedMatrix.STRIP; p++) {
                         unpackFloat16s(matrix.shorts, at + p * next, depth * LANES, scratch.weights, p * depth * LANES);
                     }
-                    multiplyFloats(scratch.weights, 0, depth * LANES, x, k, depth, sums);
+                    multiplyFloats(scratch.weights, 0, depth * LANES, x, k, depth, output, to);
                 }
             }
-            addBlock(matrix, panel, PackedMatrix.STRIP, k, input, 0, 1, sums, output, 0);
         }
     }
 
-    private static void multiplyFloats(float[] w, int at, int next, float[] x, int k, int depth, float[] sums) {
+    private static void multiplyFloats(
+            float[] w, int at, int next, float[] x, int k, int depth, float[] output, int to) {
         FloatVector a = FloatVector.zero(F);
         FloatVector b = FloatVector.zero(F);
         FloatVector c = FloatVector.zero(F);
@@ -269,13 +318,14 @@ final class VectorKernels implements CpuKernels {
             c = FloatVector.fromArray(F, w, at + i * LANES + 2 * next).fma(v, c);
             d = FloatVector.fromArray(F, w, at + i * LANES + 3 * next).fma(v, d);
         }
-        a.intoArray(sums, 0);
-        b.intoArray(sums, LANES);
-        c.intoArray(sums, 2 * LANES);
-        d.intoArray(sums, 3 * LANES);
+        FloatVector.fromArray(F, output, to).add(a).intoArray(output, to);
+        FloatVector.fromArray(F, output, to + LANES).add(b).intoArray(output, to + LANES);
+        FloatVector.fromArray(F, output, to + 2 * LANES).add(c).intoArray(output, to + 2 * LANES);
+        FloatVector.fromArray(F, output, to + 3 * LANES).add(d).intoArray(output, to + 3 * LANES);
     }
 
-    private static void multiplyBfloat16s(short[] w, int at, int next, float[] x, int k, int depth, float[] sums) {
+    private static void multiplyBfloat16s(
+            short[] w, int at, int next, float[] x, int k, int depth, float[] output, int to) {
         FloatVector a = FloatVector.zero(F);
         FloatVector b = FloatVector.zero(F);
         FloatVector c = FloatVector.zero(F);
@@ -301,16 +351,15 @@ final class VectorKernels implements CpuKernels {
                     .reinterpretAsFloats()
                     .fma(v, d);
         }
-        a.intoArray(sums, 0);
-        b.intoArray(sums, LANES);
-        c.intoArray(sums, 2 * LANES);
-        d.intoArray(sums, 3 * LANES);
+        FloatVector.fromArray(F, output, to).add(a).intoArray(output, to);
+        FloatVector.fromArray(F, output, to + LANES).add(b).intoArray(output, to + LANES);
+        FloatVector.fromArray(F, output, to + 2 * LANES).add(c).intoArray(output, to + 2 * LANES);
+        FloatVector.fromArray(F, output, to + 3 * LANES).add(d).intoArray(output, to + 3 * LANES);
     }
 
-    private static void multiplyBytes(PackedMatrix matrix, int panel, float[] x, float[] sums, float[] output) {
+    private static void multiplyBytes(PackedMatrix matrix, int panel, float[] x, float[] output) {
         byte[] w = matrix.bytes;
         int next = matrix.columns * LANES;
-        float[] mins = matrix.mins;
         int block = matrix.block;
         int blocks = matrix.blocks();
         int nextScale = blocks * LANES;
@@ -345,13 +394,6 @@ final class VectorKernels implements CpuKernels {
             o1 = FloatVector.fromArray(F, matrix.scales, scale + nextScale).fma(a1, o1);
             o2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * nextScale).fma(a2, o2);
             o3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * nextScale).fma(a3, o3);
-            if (mins != null) {
-                FloatVector sum = FloatVector.broadcast(F, sums[b]);
-                o0 = FloatVector.fromArray(F, mins, scale).fma(sum, o0);
-                o1 = FloatVector.fromArray(F, mins, scale + nextScale).fma(sum, o1);
-                o2 = FloatVector.fromArray(F, mins, scale + 2 * nextScale).fma(sum, o2);
-                o3 = FloatVector.fromArray(F, mins, scale + 3 * nextScale).fma(sum, o3);
-            }
         }
         o0.intoArray(output, panel * LANES);
         o1.intoArray(output, (panel + 1) * LANES);
@@ -360,7 +402,7 @@ final class VectorKernels implements CpuKernels {
     }
 
     /** Two panels: with more, registers run out. */
-    private static void multiplyNibbles(PackedMatrix matrix, int panel, float[] x, float[] sums, float[] output) {
+    private static void multiplyNibbles(PackedMatrix matrix, int panel, float[] x, float[] output) {
         int[] w = matrix.ints;
         int next = matrix.columns / 8 * LANES;
         int block = matrix.block;
@@ -387,9 +429,6 @@ final class VectorKernels implements CpuKernels {
             int scale = (panel * blocks + b) * LANES;
             o0 = FloatVector.fromArray(F, matrix.scales, scale).fma(a0, o0);
             o1 = FloatVector.fromArray(F, matrix.scales, scale + nextScale).fma(a1, o1);
-            FloatVector sum = FloatVector.broadcast(F, sums[b]);
-            o0 = FloatVector.fromArray(F, matrix.mins, scale).fma(sum, o0);
-            o1 = FloatVector.fromArray(F, matrix.mins, scale + nextScale).fma(sum, o1);
         }
         o0.intoArray(output, panel * LANES);
         o1.intoArray(output, (panel + 1) * LANES);
