@@ -66,9 +66,9 @@ final class MatrixLoader {
 
     private PackedMatrix allocate(TensorType type, int rows, int columns) {
         return switch (type) {
-            case F32 -> new PackedMatrix(Layout.FLOAT, rows, columns, lanes, FLOAT_BLOCK, false);
-            case BF16 -> new PackedMatrix(Layout.BFLOAT16, rows, columns, lanes, FLOAT_BLOCK, false);
-            case F16 -> new PackedMatrix(Layout.FLOAT16, rows, columns, lanes, FLOAT_BLOCK, false);
+            case F32 -> new PackedMatrix(Layout.FLOAT, rows, columns, lanes, FLOAT_BLOCK, false, 0);
+            case BF16 -> new PackedMatrix(Layout.BFLOAT16, rows, columns, lanes, FLOAT_BLOCK, false, 0);
+            case F16 -> new PackedMatrix(Layout.FLOAT16, rows, columns, lanes, FLOAT_BLOCK, false, 0);
             default ->
                 new PackedMatrix(
                         StoredBlocks.isNibbles(type) ? Layout.NIBBLES : Layout.BYTES,
@@ -76,7 +76,8 @@ final class MatrixLoader {
                         columns,
                         lanes,
                         StoredBlocks.blockSize(type),
-                        StoredBlocks.hasMins(type));
+                        StoredBlocks.hasMins(type),
+                        StoredBlocks.zeroPoint(type));
         };
     }
 }

@@ -8,7 +8,7 @@ import java.util.Arrays;
  * [r / lanes][k][r % lanes], so that the lanes of a vector are rows, an input value is shared by all lanes and nothing is summed
  * across lanes. The last panels are padded with zeros.
  *
- * <p>Quantised values are {@code scale * level + min}, one scale and one minimum for each row and block of columns, at
+ * <p>Quantised values are {@code scale * level + minFactor * min}, one scale and one minimum for each row and block of columns, at
  * [r / lanes][block][r % lanes].
  */
 final class PackedMatrix {
@@ -47,10 +47,13 @@ final class PackedMatrix {
     final int[] ints;
     /** All 1 in the float layouts. */
     final float[] scales;
-    /** {@code null} if all are zero. */
+    /** {@code null} if all are zero; {@link #scales} themselves where a zero point makes the minima. */
     final float[] mins;
 
-    PackedMatrix(Layout layout, int rows, int columns, int lanes, int block, boolean hasMins) {
+    /** 1, or the negative zero point. */
+    final float minFactor;
+
+    PackedMatrix(Layout layout, int rows, int columns, int lanes, int block, boolean hasMins, int zeroPoint) {
         this.layout = layout;
         this.rows = rows;
         this.columns = columns;
@@ -66,7 +69,8 @@ final class PackedMatrix {
         if (!quantized()) {
             Arrays.fill(scales, 1);
         }
-        mins = hasMins ? new float[scales.length] : null;
+        mins = zeroPoint != 0 ? scales : hasMins ? new float[scales.length] : null;
+        minFactor = zeroPoint != 0 ? -zeroPoint : 1;
     }
 
     /** Whether elements are levels. */
@@ -124,7 +128,7 @@ final class PackedMatrix {
         int scale = row / lanes * blocks() * lanes + row % lanes;
         for (int b = 0; b < blocks(); b++) {
             scales[scale + b * lanes] = source.scales[b];
-            if (mins != null) {
+            if (mins != null && mins != scales) {
                 mins[scale + b * lanes] = source.mins[b];
             }
         }
@@ -150,7 +154,7 @@ final class PackedMatrix {
 
     private float scaled(int row, int column, int level) {
         int at = (row / lanes * blocks() + column / block) * lanes + row % lanes;
-        return scales[at] * level + (mins == null ? 0 : mins[at]);
+        return scales[at] * level + (mins == null ? 0 : minFactor * mins[at]);
     }
 
     private int first(int row) {

@@ -6,7 +6,7 @@ import java.util.Arrays;
 /** Plain Java, for a JVM without the Vector API. The innermost loops run over lanes, which the JIT compiler turns into vector instructions. */
 final class ScalarKernels implements CpuKernels {
 
-    private static final int LANES = 16;
+    private static final int LANES = 32;
 
     @Override
     public String name() {
@@ -58,10 +58,14 @@ final class ScalarKernels implements CpuKernels {
         for (int k = 0; k < count; k += matrix.block) {
             Arrays.fill(sum, 0);
             int end = Math.min(count, k + matrix.block);
-            for (int i = k; i < end; i++) {
-                float x = input.values()[token * input.columns() + column + i];
+            int x = token * input.columns() + column;
+            int i = k;
+            for (; i + 4 <= end; i += 4) {
+                addFour(weights, i * LANES, input.values(), x + i, sum);
+            }
+            for (; i < end; i++) {
                 for (int lane = 0; lane < LANES; lane++) {
-                    sum[lane] += weights[i * LANES + lane] * x;
+                    sum[lane] += weights[i * LANES + lane] * input.values()[x + i];
                 }
             }
             int scale = (panel * matrix.blocks() + (column + k) / matrix.block) * LANES;
@@ -69,11 +73,26 @@ final class ScalarKernels implements CpuKernels {
                 output[to + lane] += sum[lane] * matrix.scales[scale + lane];
             }
             if (matrix.mins != null) {
-                float x = input.sums()[token * input.blocks() + (column + k) / MatrixInput.SUM_BLOCK];
+                float inputs =
+                        matrix.minFactor * input.sums()[token * input.blocks() + (column + k) / MatrixInput.SUM_BLOCK];
                 for (int lane = 0; lane < LANES; lane++) {
-                    output[to + lane] += matrix.mins[scale + lane] * x;
+                    output[to + lane] += matrix.mins[scale + lane] * inputs;
                 }
             }
+        }
+    }
+
+    /** Four columns at a time, so that the loop over lanes has something to do. */
+    private static void addFour(float[] weights, int from, float[] x, int at, float[] sum) {
+        float x0 = x[at];
+        float x1 = x[at + 1];
+        float x2 = x[at + 2];
+        float x3 = x[at + 3];
+        for (int lane = 0; lane < LANES; lane++) {
+            sum[lane] += weights[from + lane] * x0
+                    + weights[from + LANES + lane] * x1
+                    + weights[from + 2 * LANES + lane] * x2
+                    + weights[from + 3 * LANES + lane] * x3;
         }
     }
 

@@ -7,7 +7,7 @@ import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 
 /**
- * One row of a quantised tensor taken apart: {@code value[k] = scale[k / block] * level[k] + min[k / block]}, exactly, whatever
+ * One row of a quantised tensor taken apart: {@code value[k] = scale[k / block] * (level[k] - zeroPoint) + min[k / block]}, exactly, whatever
  * ggml block format it is stored in. Reused from row to row.
  */
 final class StoredBlocks {
@@ -34,9 +34,14 @@ final class StoredBlocks {
 
     static boolean hasMins(TensorType type) {
         return switch (type) {
-            case Q4_0, Q4_1, Q5_1, Q4_K, Q5_K -> true;
+            case Q4_1, Q5_1, Q4_K, Q5_K -> true;
             default -> false;
         };
+    }
+
+    /** The level that stands for 0 in a type without minima. */
+    static int zeroPoint(TensorType type) {
+        return type == TensorType.Q4_0 ? 8 : 0;
     }
 
     /** Whether levels are 0 … 15. */
@@ -72,7 +77,9 @@ final class StoredBlocks {
     private void readQ4(byte[] row, int at, int to, int header, boolean stored) {
         float scale = half(row, at);
         scales[to / 32] = scale;
-        mins[to / 32] = stored ? half(row, at + 2) : -8 * scale;
+        if (stored) {
+            mins[to / 32] = half(row, at + 2);
+        }
         for (int i = 0; i < 16; i++) {
             int pair = row[at + header + i];
             levels[to + i] = (byte) (pair & 15);

@@ -253,6 +253,7 @@ final class VectorKernels implements CpuKernels {
     /** Adds what the minima make: for each block the minimum times the sum of its inputs. */
     private static void addMins(PackedMatrix matrix, int strip, MatrixInput input, float[] output, int stride) {
         float[] mins = matrix.mins;
+        float factor = matrix.minFactor;
         float[] sums = input.sums();
         int blocks = matrix.blocks();
         for (int panel = strip * PackedMatrix.STRIP; panel < (strip + 1) * PackedMatrix.STRIP; panel++) {
@@ -261,7 +262,7 @@ final class VectorKernels implements CpuKernels {
                 FloatVector sum = FloatVector.zero(F);
                 for (int b = 0; b < blocks; b++) {
                     sum = FloatVector.fromArray(F, mins, from + b * LANES)
-                            .fma(FloatVector.broadcast(F, sums[t * blocks + b]), sum);
+                            .fma(FloatVector.broadcast(F, factor * sums[t * blocks + b]), sum);
                 }
                 int to = t * stride + panel * LANES;
                 FloatVector.fromArray(F, output, to).add(sum).intoArray(output, to);
