@@ -19,6 +19,7 @@ public record EngineConfig(
         WeightFormat weights,
         AttentionMethod attention,
         int minContext,
+        double recallProbe,
         KvCacheConfig kvCache,
         SchedulerConfig scheduler,
         String chatTemplate,
@@ -34,10 +35,15 @@ public record EngineConfig(
         requireNotNegative(contextLength, "context-length");
         requireNotNegative(threads, "threads");
         requireNotNegative(minContext, "attention min-context");
+        if (!(recallProbe >= 0 && recallProbe <= 1)) {
+            throw new IllegalArgumentException(
+                    "attention recall-probe must be between 0 (off) and 1, but is " + recallProbe);
+        }
         Objects.requireNonNull(device, "device");
         Objects.requireNonNull(weights, "weights");
         Objects.requireNonNull(attention, "attention");
         Objects.requireNonNull(kvCache, "kvCache");
+        attention.requireFits(kvCache.pageSize());
         Objects.requireNonNull(scheduler, "scheduler");
         Objects.requireNonNull(hub, "hub");
         Objects.requireNonNull(tokenCache, "tokenCache");
@@ -65,6 +71,7 @@ public record EngineConfig(
         private WeightFormat weights = WeightFormat.AS_STORED;
         private AttentionMethod attention = new Dense();
         private int minContext;
+        private double recallProbe;
         private KvCacheConfig kvCache = KvCacheConfig.DEFAULT;
         private SchedulerConfig scheduler = SchedulerConfig.DEFAULT;
         private String chatTemplate;
@@ -112,6 +119,15 @@ public record EngineConfig(
             return this;
         }
 
+        /**
+         * Share of the decode steps, 0 … 1, in which the attention of one layer and KV head is also computed densely, to report in {@link
+         * AttentionStats#probe()} what the method costs; 0 (off) by default. At 0.01 it costs next to nothing.
+         */
+        public Builder recallProbe(double share) {
+            this.recallProbe = share;
+            return this;
+        }
+
         public Builder kvCache(KvCacheConfig kvCache) {
             this.kvCache = kvCache;
             return this;
@@ -155,6 +171,7 @@ public record EngineConfig(
                     weights,
                     attention,
                     minContext,
+                    recallProbe,
                     kvCache,
                     scheduler,
                     chatTemplate,

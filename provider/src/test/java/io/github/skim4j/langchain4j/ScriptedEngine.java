@@ -29,7 +29,7 @@ import java.util.stream.Stream;
 final class ScriptedEngine implements Engine {
 
     static final String MODEL = "scripted-model";
-    static final AttentionStats ATTENTION = new AttentionStats(25, 100, 7);
+    static final AttentionStats ATTENTION = AttentionStats.ofTokens(25, 100, 7);
 
     private final Function<List<ChatMessage>, Stream<String>> script;
     private final ExecutorService threads = Executors.newCachedThreadPool();

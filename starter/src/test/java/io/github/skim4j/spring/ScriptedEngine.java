@@ -133,7 +133,7 @@ public class ScriptedEngine implements Engine {
                 1,
                 1000,
                 100,
-                new AttentionStats(25, 100, 5));
+                AttentionStats.ofTokens(25, 100, 5));
     }
 
     @Override

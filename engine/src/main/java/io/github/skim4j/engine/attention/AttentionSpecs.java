@@ -1,11 +1,15 @@
 package io.github.skim4j.engine.attention;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 
 /** The textual form of attention methods. */
 final class AttentionSpecs {
@@ -14,7 +18,70 @@ final class AttentionSpecs {
 
     static {
         METHODS.put("dense", s -> new Dense());
+        METHODS.put("quest", AttentionSpecs::quest);
+        METHODS.put("sketch", AttentionSpecs::sketch);
+        METHODS.put("double-sparsity", AttentionSpecs::doubleSparsity);
+        METHODS.put("twilight", AttentionSpecs::twilight);
+        METHODS.put("vattention", AttentionSpecs::vAttention);
         METHODS.put("streaming-llm", s -> new StreamingLlm(s.budget(), s.integer("sinks", StreamingLlm.DEFAULT_SINKS)));
+        METHODS.put("h2o", s -> new H2o(s.budget(), s.number("recent", H2o.DEFAULT_RECENT)));
+        METHODS.put("tova", s -> new Tova(s.budget()));
+        METHODS.put(
+                "snapkv",
+                s -> new SnapKv(
+                        s.budget(),
+                        s.integer("window", SnapKv.DEFAULT_WINDOW),
+                        s.integer("kernel", SnapKv.DEFAULT_KERNEL)));
+        METHODS.put("oracle", s -> new Oracle(s.budget(), s.always(Always.DEFAULT)));
+        METHODS.put("random", s -> new RandomPages(s.budget(), s.integer("seed", 0), s.always(Always.DEFAULT)));
+    }
+
+    /** Selectors that {@code twilight} and {@code vattention} can be built on. */
+    private static final Map<String, Function<Settings, PageSelector>> BASES = Map.of(
+            "quest", AttentionSpecs::quest,
+            "sketch", AttentionSpecs::sketch,
+            "double-sparsity", AttentionSpecs::doubleSparsity,
+            "oracle", s -> new Oracle(s.budget(), s.always(Always.DEFAULT)),
+            "random", s -> new RandomPages(s.budget(), 0, s.always(Always.DEFAULT)));
+
+    private static Quest quest(Settings s) {
+        return new Quest(
+                s.budget(), s.constant("score", Quest.Score.class, Quest.DEFAULT_SCORE), s.always(Always.DEFAULT));
+    }
+
+    private static Sketch sketch(Settings s) {
+        return new Sketch(s.budget(), s.number("coarse", Sketch.DEFAULT_COARSE), s.always(Always.DEFAULT));
+    }
+
+    private static DoubleSparsity doubleSparsity(Settings s) {
+        return new DoubleSparsity(
+                s.budget(), s.integer("channels", DoubleSparsity.DEFAULT_CHANNELS), s.always(Always.DEFAULT));
+    }
+
+    private static Twilight twilight(Settings s) {
+        String base = s.text("base", Twilight.DEFAULT_BASE);
+        double p = s.number("p", Twilight.DEFAULT_P);
+        Twilight.Logits logits = s.constant("logits", Twilight.Logits.class, Twilight.Logits.INT4);
+        if (base.equals("dense")) {
+            return new Twilight(null, p, logits, s.always(Always.DEFAULT));
+        }
+        PageSelector selector = s.base(base, Twilight.DEFAULT_BUDGET, Always.DEFAULT);
+        return new Twilight(selector, p, logits, selector.always());
+    }
+
+    private static VAttention vAttention(Settings s) {
+        return new VAttention(
+                s.base(s.text("base", VAttention.DEFAULT_BASE), VAttention.DEFAULT_BUDGET, VAttention.DEFAULT_ALWAYS),
+                s.number("epsilon", VAttention.DEFAULT_EPSILON),
+                s.number("delta", VAttention.DEFAULT_DELTA),
+                s.constant("verify", VAttention.Verify.class, VAttention.Verify.DENOMINATOR),
+                s.number("pilot", VAttention.DEFAULT_PILOT),
+                s.integer("seed", 0));
+    }
+
+    /** A selector's settings as those of the method that is built on it. */
+    static String baseSpec(PageSelector base) {
+        return ",base=" + base.spec().replaceFirst(":", ",");
     }
 
     private AttentionSpecs() {}
@@ -42,6 +109,8 @@ final class AttentionSpecs {
         private final String method;
         private final Map<String, String> values = new TreeMap<>();
         private final List<String> known = new ArrayList<>();
+        private Budget defaultBudget;
+        private Always defaultAlways;
 
         Settings(String method, String text) {
             this.method = method;
@@ -60,21 +129,69 @@ final class AttentionSpecs {
         Budget budget() {
             known.add("budget");
             String value = values.remove("budget");
-            if (value == null) {
+            if (value == null && defaultBudget == null) {
                 throw new IllegalArgumentException(
                         method + " needs a budget, such as " + method + ":budget=1024 or " + method + ":budget=12.5%");
             }
-            return Budget.parse(value);
+            return value == null ? defaultBudget : Budget.parse(value);
+        }
+
+        /** The selector that the method is built on, with what it takes where nothing is set. */
+        PageSelector base(String name, Budget budget, Always always) {
+            Function<Settings, PageSelector> selector = BASES.get(name);
+            if (selector == null) {
+                throw new IllegalArgumentException(method + " base must be one of "
+                        + String.join(", ", new TreeSet<>(BASES.keySet()))
+                        + (method.equals("twilight") ? " or dense" : "") + ", but is '" + name + "'");
+            }
+            defaultBudget = budget;
+            defaultAlways = always;
+            return selector.apply(this);
+        }
+
+        Always always(Always otherwise) {
+            Always defaults = defaultAlways == null ? otherwise : defaultAlways;
+            return new Always(
+                    integer("sinks", defaults.sinks()),
+                    integer("recent", defaults.recent()),
+                    integer("dense-layers", defaults.denseLayers()));
+        }
+
+        String text(String key, String otherwise) {
+            known.add(key);
+            String value = values.remove(key);
+            return value == null ? otherwise : value;
         }
 
         int integer(String key, int otherwise) {
-            known.add(key);
-            String value = values.remove(key);
+            String value = text(key, null);
             try {
                 return value == null ? otherwise : Integer.parseInt(value);
             } catch (NumberFormatException e) {
                 throw new IllegalArgumentException(
                         method + " " + key + " must be a whole number, but is '" + value + "'");
+            }
+        }
+
+        double number(String key, double otherwise) {
+            String value = text(key, null);
+            try {
+                return value == null ? otherwise : Double.parseDouble(value);
+            } catch (NumberFormatException e) {
+                throw new IllegalArgumentException(method + " " + key + " must be a number, but is '" + value + "'");
+            }
+        }
+
+        <E extends Enum<E>> E constant(String key, Class<E> type, E otherwise) {
+            String value = text(key, null);
+            try {
+                return value == null ? otherwise : Enum.valueOf(type, value.toUpperCase(Locale.ROOT));
+            } catch (IllegalArgumentException e) {
+                throw new IllegalArgumentException(method + " " + key + " must be one of "
+                        + Arrays.stream(type.getEnumConstants())
+                                .map(constant -> constant.name().toLowerCase(Locale.ROOT))
+                                .collect(Collectors.joining(", "))
+                        + ", but is '" + value + "'");
             }
         }
 

@@ -12,4 +12,10 @@ public record Dense() implements AttentionMethod {
     public String spec() {
         return name();
     }
+
+    /** No method other than dense gets a layer. */
+    @Override
+    public int denseLayers() {
+        return Integer.MAX_VALUE;
+    }
 }

@@ -7,7 +7,7 @@ package io.github.skim4j.engine.attention;
  * @param budget tokens kept, sinks included
  * @param sinks first tokens of the sequence that are never dropped
  */
-public record StreamingLlm(Budget budget, int sinks) implements AttentionMethod {
+public record StreamingLlm(Budget budget, int sinks) implements EvictionMethod {
 
     public static final int DEFAULT_SINKS = 4;
 

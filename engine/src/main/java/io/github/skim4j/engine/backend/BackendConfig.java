@@ -1,5 +1,6 @@
 package io.github.skim4j.engine.backend;
 
+import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.kv.KvCacheConfig;
 import io.github.skim4j.engine.model.WeightFormat;
 
@@ -11,6 +12,8 @@ import io.github.skim4j.engine.model.WeightFormat;
  * @param contextLength most tokens of a sequence
  * @param maxBatchSize most spans in a step
  * @param maxTokens most tokens in a step, over all spans
+ * @param attention method of most requests: the KV cache counts what it keeps beside keys and values into its memory
+ * @param recallProbe share of the steps, 0 … 1, in which a sampled layer and KV head are compared with dense attention
  */
 public record BackendConfig(
         int ordinal,
@@ -19,4 +22,6 @@ public record BackendConfig(
         int maxBatchSize,
         int maxTokens,
         KvCacheConfig kvCache,
-        WeightFormat weights) {}
+        WeightFormat weights,
+        AttentionMethod attention,
+        double recallProbe) {}

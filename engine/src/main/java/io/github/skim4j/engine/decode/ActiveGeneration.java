@@ -188,7 +188,7 @@ final class ActiveGeneration implements Generation {
     }
 
     AttentionStats stats() {
-        return stats.plus(new AttentionStats(0, 0, evicted));
+        return stats.plus(AttentionStats.ofTokens(0, 0, evicted));
     }
 
     int generatedTokens() {

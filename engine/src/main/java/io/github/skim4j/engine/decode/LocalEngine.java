@@ -97,7 +97,9 @@ public final class LocalEngine implements Engine {
                                         config.scheduler().maxBatchSize()
                                                 + config.scheduler().prefillChunk(),
                                         config.kvCache(),
-                                        config.weights()));
+                                        config.weights(),
+                                        config.attention(),
+                                        config.recallProbe()));
                 LocalEngine engine = new LocalEngine(
                         config, resolved.name(), file, contextLength, tokenizer, backend, device.fallbackReason());
                 LOG.info(
@@ -145,6 +147,7 @@ public final class LocalEngine implements Engine {
         }
         int maxOutputTokens = request.maxOutputTokens() == 0 ? room : Math.min(request.maxOutputTokens(), room);
         AttentionMethod attention = request.attention() != null ? request.attention() : config.attention();
+        attention.requireFits(config.kvCache().pageSize());
         int denseTokens =
                 request.denseTokens() == null ? prompt.length : Math.min(request.denseTokens(), prompt.length);
         ActiveGeneration generation = new ActiveGeneration(

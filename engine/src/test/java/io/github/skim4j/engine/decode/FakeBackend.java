@@ -71,7 +71,7 @@ final class FakeBackend implements Backend {
             boolean sparse = !(span.attention() instanceof Dense);
             results.add(new SpanResult(
                     span.logits() == Span.Logits.LAST ? new float[][] {logits(read)} : new float[0][],
-                    sparse ? new AttentionStats(read.size(), end, 0) : AttentionStats.NONE));
+                    sparse ? AttentionStats.ofTokens(read.size(), end, 0) : AttentionStats.NONE));
         }
         return results;
     }

@@ -37,7 +37,9 @@ final class Runner implements AutoCloseable {
                 * weights.config().kvHeads()
                 * weights.config().headDim();
         KvCacheConfig kvCache = new KvCacheConfig(PAGE_SIZE, KvType.F32, (contextLength + PAGE_SIZE) * tokenBytes);
-        backend = cpu.open(weights, new BackendConfig(0, 2, contextLength, 1, CHUNK, kvCache, WeightFormat.AS_STORED));
+        backend = cpu.open(
+                weights,
+                new BackendConfig(0, 2, contextLength, 1, CHUNK, kvCache, WeightFormat.AS_STORED, new Dense(), 0));
         pool = new PagePool(backend.pages());
         sequence = new KvSequence(pool, PAGE_SIZE);
     }

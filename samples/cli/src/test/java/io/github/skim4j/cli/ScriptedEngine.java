@@ -59,7 +59,7 @@ public final class ScriptedEngine implements Engine {
                     Duration.ofMillis(100),
                     Duration.ofMillis(600),
                     Duration.ofMillis(1600),
-                    sparse ? new AttentionStats(25, 100, 0) : AttentionStats.NONE));
+                    sparse ? AttentionStats.ofTokens(25, 100, 0) : AttentionStats.NONE));
             listener.onComplete(result.join());
         } catch (RuntimeException e) {
             result.completeExceptionally(e);

@@ -135,7 +135,15 @@ class DemoModelTest {
                 Backend backend = cpu().open(
                                 model,
                                 new BackendConfig(
-                                        0, 0, 1024, 1, 1024, KvCacheConfig.DEFAULT, WeightFormat.AS_STORED))) {
+                                        0,
+                                        0,
+                                        1024,
+                                        1,
+                                        1024,
+                                        KvCacheConfig.DEFAULT,
+                                        WeightFormat.AS_STORED,
+                                        new Dense(),
+                                        0))) {
             for (Golden golden : goldens().toList()) {
                 float[] logits = lastLogits(backend, golden.promptIds());
                 for (JsonNode top : golden.fields().get("top10_next")) {

@@ -104,7 +104,7 @@ final class Attention {
             }
             total += Math.min(position + 1, tile.window());
         }
-        return new AttentionStats(attended, total, 0);
+        return AttentionStats.ofTokens(attended, total, 0);
     }
 
     /** First token of an entry's page that the query at {@code position} reads. */

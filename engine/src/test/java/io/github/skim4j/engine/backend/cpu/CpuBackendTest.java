@@ -50,7 +50,9 @@ class CpuBackendTest {
         Fixture(ModelWeights weights, CpuKernels kernels, int threads, KvCacheConfig kv) {
             this.kv = kv;
             backend = CpuBackend.open(
-                    weights, new BackendConfig(0, threads, CONTEXT, 8, 512, kv, WeightFormat.AS_STORED), kernels);
+                    weights,
+                    new BackendConfig(0, threads, CONTEXT, 8, 512, kv, WeightFormat.AS_STORED, new Dense(), 0),
+                    kernels);
             pool = new PagePool(backend.pages());
         }
 
@@ -305,7 +307,7 @@ class CpuBackendTest {
                         }
                         int heads = config.layers() * config.kvHeads();
                         assertThat(result.attention())
-                                .isEqualTo(new AttentionStats(perToken * heads, total * heads, 0));
+                                .isEqualTo(AttentionStats.ofTokens(perToken * heads, total * heads, 0));
                     }
                 }
             }

@@ -10,6 +10,7 @@ import io.github.skim4j.cli.ProgressBars;
 import io.github.skim4j.cli.Table;
 import io.github.skim4j.cli.Version;
 import io.github.skim4j.engine.SkimException;
+import io.github.skim4j.engine.attention.Dense;
 import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.BackendConfig;
 import io.github.skim4j.engine.decode.Device;
@@ -158,7 +159,7 @@ public final class BenchCommand implements Callable<Integer> {
         KvCacheConfig kvCache =
                 new KvCacheConfig(KvCacheConfig.DEFAULT.pageSize(), KvCacheConfig.DEFAULT.type(), kvBytes(config));
         BackendConfig backendConfig = new BackendConfig(
-                chosen.ordinal(), device.threads(), longest(), 1, BackendBench.CHUNK, kvCache, format);
+                chosen.ordinal(), device.threads(), longest(), 1, BackendBench.CHUNK, kvCache, format, new Dense(), 0);
         try (Backend backend = chosen.provider().open(weights, backendConfig)) {
             BackendBench bench = new BackendBench(backend, kvCache.pageSize(), config);
             BenchReport report = new BenchReport(
