@@ -27,14 +27,14 @@ final class Attention {
     private static final int TILE_ROWS = 48;
 
     private final ModelConfig config;
-    private final CpuKernels kernels;
+    private final AttentionKernels kernels;
     private final KvPages pages;
     private final WorkerTeam team;
     private final Scratch[] scratch;
     private final List<TokenList> lists = new ArrayList<>();
     private final List<Part> parts = new ArrayList<>();
 
-    Attention(ModelConfig config, CpuKernels kernels, KvPages pages, WorkerTeam team) {
+    Attention(ModelConfig config, AttentionKernels kernels, KvPages pages, WorkerTeam team) {
         this.config = config;
         this.kernels = kernels;
         this.pages = pages;

@@ -42,7 +42,8 @@ final class CpuBackend implements Backend {
                 config.threads() > 0 ? config.threads() : Runtime.getRuntime().availableProcessors();
         WorkerTeam team = new WorkerTeam(threads, "skim-cpu");
         try {
-            CpuModel model = CpuModel.load(weights, new MatrixLoader(team, kernels.lanes(), config.weights()));
+            CpuModel model = CpuModel.load(
+                    weights, new MatrixLoader(team, kernels.matrix().lanes(), config.weights()));
             int pages = pages(shape, config);
             KvCacheConfig kv = config.kvCache();
             KvPages storage = new KvPages(shape, kv.pageSize(), kv.type(), pages);

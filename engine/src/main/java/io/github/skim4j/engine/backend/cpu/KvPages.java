@@ -96,7 +96,7 @@ final class KvPages {
      * @param scores rows {@code stride} apart, from {@code to} on
      */
     void score(
-            CpuKernels kernels,
+            AttentionKernels kernels,
             int page,
             int layer,
             int kvHead,
@@ -121,7 +121,7 @@ final class KvPages {
      * @param result [rows][headDim]
      */
     void addWeighted(
-            CpuKernels kernels,
+            AttentionKernels kernels,
             int page,
             int layer,
             int kvHead,

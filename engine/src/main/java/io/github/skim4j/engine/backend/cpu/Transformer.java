@@ -22,7 +22,7 @@ final class Transformer {
 
     private final CpuModel model;
     private final ModelConfig config;
-    private final CpuKernels kernels;
+    private final MatrixKernels kernels;
     private final WorkerTeam team;
     private final KvPages pages;
     private final Rotary rotary;
@@ -33,14 +33,14 @@ final class Transformer {
     Transformer(CpuModel model, CpuKernels kernels, WorkerTeam team, KvPages pages) {
         this.model = model;
         this.config = model.config();
-        this.kernels = kernels;
+        this.kernels = kernels.matrix();
         this.team = team;
         this.pages = pages;
         this.rotary = new Rotary(config.rope(), config.headDim());
-        this.attention = new Attention(config, kernels, pages, team);
+        this.attention = new Attention(config, kernels.attention(), pages, team);
         scratch = new MatrixScratch[team.threads()];
         for (int i = 0; i < scratch.length; i++) {
-            scratch[i] = new MatrixScratch(kernels.lanes());
+            scratch[i] = new MatrixScratch(this.kernels.lanes());
         }
     }
 

@@ -1,0 +1,17 @@
+package io.github.skim4j.engine.backend.cpu;
+
+/** Products with weights, and the loops over activations between them. */
+interface MatrixKernels {
+
+    /** Rows in a panel of a {@link PackedMatrix}. */
+    int lanes();
+
+    /** {@code output[t][row] = Σ_k input[t][k] * matrix[row][k]} for the rows of strip {@code strip}, padding included. */
+    void multiply(PackedMatrix matrix, int strip, MatrixInput input, float[] output, int stride, MatrixScratch scratch);
+
+    /** {@code Σ values[i]²}. */
+    float sumOfSquares(float[] values, int from, int count);
+
+    /** {@code target[i] = gate[i] * sigmoid(gate[i]) * up[i]}. */
+    void swiGlu(float[] gate, float[] up, int from, int count, float[] target, int to);
+}

@@ -1,0 +1,149 @@
+package io.github.skim4j.engine.backend.cpu;
+
+import io.github.skim4j.engine.model.HalfFloats;
+import java.util.Arrays;
+
+/** {@link MatrixKernels} in plain Java; see {@link ScalarKernels}. */
+final class ScalarMatrixKernels implements MatrixKernels {
+
+    private static final int LANES = 32;
+
+    @Override
+    public int lanes() {
+        return LANES;
+    }
+
+    @Override
+    public void multiply(
+            PackedMatrix matrix, int strip, MatrixInput input, float[] output, int stride, MatrixScratch scratch) {
+        for (int panel = strip * PackedMatrix.STRIP; panel < (strip + 1) * PackedMatrix.STRIP; panel++) {
+            for (int t = 0; t < input.tokens(); t++) {
+                Arrays.fill(output, t * stride + panel * LANES, t * stride + (panel + 1) * LANES, 0);
+            }
+            for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
+                int count = Math.min(MatrixScratch.COLUMNS, matrix.columns - column);
+                unpack(matrix, panel, column, count, scratch.weights);
+                for (int t = 0; t < input.tokens(); t++) {
+                    multiplyPanel(
+                            matrix,
+                            panel,
+                            column,
+                            count,
+                            input,
+                            t,
+                            output,
+                            t * stride + panel * LANES,
+                            scratch.weights);
+                }
+            }
+        }
+    }
+
+    private static void multiplyPanel(
+            PackedMatrix matrix,
+            int panel,
+            int column,
+            int count,
+            MatrixInput input,
+            int token,
+            float[] output,
+            int to,
+            float[] weights) {
+        float[] sum = new float[LANES];
+        for (int k = 0; k < count; k += matrix.block) {
+            Arrays.fill(sum, 0);
+            int end = Math.min(count, k + matrix.block);
+            int x = token * input.columns() + column;
+            int i = k;
+            for (; i + 4 <= end; i += 4) {
+                addFour(weights, i * LANES, input.values(), x + i, sum);
+            }
+            for (; i < end; i++) {
+                for (int lane = 0; lane < LANES; lane++) {
+                    sum[lane] += weights[i * LANES + lane] * input.values()[x + i];
+                }
+            }
+            int scale = (panel * matrix.blocks() + (column + k) / matrix.block) * LANES;
+            for (int lane = 0; lane < LANES; lane++) {
+                output[to + lane] += sum[lane] * matrix.scales[scale + lane];
+            }
+            if (matrix.mins != null) {
+                float inputs =
+                        matrix.minFactor * input.sums()[token * input.blocks() + (column + k) / MatrixInput.SUM_BLOCK];
+                for (int lane = 0; lane < LANES; lane++) {
+                    output[to + lane] += matrix.mins[scale + lane] * inputs;
+                }
+            }
+        }
+    }
+
+    /** Four columns at a time, so that the loop over lanes has something to do. */
+    private static void addFour(float[] weights, int from, float[] x, int at, float[] sum) {
+        float x0 = x[at];
+        float x1 = x[at + 1];
+        float x2 = x[at + 2];
+        float x3 = x[at + 3];
+        for (int lane = 0; lane < LANES; lane++) {
+            sum[lane] += weights[from + lane] * x0
+                    + weights[from + LANES + lane] * x1
+                    + weights[from + 2 * LANES + lane] * x2
+                    + weights[from + 3 * LANES + lane] * x3;
+        }
+    }
+
+    /** Elements or levels of some columns of a panel as floats: [column][lane]. */
+    private static void unpack(PackedMatrix matrix, int panel, int column, int count, float[] target) {
+        int from = (panel * matrix.columns + column) * LANES;
+        int size = count * LANES;
+        switch (matrix.layout) {
+            case FLOAT -> System.arraycopy(matrix.floats, from, target, 0, size);
+            case BFLOAT16 -> {
+                for (int i = 0; i < size; i++) {
+                    target[i] = HalfFloats.bfloat16ToFloat(matrix.shorts[from + i]);
+                }
+            }
+            case FLOAT16 -> {
+                for (int i = 0; i < size; i++) {
+                    target[i] = HalfFloats.float16ToFloat(matrix.shorts[from + i]);
+                }
+            }
+            case BYTES -> {
+                for (int i = 0; i < size; i++) {
+                    target[i] = matrix.bytes[from + i];
+                }
+            }
+            case NIBBLES -> {
+                for (int k = 0; k < count; k++) {
+                    int word = from / 8 + k / 8 * LANES;
+                    int shift = k % 8 * 4;
+                    for (int lane = 0; lane < LANES; lane++) {
+                        target[k * LANES + lane] = matrix.ints[word + lane] >>> shift & 15;
+                    }
+                }
+            }
+        }
+    }
+
+    @Override
+    public float sumOfSquares(float[] values, int from, int count) {
+        float[] sums = new float[8];
+        int whole = count & -8;
+        for (int i = 0; i < whole; i += 8) {
+            for (int j = 0; j < 8; j++) {
+                sums[j] += values[from + i + j] * values[from + i + j];
+            }
+        }
+        for (int i = whole; i < count; i++) {
+            sums[i - whole] += values[from + i] * values[from + i];
+        }
+        return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+    }
+
+    @Override
+    public void swiGlu(float[] gate, float[] up, int from, int count, float[] target, int to) {
+        for (int i = 0; i < count; i++) {
+            float g = gate[from + i];
+            target[to + i] = g / (1 + Exp.exp(-g)) * up[from + i];
+        }
+    }
+}
