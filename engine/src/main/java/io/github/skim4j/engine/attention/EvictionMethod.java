@@ -6,6 +6,20 @@ public sealed interface EvictionMethod extends AttentionMethod permits Streaming
     /** Tokens kept. */
     Budget budget();
 
+    /** Fewest tokens that the method can keep; a share of a short sequence that comes to less is raised to it. */
+    int leastBudget();
+
+    /**
+     * How many of the last queries of the dense prefill decide, by what they attend to, which tokens are kept; 0 if the method does
+     * not look at attention. Each of them must be computed, so that keys and values of another sequence can't replace them.
+     */
+    int observedQueries();
+
+    /** Whether tokens are dropped only when the dense prefill ends, rather than before each step from then on. */
+    default boolean evictsOnce() {
+        return false;
+    }
+
     /** Eviction is by layer and head, but every layer must keep the same number of tokens for pages to become free. */
     @Override
     default int denseLayers() {

@@ -16,6 +16,16 @@ public record H2o(Budget budget, double recent) implements EvictionMethod {
     }
 
     @Override
+    public int leastBudget() {
+        return 1;
+    }
+
+    @Override
+    public int observedQueries() {
+        return Integer.MAX_VALUE;
+    }
+
+    @Override
     public String name() {
         return "h2o";
     }

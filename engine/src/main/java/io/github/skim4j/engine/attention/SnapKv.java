@@ -27,6 +27,21 @@ public record SnapKv(Budget budget, int window, int kernel) implements EvictionM
     }
 
     @Override
+    public int leastBudget() {
+        return window + 1;
+    }
+
+    @Override
+    public int observedQueries() {
+        return window;
+    }
+
+    @Override
+    public boolean evictsOnce() {
+        return true;
+    }
+
+    @Override
     public String name() {
         return "snapkv";
     }

@@ -22,6 +22,16 @@ public record StreamingLlm(Budget budget, int sinks) implements EvictionMethod {
     }
 
     @Override
+    public int leastBudget() {
+        return sinks + 1;
+    }
+
+    @Override
+    public int observedQueries() {
+        return 0;
+    }
+
+    @Override
     public String name() {
         return "streaming-llm";
     }

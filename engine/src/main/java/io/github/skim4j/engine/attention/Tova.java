@@ -9,6 +9,16 @@ package io.github.skim4j.engine.attention;
 public record Tova(Budget budget) implements EvictionMethod {
 
     @Override
+    public int leastBudget() {
+        return 1;
+    }
+
+    @Override
+    public int observedQueries() {
+        return 1;
+    }
+
+    @Override
     public String name() {
         return "tova";
     }

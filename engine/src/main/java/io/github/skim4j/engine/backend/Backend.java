@@ -1,6 +1,8 @@
 package io.github.skim4j.engine.backend;
 
 import io.github.skim4j.engine.AttentionStats;
+import io.github.skim4j.engine.attention.EvictionMethod;
+import io.github.skim4j.engine.kv.KvSequence;
 import java.util.List;
 
 /**
@@ -15,14 +17,23 @@ public interface Backend extends AutoCloseable {
     int pages();
 
     /**
-     * Runs all layers over the spans' tokens, prefill and decode alike, writes their keys and values into the slots after each
-     * sequence's length (which the caller has reserved and advances afterwards) and computes the logits that the spans ask for.
+     * Runs all layers over the spans' tokens, prefill and decode alike, writes their keys and values into each sequence's next slots
+     * (which the caller has reserved and advances afterwards) and computes the logits that the spans ask for.
      * A result for a span does not depend on the other spans.
      *
      * @return one entry a span, in order
      * @throws BackendException if the device failed; the backend is unusable from then on
      */
     List<SpanResult> forward(List<Span> spans);
+
+    /**
+     * Chooses for each layer and KV head the {@code keep} tokens of a sequence that a method keeps, by the attention that the
+     * sequence's spans asked to observe, and moves them into its first slots. The caller drops the slots behind them with {@link
+     * KvSequence#pack}.
+     *
+     * @param keep fewer than {@code sequence.slots()}
+     */
+    void evict(KvSequence sequence, EvictionMethod method, int keep);
 
     /** Frees device, weights and pages; idempotent. */
     @Override

@@ -8,6 +8,8 @@ import io.github.skim4j.engine.GenerationListener;
 import io.github.skim4j.engine.GenerationResult;
 import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.attention.Dense;
+import io.github.skim4j.engine.backend.Backend;
+import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.tokenizer.Tokenizer;
 import java.time.Duration;
@@ -98,7 +100,7 @@ final class ActiveGeneration implements Generation {
         this.promptLength = tokens.length;
         this.length = promptLength;
         this.maxLength = promptLength + task.maxOutputTokens();
-        this.eviction = new Eviction(attention);
+        this.eviction = new Eviction(attention, denseUntil);
     }
 
     @Override
@@ -174,10 +176,15 @@ final class ActiveGeneration implements Generation {
         return sequence.length() < denseUntil ? new Dense() : attention;
     }
 
+    /** What the next step must observe for eviction; may be {@code null}. */
+    Span.Observation observation() {
+        return eviction.observation();
+    }
+
     /** Drops what the method does not keep, before the next step. */
-    void evict() {
+    void evict(Backend backend) {
         if (!(nextAttention() instanceof Dense)) {
-            eviction.makeRoom(sequence);
+            eviction.makeRoom(backend, sequence);
         }
     }
 

@@ -256,7 +256,7 @@ final class Scheduler implements AutoCloseable {
 
     /** The generation's next tokens with pages for them, or null if it got none and waits again, or failed. */
     private Span nextSpan(ActiveGeneration generation, int limit) {
-        generation.evict();
+        generation.evict(backend);
         int count = generation.nextCount(limit);
         KvSequence sequence = generation.sequence();
         while (!sequence.reserve(count)) {
@@ -285,7 +285,8 @@ final class Scheduler implements AutoCloseable {
                 sequence.length(),
                 count,
                 generation.nextAttention(),
-                last ? Span.Logits.LAST : Span.Logits.NONE);
+                last ? Span.Logits.LAST : Span.Logits.NONE,
+                generation.observation());
     }
 
     private void finish(ActiveGeneration generation, FinishReason reason) {

@@ -4,8 +4,10 @@ import java.util.Arrays;
 
 /**
  * One sequence's place in the KV cache: a table from slots to pages. Slot {@code i} is token {@code i % pageSize} of page {@code
- * page(i / pageSize)}. Eviction leaves two ranges: the sinks [0, {@link #sinks()}) and the window [{@link #windowStart()}, {@link
- * #length()}); pages in between return to the pool.
+ * page(i / pageSize)}. As long as nothing is evicted, the token at position {@code i} lies in slot {@code i}. Pages return to the
+ * pool in one of two ways. {@link #evict} opens a gap: the sinks [0, {@link #sinks()}) and the window [{@link #windowStart()}, {@link
+ * #slots()}) stay where they are. {@link #pack} keeps the first slots alone, after the backend moved into them what each layer and KV
+ * head keeps; slots and positions differ from then on.
  *
  * <p>Not thread-safe: the scheduler's thread changes it, a backend reads it during a step.
  */
@@ -18,9 +20,10 @@ public final class KvSequence implements AutoCloseable {
     private int[] pages = new int[8];
     private int pageCount;
     private int held;
-    private int length;
+    private int slots;
     private int sinks;
     private int windowStart;
+    private int packed;
 
     public KvSequence(PagePool pool, int pageSize) {
         this.pool = pool;
@@ -31,29 +34,44 @@ public final class KvSequence implements AutoCloseable {
         return pageSize;
     }
 
-    /** Slots that are filled or were filled and evicted; the position of the next token. */
+    /** Position of the next token: tokens that were written, evicted ones included. */
     public int length() {
-        return length;
+        return slots + packed;
     }
 
-    /** Slots from 0 that eviction spared; 0 before any eviction. */
+    /** Slot of the next token: slots that are filled, or were filled before the gap took them. */
+    public int slots() {
+        return slots;
+    }
+
+    /** Slots before the gap; 0 while there is none. */
     public int sinks() {
         return sinks;
     }
 
-    /** First slot after the evicted ones; 0 before any eviction. */
+    /** First slot after the gap; 0 while there is none. */
     public int windowStart() {
         return windowStart;
     }
 
-    /** Slots evicted so far. */
-    public int evicted() {
+    /** Slots in the gap between sinks and window. */
+    public int gap() {
         return windowStart - sinks;
+    }
+
+    /** Whether slots are no positions any more, because {@link #pack} dropped some. */
+    public boolean isPacked() {
+        return packed > 0;
+    }
+
+    /** Tokens evicted so far. */
+    public int evicted() {
+        return gap() + packed;
     }
 
     /** Tokens that attention can read: {@code length() - evicted()}. */
     public int retained() {
-        return length - evicted();
+        return length() - evicted();
     }
 
     /** Pages that this sequence holds. */
@@ -61,18 +79,18 @@ public final class KvSequence implements AutoCloseable {
         return held;
     }
 
-    /** Page of slots [{@code index * pageSize}, …), which must not lie wholly in the evicted range. */
+    /** Page of slots [{@code index * pageSize}, …), which must not lie wholly in the gap. */
     public int page(int index) {
         int page = index < pageCount ? pages[index] : NONE;
         if (page == NONE) {
-            throw new IndexOutOfBoundsException("page " + index + " of a sequence of " + length + " slots is not held");
+            throw new IndexOutOfBoundsException("page " + index + " of a sequence of " + slots + " slots is not held");
         }
         return page;
     }
 
     /** Pages that {@link #reserve} would take for {@code count} more slots. */
     public int pagesFor(int count) {
-        return pagesOf(length + count) - pageCount;
+        return pagesOf(slots + count) - pageCount;
     }
 
     /**
@@ -97,25 +115,28 @@ public final class KvSequence implements AutoCloseable {
 
     /** Counts {@code count} reserved slots as filled; after the backend wrote them. */
     public void advance(int count) {
-        if (pagesOf(length + count) > pageCount) {
-            throw new IllegalStateException("slots up to " + (length + count) + " are not reserved");
+        if (pagesOf(slots + count) > pageCount) {
+            throw new IllegalStateException("slots up to " + (slots + count) + " are not reserved");
         }
-        length += count;
+        slots += count;
     }
 
     /**
      * Drops the slots from {@code sinks} up to {@code windowStart} for good and returns their whole pages to the pool. The window
-     * only moves forward, and the number of sinks is fixed by the first eviction.
+     * only moves forward, and the number of sinks is fixed by the first eviction. Not for a packed sequence.
      */
     public void evict(int sinks, int windowStart) {
-        if (sinks < 0 || windowStart < sinks || windowStart > length) {
+        if (isPacked()) {
+            throw new IllegalStateException("a packed sequence has no sinks and window");
+        }
+        if (sinks < 0 || windowStart < sinks || windowStart > slots) {
             throw new IllegalArgumentException(
-                    "can't evict slots " + sinks + " to " + windowStart + " of a sequence of " + length);
+                    "can't evict slots " + sinks + " to " + windowStart + " of a sequence of " + slots);
         }
         if (windowStart == sinks) {
             return;
         }
-        if (evicted() > 0 && (sinks != this.sinks || windowStart < this.windowStart)) {
+        if (gap() > 0 && (sinks != this.sinks || windowStart < this.windowStart)) {
             throw new IllegalArgumentException("evicted slots don't come back");
         }
         int first = pagesOf(sinks);
@@ -127,6 +148,24 @@ public final class KvSequence implements AutoCloseable {
         this.windowStart = windowStart;
     }
 
+    /**
+     * Drops the slots from {@code keep} on for good, after what is kept was moved before them, and returns the pages behind to the
+     * pool, reserved ones included. Not for a sequence with a gap.
+     */
+    public void pack(int keep) {
+        if (gap() > 0) {
+            throw new IllegalStateException("a sequence with a gap can't be packed");
+        }
+        if (keep < 0 || keep > slots) {
+            throw new IllegalArgumentException("can't keep " + keep + " slots of " + slots);
+        }
+        while (pageCount > pagesOf(keep)) {
+            free(--pageCount);
+        }
+        packed += slots - keep;
+        slots = keep;
+    }
+
     /** Returns all pages to the pool; idempotent. */
     @Override
     public void close() {
@@ -134,9 +173,10 @@ public final class KvSequence implements AutoCloseable {
             free(i);
         }
         pageCount = 0;
-        length = 0;
+        slots = 0;
         sinks = 0;
         windowStart = 0;
+        packed = 0;
     }
 
     private void free(int index) {

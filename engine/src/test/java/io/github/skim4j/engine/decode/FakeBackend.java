@@ -2,6 +2,7 @@ package io.github.skim4j.engine.decode;
 
 import io.github.skim4j.engine.AttentionStats;
 import io.github.skim4j.engine.attention.Dense;
+import io.github.skim4j.engine.attention.EvictionMethod;
 import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.kv.KvSequence;
@@ -56,24 +57,40 @@ final class FakeBackend implements Backend {
         List<SpanResult> results = new ArrayList<>();
         for (Span span : spans) {
             KvSequence sequence = span.sequence();
-            int end = sequence.length() + span.count();
+            int end = sequence.slots() + span.count();
             for (int i = 0; i < span.count(); i++) {
-                int slot = sequence.length() + i;
-                pages[sequence.page(slot / sequence.pageSize())][slot % sequence.pageSize()] =
-                        span.tokens()[span.from() + i];
+                set(sequence, sequence.slots() + i, span.tokens()[span.from() + i]);
             }
             List<Integer> read = new ArrayList<>();
             for (int slot = 0; slot < end; slot++) {
                 if (slot < sequence.sinks() || slot >= sequence.windowStart()) {
-                    read.add(pages[sequence.page(slot / sequence.pageSize())][slot % sequence.pageSize()]);
+                    read.add(get(sequence, slot));
                 }
             }
             boolean sparse = !(span.attention() instanceof Dense);
             results.add(new SpanResult(
                     span.logits() == Span.Logits.LAST ? new float[][] {logits(read)} : new float[0][],
-                    sparse ? AttentionStats.ofTokens(read.size(), end, 0) : AttentionStats.NONE));
+                    sparse
+                            ? AttentionStats.ofTokens(read.size(), sequence.length() + span.count(), 0)
+                            : AttentionStats.NONE));
         }
         return results;
+    }
+
+    /** Keeps the latest tokens, whatever the method. */
+    @Override
+    public void evict(KvSequence sequence, EvictionMethod method, int keep) {
+        for (int slot = 0; slot < keep; slot++) {
+            set(sequence, slot, get(sequence, sequence.slots() - keep + slot));
+        }
+    }
+
+    private int get(KvSequence sequence, int slot) {
+        return pages[sequence.page(slot / sequence.pageSize())][slot % sequence.pageSize()];
+    }
+
+    private void set(KvSequence sequence, int slot, int token) {
+        pages[sequence.page(slot / sequence.pageSize())][slot % sequence.pageSize()] = token;
     }
 
     static int next(List<Integer> tokens) {

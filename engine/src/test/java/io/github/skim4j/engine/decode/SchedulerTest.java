@@ -16,6 +16,7 @@ import io.github.skim4j.engine.SkimException;
 import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.attention.Budget;
 import io.github.skim4j.engine.attention.Dense;
+import io.github.skim4j.engine.attention.EvictionMethod;
 import io.github.skim4j.engine.attention.StreamingLlm;
 import io.github.skim4j.engine.backend.BackendException;
 import io.github.skim4j.engine.backend.Span;
@@ -38,6 +39,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 @Timeout(60)
 class SchedulerTest {
@@ -191,6 +194,76 @@ class SchedulerTest {
         assertThat(free.get(2)).isEqualTo(40 - 24);
         assertThat(free.get(4)).isGreaterThanOrEqualTo(40 - 6);
         assertThat(scheduler.stats(null).pagesFree()).isEqualTo(40);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"h2o:budget=32", "tova:budget=32", "snapkv:budget=32,window=8"})
+    void packingKeepsTheBudgetAndFreesPages(String spec) throws Exception {
+        start(40, new SchedulerConfig(1, 64, 10));
+        int[] prompt = prompt(new Random(6), 200);
+        EvictionMethod method = (EvictionMethod) AttentionMethod.parse(spec);
+        ActiveGeneration generation = generation(prompt, 50, method, 190, new GenerationListener() {});
+        List<Integer> free = new ArrayList<>();
+        List<Integer> retained = new ArrayList<>();
+        List<Integer> lengths = new ArrayList<>();
+        backend.before(spans -> {
+            free.add(scheduler.stats(null).pagesFree());
+            retained.add(spans.get(0).sequence().retained());
+            lengths.add(spans.get(0).sequence().length());
+        });
+        scheduler.submit(generation);
+        GenerationResult result = generation.result().get(10, TimeUnit.SECONDS);
+        List<Integer> all = new ArrayList<>(Arrays.stream(prompt).boxed().toList());
+        for (int i = 0; i < 50; i++) {
+            int kept = method.evictsOnce() ? 32 + all.size() - 190 : 32;
+            all.add(FakeBackend.next(all.subList(all.size() - kept, all.size())));
+        }
+        assertThat(result.tokens()).isEqualTo(all.subList(200, 250));
+        assertThat(result.attention().tokensEvicted()).isEqualTo(method.evictsOnce() ? 190 - 32 : 249 - 32);
+        // Three chunks of the dense part, then one token at a time.
+        assertThat(lengths.subList(0, 5)).containsExactly(0, 64, 128, 190, 191);
+        assertThat(free.get(2)).isEqualTo(40 - 24);
+        for (int i = 3; i < free.size(); i++) {
+            assertThat(retained.get(i)).isEqualTo(method.evictsOnce() ? 32 + i - 3 : 31);
+            assertThat(free.get(i)).isEqualTo(40 - (retained.get(i) + 1 + PAGE - 1) / PAGE);
+        }
+        assertThat(backend.steps().get(0).get(0).observation())
+                .isEqualTo(new Span.Observation(
+                        method,
+                        Math.max(0, 190 - method.observedQueries()),
+                        method.evictsOnce() ? 190 : Integer.MAX_VALUE));
+        assertThat(scheduler.stats(null).pagesFree()).isEqualTo(40);
+    }
+
+    @RepeatedTest(10)
+    void evictingOnesComputedAnewGiveTheSameAnswer() throws Exception {
+        long seed = System.nanoTime();
+        Random random = new Random(seed);
+        List<String> specs = List.of("h2o:budget=16", "tova:budget=25%", "snapkv:budget=24,window=8", "dense");
+        List<int[]> prompts = new ArrayList<>();
+        for (int i = 0; i < 12; i++) {
+            prompts.add(prompt(random, 1 + random.nextInt(100)));
+        }
+        List<List<Integer>> answers = new ArrayList<>();
+        // At first there is room for all, then so little that pages are taken away.
+        for (int pages : List.of(1000, 24)) {
+            start(pages, new SchedulerConfig(4, 40, 100));
+            List<ActiveGeneration> generations = new ArrayList<>();
+            for (int i = 0; i < prompts.size(); i++) {
+                AttentionMethod method = AttentionMethod.parse(specs.get(i % specs.size()));
+                generations.add(generation(
+                        prompts.get(i), 60, method, prompts.get(i).length * 2 / 3, new GenerationListener() {}));
+                scheduler.submit(generations.get(i));
+            }
+            List<Integer> all = new ArrayList<>();
+            for (ActiveGeneration generation : generations) {
+                all.addAll(generation.result().get(30, TimeUnit.SECONDS).tokens());
+            }
+            answers.add(all);
+            assertThat(scheduler.stats(null).pagesFree()).as("seed %s", seed).isEqualTo(pages);
+            scheduler.close();
+        }
+        assertThat(answers.get(1)).as("seed %s", seed).isEqualTo(answers.get(0));
     }
 
     @Test

@@ -53,6 +53,8 @@ class KvSequenceTest {
         // Pages 1 and 2 (slots 16 … 47) go; page 0 has the sinks, page 3 the beginning of the window.
         assertThat(pool.free()).isEqualTo(5);
         assertThat(sequence.evicted()).isEqualTo(46);
+        assertThat(sequence.gap()).isEqualTo(46);
+        assertThat(sequence.slots()).isEqualTo(100);
         assertThat(sequence.retained()).isEqualTo(54);
         assertThat(sequence.length()).isEqualTo(100);
         assertThatThrownBy(() -> sequence.page(1)).isInstanceOf(IndexOutOfBoundsException.class);
@@ -66,6 +68,55 @@ class KvSequenceTest {
         assertThatThrownBy(() -> sequence.evict(4, 49)).isInstanceOf(IllegalArgumentException.class);
         assertThatThrownBy(() -> sequence.evict(8, 60)).isInstanceOf(IllegalArgumentException.class);
         assertThatThrownBy(() -> sequence.evict(4, 101)).isInstanceOf(IllegalArgumentException.class);
+    }
+
+    @Test
+    void packingReturnsThePagesBehind() {
+        PagePool pool = new PagePool(10);
+        KvSequence sequence = filled(pool, 16, 100);
+        assertThat(sequence.reserve(20)).isTrue();
+        assertThat(pool.free()).isEqualTo(2);
+        sequence.pack(33);
+        assertThat(pool.free()).isEqualTo(7);
+        assertThat(sequence.slots()).isEqualTo(33);
+        assertThat(sequence.length()).isEqualTo(100);
+        assertThat(sequence.evicted()).isEqualTo(67);
+        assertThat(sequence.retained()).isEqualTo(33);
+        assertThat(sequence.isPacked()).isTrue();
+        assertThatThrownBy(() -> sequence.page(3)).isInstanceOf(IndexOutOfBoundsException.class);
+
+        assertThat(sequence.reserve(15)).isTrue();
+        assertThat(pool.free()).isEqualTo(7);
+        sequence.advance(15);
+        assertThat(sequence.slots()).isEqualTo(48);
+        assertThat(sequence.length()).isEqualTo(115);
+        sequence.pack(0);
+        assertThat(pool.free()).isEqualTo(10);
+        assertThat(sequence.evicted()).isEqualTo(115);
+        sequence.close();
+        assertThat(sequence.length()).isZero();
+        assertThat(pool.free()).isEqualTo(10);
+    }
+
+    @Test
+    void packingAllChangesNothing() {
+        PagePool pool = new PagePool(10);
+        KvSequence sequence = filled(pool, 16, 100);
+        sequence.pack(100);
+        assertThat(pool.free()).isEqualTo(3);
+        assertThat(sequence.isPacked()).isFalse();
+        assertThat(sequence.evicted()).isZero();
+    }
+
+    @Test
+    void aSequenceIsEitherPackedOrHasAGap() {
+        KvSequence packed = filled(new PagePool(10), 16, 100);
+        assertThatThrownBy(() -> packed.pack(101)).isInstanceOf(IllegalArgumentException.class);
+        packed.pack(50);
+        assertThatThrownBy(() -> packed.evict(4, 20)).isInstanceOf(IllegalStateException.class);
+        KvSequence gap = filled(new PagePool(10), 16, 100);
+        gap.evict(4, 20);
+        assertThatThrownBy(() -> gap.pack(50)).isInstanceOf(IllegalStateException.class);
     }
 
     @Test
@@ -97,14 +148,18 @@ class KvSequenceTest {
                 sequences.remove(sequence);
                 sequence.close();
             }
-            if (sequence.length() > 40 && random.nextInt(4) == 0) {
-                int from = Math.max(sequence.windowStart(), 4);
-                sequence.evict(4, from + random.nextInt(sequence.length() - from + 1));
+            if (sequence.slots() > 40 && random.nextInt(4) == 0) {
+                if (sequence.isPacked() || sequence.gap() == 0 && random.nextBoolean()) {
+                    sequence.pack(random.nextInt(sequence.slots() + 1));
+                } else {
+                    int from = Math.max(sequence.windowStart(), 4);
+                    sequence.evict(4, from + random.nextInt(sequence.slots() - from + 1));
+                }
             }
             Set<Integer> held = new HashSet<>();
             int count2 = 0;
             for (KvSequence each : sequences) {
-                for (int slot = 0; slot < each.length(); slot++) {
+                for (int slot = 0; slot < each.slots(); slot++) {
                     if (slot < each.sinks() || slot >= each.windowStart()) {
                         held.add(each.page(slot / pageSize));
                     }

@@ -192,7 +192,7 @@ final class Attention {
         int rows = part.tile.tokens() * config.group();
         int headDim = config.headDim();
         gather(part.tile, queries.positioned, queries.stride, scratch.queries[TokenList.POSITIONED]);
-        if (part.tile.sequence().evicted() > 0) {
+        if (part.tile.sequence().gap() > 0) {
             gather(part.tile, queries.closedUp, queries.stride, scratch.queries[TokenList.CLOSED_UP]);
         }
         Arrays.fill(scratch.result, 0, rows * headDim, 0);

@@ -1,11 +1,13 @@
 package io.github.skim4j.engine.backend.cpu;
 
+import io.github.skim4j.engine.attention.EvictionMethod;
 import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.BackendConfig;
 import io.github.skim4j.engine.backend.BackendException;
 import io.github.skim4j.engine.backend.DeviceMemoryException;
 import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.kv.KvCacheConfig;
+import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.ModelWeights;
 import java.util.List;
@@ -22,14 +24,17 @@ final class CpuBackend implements Backend {
     private final String device;
     private final int pages;
     private final WorkerTeam team;
-    /** {@code null} once closed, so that the memory is free even if someone keeps the backend. */
+    /** Both are {@code null} once closed, so that the memory is free even if someone keeps the backend. */
     private Transformer transformer;
 
-    private CpuBackend(String device, int pages, WorkerTeam team, Transformer transformer) {
+    private Evictor evictor;
+
+    private CpuBackend(String device, int pages, WorkerTeam team, Transformer transformer, Evictor evictor) {
         this.device = device;
         this.pages = pages;
         this.team = team;
         this.transformer = transformer;
+        this.evictor = evictor;
     }
 
     static CpuBackend open(ModelWeights weights, BackendConfig config, CpuKernels kernels) {
@@ -48,7 +53,13 @@ final class CpuBackend implements Backend {
             KvCacheConfig kv = config.kvCache();
             KvPages storage = new KvPages(shape, kv.pageSize(), kv.type(), pages);
             String device = "CPU, " + threads + (threads == 1 ? " thread, " : " threads, ") + kernels.name();
-            return new CpuBackend(device, pages, team, new Transformer(model, kernels, team, storage));
+            TokenRecords records = new TokenRecords(shape, kv.pageSize(), pages);
+            return new CpuBackend(
+                    device,
+                    pages,
+                    team,
+                    new Transformer(model, kernels, team, storage, records),
+                    new Evictor(shape, storage, records, team));
         } catch (OutOfMemoryError e) {
             team.close();
             throw new DeviceMemoryException(
@@ -131,8 +142,17 @@ final class CpuBackend implements Backend {
     }
 
     @Override
+    public void evict(KvSequence sequence, EvictionMethod method, int keep) {
+        if (evictor == null) {
+            throw new IllegalStateException("the backend is closed");
+        }
+        evictor.run(sequence, method, keep);
+    }
+
+    @Override
     public void close() {
         team.close();
         transformer = null;
+        evictor = null;
     }
 }

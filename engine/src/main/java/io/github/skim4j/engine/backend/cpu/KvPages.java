@@ -84,6 +84,26 @@ final class KvPages {
         }
     }
 
+    /** Copies the key and value of a token to another slot. */
+    void copy(int page, int slot, int toPage, int toSlot, int layer, int kvHead) {
+        int from = page * layers + layer;
+        int to = toPage * layers + layer;
+        int key = keys(kvHead);
+        int values = values(kvHead);
+        if (pairs == null) {
+            for (int i = key; i < values; i += pageSize) {
+                floats[to][i + toSlot] = floats[from][i + slot];
+            }
+            System.arraycopy(floats[from], values + slot * headDim, floats[to], values + toSlot * headDim, headDim);
+            return;
+        }
+        int width = headDim / 2;
+        for (int i = key; i < values; i += pageSize) {
+            pairs[to][i + toSlot] = pairs[from][i + slot];
+        }
+        System.arraycopy(pairs[from], values + slot * width, pairs[to], values + toSlot * width, width);
+    }
+
     private static int half(float value) {
         return HalfFloats.floatToBfloat16(value) & 0xffff;
     }

@@ -19,7 +19,7 @@ record QueryTile(KvSequence sequence, int layer, int kvHead, int firstRow, int f
 
     /** First slot that the token at {@code position} sees, by the place at which it is scored. */
     int firstVisible(int position, int query) {
-        int place = query == TokenList.CLOSED_UP ? position - sequence.evicted() : position;
+        int place = query == TokenList.CLOSED_UP ? position - sequence.gap() : position;
         return Math.max(0, place - window + 1);
     }
 }

@@ -25,17 +25,19 @@ final class Transformer {
     private final MatrixKernels kernels;
     private final WorkerTeam team;
     private final KvPages pages;
+    private final TokenRecords records;
     private final Rotary rotary;
     private final Attention attention;
     private final MatrixScratch[] scratch;
     private final Activations buffers = new Activations();
 
-    Transformer(CpuModel model, CpuKernels kernels, WorkerTeam team, KvPages pages) {
+    Transformer(CpuModel model, CpuKernels kernels, WorkerTeam team, KvPages pages, TokenRecords records) {
         this.model = model;
         this.config = model.config();
         this.kernels = kernels.matrix();
         this.team = team;
         this.pages = pages;
+        this.records = records;
         this.rotary = new Rotary(config.rope(), config.headDim());
         this.attention = new Attention(config, kernels.attention(), pages, team);
         scratch = new MatrixScratch[team.threads()];
@@ -75,6 +77,10 @@ final class Transformer {
 
         int position() {
             return span.sequence().length() + index;
+        }
+
+        int slot() {
+            return span.sequence().slots() + index;
         }
 
         int token() {
@@ -119,9 +125,10 @@ final class Transformer {
     private void clearNewPages(List<Span> spans) {
         int pageSize = pages.pageSize();
         for (Span span : spans) {
-            int length = span.sequence().length();
-            for (int p = (length + pageSize - 1) / pageSize; p * pageSize < length + span.count(); p++) {
+            int slots = span.sequence().slots();
+            for (int p = (slots + pageSize - 1) / pageSize; p * pageSize < slots + span.count(); p++) {
                 pages.clear(span.sequence().page(p));
+                records.clear(span.sequence().page(p), span.observation() != null);
             }
         }
     }
@@ -155,7 +162,7 @@ final class Transformer {
     private void computeAngles(List<Span> spans) {
         Activations b = buffers;
         int pairs = rotary.pairs();
-        if (spans.stream().anyMatch(span -> span.sequence().evicted() > 0)) {
+        if (spans.stream().anyMatch(span -> span.sequence().gap() > 0)) {
             b.closedUpCos = Activations.grown(b.closedUpCos, b.cos.length);
             b.closedUpSin = Activations.grown(b.closedUpSin, b.sin.length);
             b.closedUpQuery = Activations.grown(b.closedUpQuery, b.query.length);
@@ -167,9 +174,8 @@ final class Transformer {
                 int position = sequence.length() + i;
                 double[] frequencies = rotary.frequenciesFor(position + 1);
                 rotary.angles(frequencies, position, b.cos, b.sin, row * pairs);
-                if (sequence.evicted() > 0) {
-                    rotary.angles(
-                            frequencies, position - sequence.evicted(), b.closedUpCos, b.closedUpSin, row * pairs);
+                if (sequence.gap() > 0) {
+                    rotary.angles(frequencies, position - sequence.gap(), b.closedUpCos, b.closedUpSin, row * pairs);
                 }
             }
         }
@@ -203,15 +209,15 @@ final class Transformer {
             if (layer.queryNorm() != null) {
                 norm(b.query, at, layer.queryNorm(), b.query, at, headDim);
             }
-            if (sequence.evicted() > 0) {
+            if (sequence.gap() > 0) {
                 rotary.rotate(b.query, at, b.closedUpQuery, at, b.closedUpCos, b.closedUpSin, angle);
             }
             rotary.rotate(b.query, at, b.query, at, b.cos, b.sin, angle);
         }
         int key = r * layer.key().weight().paddedRows();
         int value = r * layer.value().weight().paddedRows();
-        int page = sequence.page(row.position() / pages.pageSize());
-        int slot = row.position() % pages.pageSize();
+        int page = sequence.page(row.slot() / pages.pageSize());
+        int slot = row.slot() % pages.pageSize();
         for (int h = 0; h < config.kvHeads(); h++) {
             int at = key + h * headDim;
             if (layer.keyNorm() != null) {
@@ -219,6 +225,9 @@ final class Transformer {
             }
             rotary.rotate(b.key, at, b.key, at, b.cos, b.sin, angle);
             pages.write(page, index, h, slot, b.key, at, b.value, value + h * headDim);
+            if (row.span().observation() != null) {
+                records.write(page, index, h, slot, row.position());
+            }
         }
     }
 

@@ -38,30 +38,37 @@ final class BackendBench {
         int[] ids =
                 new SplittableRandom(SEED).ints(depth + tokens, 0, vocabSize).toArray();
         try (KvSequence sequence = new KvSequence(pool, pageSize)) {
+            Eviction eviction = new Eviction(method, depth);
+            Span.Observation observation = eviction.observation();
             long start = System.nanoTime();
             while (sequence.length() < depth) {
                 int count = Math.min(CHUNK, depth - sequence.length());
                 boolean last = sequence.length() + count == depth;
-                step(sequence, ids, count, new Dense(), last ? Span.Logits.LAST : Span.Logits.NONE);
+                step(sequence, ids, count, new Dense(), last ? Span.Logits.LAST : Span.Logits.NONE, observation);
             }
             long prefilled = System.nanoTime();
-            Eviction eviction = new Eviction(method);
             AttentionStats read = AttentionStats.NONE;
             for (int i = 0; i < tokens; i++) {
-                eviction.makeRoom(sequence);
-                read = read.plus(
-                        step(sequence, ids, 1, method, Span.Logits.LAST).attention());
+                eviction.makeRoom(backend, sequence);
+                read = read.plus(step(sequence, ids, 1, method, Span.Logits.LAST, observation)
+                        .attention());
             }
             return new Run(prefilled - start, System.nanoTime() - prefilled, read.density());
         }
     }
 
-    private SpanResult step(KvSequence sequence, int[] ids, int count, AttentionMethod method, Span.Logits logits) {
+    private SpanResult step(
+            KvSequence sequence,
+            int[] ids,
+            int count,
+            AttentionMethod method,
+            Span.Logits logits,
+            Span.Observation observation) {
         if (!sequence.reserve(count)) {
             throw new IllegalStateException("the backend has " + pool.total() + " pages, too few for the run");
         }
-        SpanResult result = backend.forward(List.of(new Span(sequence, ids, sequence.length(), count, method, logits)))
-                .get(0);
+        Span span = new Span(sequence, ids, sequence.length(), count, method, logits, observation);
+        SpanResult result = backend.forward(List.of(span)).get(0);
         sequence.advance(count);
         return result;
     }
