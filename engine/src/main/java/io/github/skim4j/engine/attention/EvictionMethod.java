@@ -11,9 +11,17 @@ public sealed interface EvictionMethod extends AttentionMethod permits Streaming
 
     /**
      * How many of the last queries of the dense prefill decide, by what they attend to, which tokens are kept; 0 if the method does
-     * not look at attention. Each of them must be computed, so that keys and values of another sequence can't replace them.
+     * not look at attention.
      */
     int observedQueries();
+
+    /**
+     * Whether each KV head keeps tokens of its own, which are moved to the front of the sequence's pages: no other sequence may share
+     * these then.
+     */
+    default boolean packs() {
+        return true;
+    }
 
     /** Whether tokens are dropped only when the dense prefill ends, rather than before each step from then on. */
     default boolean evictsOnce() {

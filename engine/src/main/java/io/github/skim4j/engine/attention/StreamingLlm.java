@@ -32,6 +32,11 @@ public record StreamingLlm(Budget budget, int sinks) implements EvictionMethod {
     }
 
     @Override
+    public boolean packs() {
+        return false;
+    }
+
+    @Override
     public String name() {
         return "streaming-llm";
     }

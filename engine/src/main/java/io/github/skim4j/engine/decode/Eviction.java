@@ -27,9 +27,9 @@ public final class Eviction {
                 this.method == null ? 0 : Math.max(this.method.budget().tokens(denseUntil), this.method.leastBudget());
     }
 
-    /** What a span must observe; {@code null} if the method does not look at attention. */
+    /** What a span must observe; {@code null} if the backend evicts nothing. */
     public Span.Observation observation() {
-        if (method == null || method.observedQueries() == 0) {
+        if (method == null || !method.packs()) {
             return null;
         }
         return new Span.Observation(
