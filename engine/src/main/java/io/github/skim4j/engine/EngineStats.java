@@ -7,7 +7,7 @@ package io.github.skim4j.engine;
  * @param fallbackReason why it is not on the device that was asked for; {@code null} if it is
  * @param failure why it serves no more requests: it was closed or its device failed; {@code null} while it serves
  * @param pagesTotal KV pages in the pool
- * @param pagesFree KV pages without an owner
+ * @param pagesFree KV pages that no sequence holds, those that the prefix cache keeps included
  * @param pageSize tokens in a page
  * @param running sequences being prefilled or decoded
  * @param queued requests that wait
@@ -15,6 +15,7 @@ package io.github.skim4j.engine;
  * @param cancelled requests that were cancelled
  * @param failed requests that ended with an error
  * @param promptTokens prompt tokens processed since the start
+ * @param cachedTokens how many of them had their keys and values in the prefix cache
  * @param generatedTokens tokens decoded since the start
  * @param attention what sparse attention read since the start
  */
@@ -31,5 +32,6 @@ public record EngineStats(
         long cancelled,
         long failed,
         long promptTokens,
+        long cachedTokens,
         long generatedTokens,
         AttentionStats attention) {}

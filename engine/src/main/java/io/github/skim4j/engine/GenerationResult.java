@@ -9,6 +9,7 @@ import java.util.List;
  * @param text the generated text without stop sequence and end-of-turn token
  * @param tokens the generated token ids, the end-of-turn token left out
  * @param promptTokens tokens in the prompt
+ * @param cachedTokens how many of them had their keys and values in the prefix cache
  * @param generatedTokens tokens decoded, the end-of-turn token included
  * @param queueTime from submission to the first prefill step
  * @param timeToFirstToken from submission to the first token; zero if there was none
@@ -20,6 +21,7 @@ public record GenerationResult(
         List<Integer> tokens,
         FinishReason finishReason,
         int promptTokens,
+        int cachedTokens,
         int generatedTokens,
         Duration queueTime,
         Duration timeToFirstToken,

@@ -278,6 +278,7 @@ final class ScriptedEngine implements Engine {
                     List.of(),
                     reason,
                     promptTokens,
+                    0,
                     generated,
                     Duration.ZERO,
                     Duration.ofMillis(100),

@@ -100,17 +100,22 @@ final class EngineConfigFactory {
                 "kv-cache.page-size",
                 kvCache.getPageSize(),
                 config,
-                (c, size) -> new KvCacheConfig(size, c.type(), c.memory()));
+                (c, size) -> new KvCacheConfig(size, c.type(), c.memory(), c.prefixCache()));
         config = apply(
                 "kv-cache.type",
                 kvCache.getType(),
                 config,
-                (c, type) -> new KvCacheConfig(c.pageSize(), type, c.memory()));
-        return apply(
+                (c, type) -> new KvCacheConfig(c.pageSize(), type, c.memory(), c.prefixCache()));
+        config = apply(
                 "kv-cache.memory",
                 kvCache.getMemory(),
                 config,
-                (c, memory) -> new KvCacheConfig(c.pageSize(), c.type(), memory.toBytes()));
+                (c, memory) -> new KvCacheConfig(c.pageSize(), c.type(), memory.toBytes(), c.prefixCache()));
+        return apply(
+                "kv-cache.prefix-cache",
+                kvCache.getPrefixCache(),
+                config,
+                (c, prefixCache) -> new KvCacheConfig(c.pageSize(), c.type(), c.memory(), prefixCache));
     }
 
     private SchedulerConfig scheduler() {

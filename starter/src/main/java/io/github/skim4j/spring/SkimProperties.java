@@ -209,6 +209,9 @@ public class SkimProperties {
         /** Memory for all pages; 0B takes what two sequences of the full context length need, within half of the free heap. */
         private DataSize memory = DataSize.ofBytes(0);
 
+        /** Whether prompts that begin like earlier ones reuse their keys and values, for as long as their pages are not needed. */
+        private Boolean prefixCache = true;
+
         public Integer getPageSize() {
             return pageSize;
         }
@@ -231,6 +234,14 @@ public class SkimProperties {
 
         public void setMemory(DataSize memory) {
             this.memory = memory;
+        }
+
+        public Boolean getPrefixCache() {
+            return prefixCache;
+        }
+
+        public void setPrefixCache(Boolean prefixCache) {
+            this.prefixCache = prefixCache;
         }
     }
 

@@ -53,6 +53,11 @@ class EngineConfigFactoryTest {
                 setting("attention.min-context", "512", EngineConfig::minContext, 512),
                 setting("kv-cache.page-size", "32", config -> config.kvCache().pageSize(), 32),
                 setting("kv-cache.type", "f32", config -> config.kvCache().type(), KvType.F32),
+                setting(
+                        "kv-cache.prefix-cache",
+                        "false",
+                        config -> config.kvCache().prefixCache(),
+                        false),
                 setting("kv-cache.memory", "64MB", config -> config.kvCache().memory(), 64L << 20),
                 setting(
                         "scheduler.max-batch-size",

@@ -64,6 +64,7 @@ public class ScriptedEngine implements Engine {
                 List.of(1, 2, 3),
                 FinishReason.STOP,
                 10,
+                0,
                 3,
                 Duration.ofMillis(5),
                 Duration.ofMillis(100),
@@ -132,6 +133,7 @@ public class ScriptedEngine implements Engine {
                 4,
                 1,
                 1000,
+                0,
                 100,
                 AttentionStats.ofTokens(25, 100, 5));
     }

@@ -8,6 +8,7 @@ import io.github.skim4j.engine.GenerationListener;
 import io.github.skim4j.engine.GenerationResult;
 import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.attention.Dense;
+import io.github.skim4j.engine.attention.EvictionMethod;
 import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.kv.KvSequence;
@@ -52,6 +53,7 @@ final class ActiveGeneration implements Generation {
 
     private final StringBuilder text = new StringBuilder();
     private final long submitted = System.nanoTime();
+    private int cachedTokens;
     private long started;
     private long firstToken;
     private AttentionStats stats = AttentionStats.NONE;
@@ -120,10 +122,14 @@ final class ActiveGeneration implements Generation {
 
     // ---- what the scheduler runs next
 
-    /** Gives the generation an empty place in the KV cache, at its start or after it lost the last one. */
+    /**
+     * Gives the generation a place in the KV cache, at its start or after it lost the last one; at most {@link #reusableTokens()} are
+     * there already.
+     */
     void start(KvSequence sequence) {
         this.sequence = sequence;
         if (started == 0) {
+            cachedTokens = sequence.length();
             started = System.nanoTime();
         }
     }
@@ -153,6 +159,10 @@ final class ActiveGeneration implements Generation {
         return length;
     }
 
+    int cachedTokens() {
+        return cachedTokens;
+    }
+
     /** Whether the next step processes the token that was drawn last, rather than a part of the prompt. */
     boolean isDecoding() {
         return sequence.length() == length - 1 && length > promptLength;
@@ -179,6 +189,28 @@ final class ActiveGeneration implements Generation {
     /** What the next step must observe for eviction; may be {@code null}. */
     Span.Observation observation() {
         return eviction.observation();
+    }
+
+    /**
+     * Tokens from the first on, of those there are, whose pages may be shared: dense ones, whose keys and values depend on the tokens
+     * before them alone. None if the method packs what it keeps, since that overwrites pages.
+     */
+    private int sharableTokens() {
+        if (attention instanceof Dense) {
+            return length;
+        }
+        boolean packs = attention instanceof EvictionMethod evicting && evicting.observedQueries() > 0;
+        return packs ? 0 : Math.min(length, denseUntil);
+    }
+
+    /** Tokens from the first on whose keys and values may come from elsewhere; not the last, whose logits are wanted. */
+    int reusableTokens() {
+        return Math.min(length - 1, sharableTokens());
+    }
+
+    /** Tokens from the first on whose keys and values others may use. */
+    int reusableByOthers() {
+        return Math.min(sequence.length(), sharableTokens());
     }
 
     /** Drops what the method does not keep, before the next step. */
@@ -254,6 +286,7 @@ final class ActiveGeneration implements Generation {
                 Arrays.stream(tokens, promptLength, length).boxed().toList(),
                 stops.stopped() && reason == FinishReason.LENGTH ? FinishReason.STOP : reason,
                 promptLength,
+                cachedTokens,
                 generatedTokens(),
                 Duration.ofNanos((started == 0 ? now : started) - submitted),
                 Duration.ofNanos(firstToken == 0 ? 0 : firstToken - submitted),

@@ -72,7 +72,7 @@ public final class LocalEngine implements Engine {
             thread.setDaemon(true);
             return thread;
         });
-        this.scheduler = new Scheduler(backend, config.kvCache().pageSize(), config.scheduler());
+        this.scheduler = new Scheduler(backend, config.kvCache(), config.scheduler());
     }
 
     /** See {@link Engine#open}. */

@@ -10,9 +10,11 @@ import io.github.skim4j.engine.SkimException;
 import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.BackendException;
 import io.github.skim4j.engine.backend.Span;
+import io.github.skim4j.engine.kv.KvCacheConfig;
 import io.github.skim4j.engine.kv.KvCacheFullException;
 import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.kv.PagePool;
+import io.github.skim4j.engine.kv.PrefixCache;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
@@ -24,7 +26,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Runs all generations of an engine on one thread, the only one that touches backend and KV pages. Each step takes one token of
- * every answer that is being decoded and fills up with chunks of prompts, first come first served. When pages run out, the youngest
+ * every answer that is being decoded and fills up with chunks of prompts, first come first served. Prompts begin with the pages of
+ * earlier ones that began the same. When pages run out, the youngest
  * generation gives its pages back and is computed anew later.
  */
 final class Scheduler implements AutoCloseable {
@@ -33,6 +36,9 @@ final class Scheduler implements AutoCloseable {
 
     private final Backend backend;
     private final PagePool pool;
+    /** {@code null} if there is none. */
+    private final PrefixCache prefixCache;
+
     private final int pageSize;
     private final SchedulerConfig config;
     private final Thread thread;
@@ -51,13 +57,15 @@ final class Scheduler implements AutoCloseable {
     private final LongAdder cancelled = new LongAdder();
     private final LongAdder failed = new LongAdder();
     private final LongAdder promptTokens = new LongAdder();
+    private final LongAdder cachedTokens = new LongAdder();
     private final LongAdder generatedTokens = new LongAdder();
     private final AtomicReference<AttentionStats> attention = new AtomicReference<>(AttentionStats.NONE);
 
-    Scheduler(Backend backend, int pageSize, SchedulerConfig config) {
+    Scheduler(Backend backend, KvCacheConfig kvCache, SchedulerConfig config) {
         this.backend = backend;
         this.pool = new PagePool(backend.pages());
-        this.pageSize = pageSize;
+        this.pageSize = kvCache.pageSize();
+        this.prefixCache = kvCache.prefixCache() ? new PrefixCache(pool, pageSize) : null;
         this.config = config;
         this.thread = new Thread(this::run, "skim-scheduler");
         thread.setDaemon(true);
@@ -115,6 +123,7 @@ final class Scheduler implements AutoCloseable {
                 cancelled.sum(),
                 failed.sum(),
                 promptTokens.sum(),
+                cachedTokens.sum(),
                 generatedTokens.sum(),
                 attention.get());
     }
@@ -184,7 +193,11 @@ final class Scheduler implements AutoCloseable {
             }
             while (!waiting.isEmpty() && hasRoomFor(waiting.peek())) {
                 ActiveGeneration next = waiting.remove();
-                next.start(new KvSequence(pool, pageSize));
+                KvSequence sequence = new KvSequence(pool, pageSize);
+                if (prefixCache != null) {
+                    prefixCache.take(sequence, next.tokens(), next.reusableTokens());
+                }
+                next.start(sequence);
                 running.add(next);
             }
             return !closed;
@@ -192,13 +205,19 @@ final class Scheduler implements AutoCloseable {
     }
 
     private boolean hasRoomFor(ActiveGeneration next) {
+        if (running.isEmpty()) {
+            return true;
+        }
+        if (running.size() == config.maxBatchSize()) {
+            return false;
+        }
         int promised = 0;
         for (ActiveGeneration generation : running) {
             KvSequence sequence = generation.sequence();
             promised += sequence.pagesFor(generation.length() - sequence.length());
         }
-        return running.isEmpty()
-                || running.size() < config.maxBatchSize() && pagesToAdmit(next) <= pool.free() - promised;
+        int shared = prefixCache == null ? 0 : prefixCache.heldPages(next.tokens(), next.reusableTokens());
+        return pagesToAdmit(next) - shared <= pool.free() - promised;
     }
 
     /** Pages for the tokens that there are and one more. */
@@ -244,6 +263,9 @@ final class Scheduler implements AutoCloseable {
             ActiveGeneration generation = batch.get(i);
             Span span = spans.get(i);
             span.sequence().advance(span.count());
+            if (prefixCache != null) {
+                prefixCache.put(span.sequence(), generation.tokens(), generation.reusableByOthers());
+            }
             generation.addStats(results.get(i).attention());
             if (span.logits() == Span.Logits.LAST) {
                 FinishReason reason = generation.accept(results.get(i).logits()[0]);
@@ -309,6 +331,7 @@ final class Scheduler implements AutoCloseable {
         running.remove(generation);
         generation.stop();
         promptTokens.add(generation.promptLength());
+        cachedTokens.add(generation.cachedTokens());
         generatedTokens.add(generation.generatedTokens());
         attention.updateAndGet(sum -> sum.plus(generation.stats()));
     }

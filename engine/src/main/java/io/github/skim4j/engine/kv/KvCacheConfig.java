@@ -9,10 +9,11 @@ import java.util.Objects;
  * @param pageSize tokens in a page: 8, 16, 32 or 64
  * @param type how keys and values are stored
  * @param memory bytes for all pages; 0 takes what two sequences of the full context length need, within half of the free heap
+ * @param prefixCache whether free pages keep what they hold until they are needed, for later requests that begin with the same tokens
  */
-public record KvCacheConfig(int pageSize, KvType type, long memory) {
+public record KvCacheConfig(int pageSize, KvType type, long memory, boolean prefixCache) {
 
-    public static final KvCacheConfig DEFAULT = new KvCacheConfig(16, KvType.BF16, 0);
+    public static final KvCacheConfig DEFAULT = new KvCacheConfig(16, KvType.BF16, 0, true);
 
     /** Storage type of keys and values. */
     public enum KvType {

@@ -7,7 +7,8 @@ import java.util.Arrays;
  * page(i / pageSize)}. As long as nothing is evicted, the token at position {@code i} lies in slot {@code i}. Pages return to the
  * pool in one of two ways. {@link #evict} opens a gap: the sinks [0, {@link #sinks()}) and the window [{@link #windowStart()}, {@link
  * #slots()}) stay where they are. {@link #pack} keeps the first slots alone, after the backend moved into them what each layer and KV
- * head keeps; slots and positions differ from then on.
+ * head keeps; slots and positions differ from then on. Pages of a sequence that is not packed may be shared with others that begin with
+ * the same tokens.
  *
  * <p>Not thread-safe: the scheduler's thread changes it, a backend reads it during a step.
  */
@@ -24,6 +25,11 @@ public final class KvSequence implements AutoCloseable {
     private int sinks;
     private int windowStart;
     private int packed;
+
+    /** Pages from the first on that the prefix cache knows, and its entry for the last of them. */
+    private int cachedPages;
+
+    private long cacheId;
 
     public KvSequence(PagePool pool, int pageSize) {
         this.pool = pool;
@@ -103,14 +109,42 @@ public final class KvSequence implements AutoCloseable {
         if (needed > pool.free()) {
             return false;
         }
-        if (pageCount + needed > pages.length) {
-            pages = Arrays.copyOf(pages, Math.max(pages.length * 2, pageCount + needed));
-        }
         for (int i = 0; i < needed; i++) {
-            pages[pageCount++] = pool.acquire();
-            held++;
+            append(pool.acquire());
         }
         return true;
+    }
+
+    /** Appends a page that is filled already. */
+    void share(int page) {
+        if (slots != pageCount * pageSize) {
+            throw new IllegalStateException("a sequence of " + slots + " slots doesn't end with a whole page");
+        }
+        pool.retain(page);
+        append(page);
+        slots += pageSize;
+    }
+
+    private void append(int page) {
+        if (pageCount == pages.length) {
+            pages = Arrays.copyOf(pages, pages.length * 2);
+        }
+        pages[pageCount++] = page;
+        held++;
+    }
+
+    int cachedPages() {
+        return cachedPages;
+    }
+
+    long cacheId() {
+        return cacheId;
+    }
+
+    /** The prefix cache knows one more page, as {@code id}. */
+    void markCached(long id) {
+        cachedPages++;
+        cacheId = id;
     }
 
     /** Counts {@code count} reserved slots as filled; after the backend wrote them. */
@@ -141,7 +175,7 @@ public final class KvSequence implements AutoCloseable {
         }
         int first = pagesOf(sinks);
         int end = windowStart / pageSize;
-        for (int i = Math.max(first, this.windowStart / pageSize); i < end; i++) {
+        for (int i = end - 1; i >= Math.max(first, this.windowStart / pageSize); i--) {
             free(i);
         }
         this.sinks = sinks;
@@ -150,7 +184,7 @@ public final class KvSequence implements AutoCloseable {
 
     /**
      * Drops the slots from {@code keep} on for good, after what is kept was moved before them, and returns the pages behind to the
-     * pool, reserved ones included. Not for a sequence with a gap.
+     * pool, reserved ones included. Not for a sequence with a gap or with shared pages.
      */
     public void pack(int keep) {
         if (gap() > 0) {
@@ -159,6 +193,11 @@ public final class KvSequence implements AutoCloseable {
         if (keep < 0 || keep > slots) {
             throw new IllegalArgumentException("can't keep " + keep + " slots of " + slots);
         }
+        for (int i = 0; i < pagesOf(keep); i++) {
+            if (pool.isShared(pages[i])) {
+                throw new IllegalStateException("a sequence with shared pages can't be packed");
+            }
+        }
         while (pageCount > pagesOf(keep)) {
             free(--pageCount);
         }
@@ -166,13 +205,15 @@ public final class KvSequence implements AutoCloseable {
         slots = keep;
     }
 
-    /** Returns all pages to the pool; idempotent. */
+    /** Returns all pages to the pool, the last first, so that the prefix cache loses a page before those that it builds on; idempotent. */
     @Override
     public void close() {
-        for (int i = 0; i < pageCount; i++) {
+        for (int i = pageCount - 1; i >= 0; i--) {
             free(i);
         }
         pageCount = 0;
+        cachedPages = 0;
+        cacheId = 0;
         slots = 0;
         sinks = 0;
         windowStart = 0;

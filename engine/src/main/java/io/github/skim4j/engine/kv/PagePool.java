@@ -1,26 +1,46 @@
 package io.github.skim4j.engine.kv;
 
 import java.util.BitSet;
+import java.util.Iterator;
+import java.util.LinkedHashSet;
+import java.util.Set;
+import java.util.function.IntConsumer;
 
 /**
- * Ids of the KV pages that all sequences share. The storage behind an id is the backend's. Not thread-safe for changes: the
- * scheduler's thread owns it; {@link #free()} may be read by any thread.
+ * Ids of the KV pages that all sequences share. A page is free when no sequence holds it; what the prefix cache keeps in free pages is
+ * lost when they are taken again, which happens last and in the order in which they became free. The storage behind an id is the
+ * backend's. Not thread-safe for changes: the scheduler's thread owns it; {@link #free()} may be read by any thread.
  */
 public final class PagePool {
 
+    /** Sequences that hold a page. */
+    private final int[] holders;
+
+    /** Free pages that nobody needs; {@code empty} of them are valid. */
     private final int[] stack;
-    private final BitSet taken;
+
+    private int empty;
+
+    /** Pages whose contents the prefix cache knows. */
+    private final BitSet kept;
+
+    /** Those of them that are free, the first to go first. */
+    private final Set<Integer> idle = new LinkedHashSet<>();
+
+    private IntConsumer whenReused = page -> {};
     private volatile int free;
 
     public PagePool(int pages) {
         if (pages < 1) {
             throw new IllegalArgumentException("a page pool needs at least one page, but has " + pages);
         }
+        holders = new int[pages];
         stack = new int[pages];
-        taken = new BitSet(pages);
+        kept = new BitSet(pages);
         for (int i = 0; i < pages; i++) {
             stack[i] = pages - 1 - i;
         }
+        empty = pages;
         free = pages;
     }
 
@@ -33,23 +53,69 @@ public final class PagePool {
     }
 
     int acquire() {
-        int left = free;
-        if (left == 0) {
+        if (free == 0) {
             throw new IllegalStateException("no free page");
         }
-        int page = stack[left - 1];
-        taken.set(page);
-        free = left - 1;
+        int page;
+        if (empty > 0) {
+            page = stack[--empty];
+        } else {
+            Iterator<Integer> oldest = idle.iterator();
+            page = oldest.next();
+            oldest.remove();
+            kept.clear(page);
+            whenReused.accept(page);
+        }
+        holders[page] = 1;
+        free--;
         return page;
     }
 
+    /** Counts one more holder of a page that is held or kept. */
+    void retain(int page) {
+        if (holders[page] == 0) {
+            if (!idle.remove(page)) {
+                throw new IllegalStateException("page " + page + " has no contents to share");
+            }
+            free--;
+        }
+        holders[page]++;
+    }
+
     void release(int page) {
-        if (!taken.get(page)) {
+        if (holders[page] == 0) {
             throw new IllegalStateException("page " + page + " is free already");
         }
-        taken.clear(page);
-        int left = free;
-        stack[left] = page;
-        free = left + 1;
+        if (--holders[page] > 0) {
+            return;
+        }
+        if (kept.get(page)) {
+            idle.add(page);
+        } else {
+            stack[empty++] = page;
+        }
+        free++;
+    }
+
+    /** Has the contents of a held page kept, for as long as there are other free pages, when its last holder releases it. */
+    void keep(int page) {
+        if (holders[page] == 0) {
+            throw new IllegalStateException("page " + page + " is free");
+        }
+        kept.set(page);
+    }
+
+    /** Tells {@code forget} of each kept page whose contents are lost. */
+    void whenReused(IntConsumer forget) {
+        whenReused = forget;
+    }
+
+    boolean isHeld(int page) {
+        return holders[page] > 0;
+    }
+
+    /** Whether another sequence or the prefix cache relies on the page's contents. */
+    boolean isShared(int page) {
+        return holders[page] > 1 || kept.get(page);
     }
 }

@@ -17,9 +17,14 @@ import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.attention.Budget;
 import io.github.skim4j.engine.attention.Dense;
 import io.github.skim4j.engine.attention.EvictionMethod;
+import io.github.skim4j.engine.attention.H2o;
+import io.github.skim4j.engine.attention.SnapKv;
 import io.github.skim4j.engine.attention.StreamingLlm;
+import io.github.skim4j.engine.attention.Tova;
 import io.github.skim4j.engine.backend.BackendException;
 import io.github.skim4j.engine.backend.Span;
+import io.github.skim4j.engine.kv.KvCacheConfig;
+import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.kv.KvCacheFullException;
 import io.github.skim4j.engine.tokenizer.Tokenizer;
 import java.util.ArrayList;
@@ -60,8 +65,12 @@ class SchedulerTest {
     }
 
     private void start(int pages, SchedulerConfig config) {
+        start(pages, config, true);
+    }
+
+    private void start(int pages, SchedulerConfig config, boolean prefixCache) {
         backend = new FakeBackend(pages, PAGE);
-        scheduler = new Scheduler(backend, PAGE, config);
+        scheduler = new Scheduler(backend, new KvCacheConfig(PAGE, KvType.BF16, 0, prefixCache), config);
     }
 
     private ActiveGeneration generation(
@@ -111,12 +120,18 @@ class SchedulerTest {
         long seed = System.nanoTime();
         Random random = new Random(seed);
         // At times too few pages for all at once, so that generations are computed anew.
-        start(24 + random.nextInt(60), new SchedulerConfig(1 + random.nextInt(6), 1 + random.nextInt(40), 100));
+        start(
+                24 + random.nextInt(60),
+                new SchedulerConfig(1 + random.nextInt(6), 1 + random.nextInt(40), 100),
+                random.nextBoolean());
+        int[] common = prompt(random, 100);
         List<int[]> prompts = new ArrayList<>();
         List<Integer> counts = new ArrayList<>();
         List<ActiveGeneration> generations = new ArrayList<>();
         for (int i = 0; i < 15; i++) {
-            prompts.add(prompt(random, 1 + random.nextInt(100)));
+            int[] prompt = prompt(random, 1 + random.nextInt(100));
+            System.arraycopy(common, 0, prompt, 0, random.nextInt(prompt.length + 1));
+            prompts.add(prompt);
             counts.add(1 + random.nextInt(60));
             generations.add(submit(prompts.get(i), counts.get(i)));
         }
@@ -129,6 +144,120 @@ class SchedulerTest {
         }
         assertThat(scheduler.stats(null).pagesFree()).isEqualTo(backend.pages());
         assertThat(scheduler.stats(null).completed()).isEqualTo(15);
+    }
+
+    @RepeatedTest(20)
+    void answersAreTheSameWithAndWithoutThePrefixCache() throws Exception {
+        long seed = System.nanoTime();
+        List<List<Integer>> answers = new ArrayList<>();
+        for (boolean prefixCache : List.of(false, true)) {
+            Random random = new Random(seed);
+            start(25 + random.nextInt(60), new SchedulerConfig(1 + random.nextInt(6), 16, 100), prefixCache);
+            int[] document = prompt(random, 120);
+            List<ActiveGeneration> generations = new ArrayList<>();
+            for (int i = 0; i < 12; i++) {
+                int[] prompt = Arrays.copyOf(document, 1 + random.nextInt(document.length));
+                AttentionMethod method = random.nextBoolean()
+                        ? new Dense()
+                        : new StreamingLlm(Budget.ofTokens(1 + random.nextInt(40)), 0);
+                int dense = random.nextInt(prompt.length + 1);
+                generations.add(generation(prompt, 1 + random.nextInt(40), method, dense, new GenerationListener() {}));
+                scheduler.submit(generations.get(i));
+                if (random.nextBoolean()) {
+                    generations.get(i).result().get(30, TimeUnit.SECONDS);
+                }
+            }
+            for (int i = 0; i < 12; i++) {
+                GenerationResult result = generations.get(i).result().get(30, TimeUnit.SECONDS);
+                if (prefixCache) {
+                    assertThat(result.tokens())
+                            .as("request %s, seed %s", i, seed)
+                            .isEqualTo(answers.get(i));
+                } else {
+                    answers.add(result.tokens());
+                    assertThat(result.cachedTokens()).isZero();
+                }
+            }
+            assertThat(scheduler.stats(null).pagesFree()).as("seed %s", seed).isEqualTo(backend.pages());
+            scheduler.close();
+        }
+    }
+
+    @Test
+    void aPromptBeginsWithThePagesOfAnEarlierOne() throws Exception {
+        start(40, SchedulerConfig.DEFAULT);
+        int[] document = prompt(new Random(7), 80);
+        assertThat(submit(document, 9).result().get(10, TimeUnit.SECONDS).cachedTokens())
+                .isZero();
+        // The last token has to be computed, and with it its page.
+        assertThat(submit(document, 1).result().get(10, TimeUnit.SECONDS).cachedTokens())
+                .isEqualTo(72);
+        int[] longer = Arrays.copyOf(document, 120);
+        assertThat(submit(longer, 1).result().get(10, TimeUnit.SECONDS).cachedTokens())
+                .isEqualTo(80);
+        assertThat(scheduler.stats(null).cachedTokens()).isEqualTo(152);
+        assertThat(scheduler.stats(null).promptTokens()).isEqualTo(280);
+        assertThat(backend.steps().get(9).get(0).count()).isEqualTo(8);
+    }
+
+    @Test
+    void onlyDenseTokensAreSharedAndNoneThatTheMethodMoves() throws Exception {
+        start(100, SchedulerConfig.DEFAULT);
+        int[] prompt = prompt(new Random(7), 161);
+        submit(prompt, 1).result().get(10, TimeUnit.SECONDS);
+        assertThat(cached(prompt, new Dense(), 0)).isEqualTo(160);
+        assertThat(cached(prompt, new StreamingLlm(Budget.ofTokens(100), 4), 161))
+                .isEqualTo(160);
+        assertThat(cached(prompt, new StreamingLlm(Budget.ofTokens(100), 4), 100))
+                .isEqualTo(96);
+        for (EvictionMethod packing : List.of(
+                new Tova(Budget.ofTokens(100)),
+                new SnapKv(Budget.ofTokens(100), 64, 7),
+                new H2o(Budget.ofTokens(100), 0.5))) {
+            int[] other = prompt(new Random(packing.hashCode()), 161);
+            assertThat(cached(prompt, packing, 161)).isZero();
+            assertThat(cached(other, packing, 161)).isZero();
+            assertThat(cached(other, new Dense(), 0)).isZero();
+        }
+    }
+
+    private int cached(int[] prompt, AttentionMethod method, int denseTokens) throws Exception {
+        ActiveGeneration generation = generation(prompt, 1, method, denseTokens, new GenerationListener() {});
+        scheduler.submit(generation);
+        return generation.result().get(10, TimeUnit.SECONDS).cachedTokens();
+    }
+
+    @Test
+    void whatWasAttendedSparselyIsNotShared() throws Exception {
+        start(100, SchedulerConfig.DEFAULT);
+        int[] prompt = prompt(new Random(7), 90);
+        ActiveGeneration sparse =
+                generation(prompt, 30, new StreamingLlm(Budget.ofTokens(32), 4), 60, new GenerationListener() {});
+        scheduler.submit(sparse);
+        sparse.result().get(10, TimeUnit.SECONDS);
+        assertThat(cached(prompt, new Dense(), 0)).isEqualTo(56);
+    }
+
+    @Test
+    void sharedPagesCountOnceWhenSequencesAreAdmitted() throws Exception {
+        // Two prompts of 12 pages do not fit unless they share.
+        start(16, new SchedulerConfig(2, 128, 10));
+        int[] document = prompt(new Random(7), 97);
+        AtomicInteger together = new AtomicInteger();
+        CountDownLatch submitted = new CountDownLatch(1);
+        backend.before(spans -> {
+            together.accumulateAndGet(spans.size(), Math::max);
+            if (backend.steps().size() == 2) {
+                awaitLatch(submitted);
+            }
+        });
+        ActiveGeneration first = submit(document, 8);
+        await().until(() -> backend.steps().size() == 2);
+        ActiveGeneration second = submit(document, 8);
+        submitted.countDown();
+        assertThat(second.result().get(10, TimeUnit.SECONDS).tokens())
+                .isEqualTo(first.result().get(10, TimeUnit.SECONDS).tokens());
+        assertThat(together).hasValue(2);
     }
 
     @Test

@@ -36,7 +36,8 @@ final class Runner implements AutoCloseable {
                 * weights.config().layers()
                 * weights.config().kvHeads()
                 * weights.config().headDim();
-        KvCacheConfig kvCache = new KvCacheConfig(PAGE_SIZE, KvType.F32, (contextLength + PAGE_SIZE) * tokenBytes);
+        KvCacheConfig kvCache =
+                new KvCacheConfig(PAGE_SIZE, KvType.F32, (contextLength + PAGE_SIZE) * tokenBytes, false);
         backend = cpu.open(
                 weights,
                 new BackendConfig(0, 2, contextLength, 1, CHUNK, kvCache, WeightFormat.AS_STORED, new Dense(), 0));

@@ -55,6 +55,7 @@ public final class ScriptedEngine implements Engine {
                     List.of(),
                     FinishReason.STOP,
                     countTokens(messages) + CUE_TOKENS,
+                    0,
                     11,
                     Duration.ofMillis(100),
                     Duration.ofMillis(600),
@@ -107,7 +108,7 @@ public final class ScriptedEngine implements Engine {
 
     @Override
     public EngineStats stats() {
-        return new EngineStats("a test", null, null, 10, 10, 16, 0, 0, 0, 0, 0, 0, 0, AttentionStats.NONE);
+        return new EngineStats("a test", null, null, 10, 10, 16, 0, 0, 0, 0, 0, 0, 0, 0, AttentionStats.NONE);
     }
 
     @Override

@@ -75,6 +75,7 @@ class MetersTest {
                 FinishReason.CANCELLED,
                 10,
                 0,
+                0,
                 Duration.ZERO,
                 Duration.ZERO,
                 Duration.ofMillis(30),

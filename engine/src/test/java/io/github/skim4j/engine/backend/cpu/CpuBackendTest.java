@@ -16,6 +16,7 @@ import io.github.skim4j.engine.kv.KvCacheConfig;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.kv.PagePool;
+import io.github.skim4j.engine.kv.PrefixCache;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.ModelWeights;
 import io.github.skim4j.engine.model.Quantization;
@@ -87,7 +88,7 @@ class CpuBackendTest {
     }
 
     private static KvCacheConfig kv(Random random, KvType type) {
-        return new KvCacheConfig(RandomModels.pick(random, List.of(8, 16, 32, 64)), type, 0);
+        return new KvCacheConfig(RandomModels.pick(random, List.of(8, 16, 32, 64)), type, 0, false);
     }
 
     private static int[] tokens(Random random, ModelConfig config, int count) {
@@ -233,6 +234,30 @@ class CpuBackendTest {
                     from += count;
                 }
                 assertClose(chunked, whole, 2e-5, "seed " + seed + ", " + config);
+            }
+        }
+    }
+
+    @Test
+    void aSequenceOnSharedPagesComputesTheSameBitForBit() {
+        for (int seed = 300; seed < 306; seed++) {
+            Random random = new Random(seed);
+            ModelConfig config = RandomModels.config(random, 32, CONTEXT);
+            ModelWeights weights = RandomModels.weights(config, TensorType.Q8_0, random);
+            int[] prompt = tokens(random, config, 128);
+            int[] rest = tokens(random, config, 1 + random.nextInt(40));
+            try (Fixture fixture =
+                    new Fixture(weights, KernelSelection.vectorKernels().orElseThrow(), 2, kv(random, KvType.BF16))) {
+                PrefixCache cache = new PrefixCache(fixture.pool, fixture.kv.pageSize());
+                KvSequence first = fixture.sequence();
+                fixture.all(first, prompt);
+                cache.put(first, prompt, prompt.length);
+                float[][] expected = fixture.all(first, rest);
+                first.close();
+                KvSequence second = fixture.sequence();
+                cache.take(second, prompt, prompt.length);
+                assertThat(second.length()).isEqualTo(prompt.length);
+                assertThat(fixture.all(second, rest)).as("seed %s", seed).isDeepEqualTo(expected);
             }
         }
     }

@@ -156,8 +156,8 @@ public final class BenchCommand implements Callable<Integer> {
     private void bench(String name, ModelWeights weights, WeightFormat format) {
         ModelConfig config = weights.config();
         Device chosen = Device.choose(device.device());
-        KvCacheConfig kvCache =
-                new KvCacheConfig(KvCacheConfig.DEFAULT.pageSize(), KvCacheConfig.DEFAULT.type(), kvBytes(config));
+        KvCacheConfig kvCache = new KvCacheConfig(
+                KvCacheConfig.DEFAULT.pageSize(), KvCacheConfig.DEFAULT.type(), kvBytes(config), false);
         BackendConfig backendConfig = new BackendConfig(
                 chosen.ordinal(), device.threads(), longest(), 1, BackendBench.CHUNK, kvCache, format, new Dense(), 0);
         try (Backend backend = chosen.provider().open(weights, backendConfig)) {
