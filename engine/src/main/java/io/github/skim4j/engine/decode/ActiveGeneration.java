@@ -29,6 +29,9 @@ final class ActiveGeneration implements Generation {
 
     private static final Logger LOG = LoggerFactory.getLogger(ActiveGeneration.class);
 
+    /** Most tokens that select in one step, which takes memory for each. */
+    private static final int SPARSE_CHUNK = 32;
+
     private final GenerationListener listener;
     private final EngineObserver observer;
     private final Delivery delivery;
@@ -169,8 +172,8 @@ final class ActiveGeneration implements Generation {
     }
 
     /**
-     * Tokens that the next step may take: a chunk as long as attention is dense, then one at a time, since what a token attends to
-     * depends on what was selected or evicted before it.
+     * Tokens that the next step may take: a chunk as long as attention is dense; then a small one, since each of its tokens selects for
+     * itself; one where a token's eviction decides what the next one sees.
      */
     int nextCount(int limit) {
         int done = sequence.length();
@@ -178,7 +181,10 @@ final class ActiveGeneration implements Generation {
         if (attention instanceof Dense) {
             return Math.min(left, limit);
         }
-        return done < denseUntil ? Math.min(Math.min(left, denseUntil - done), limit) : Math.min(left, 1);
+        if (done < denseUntil) {
+            return Math.min(Math.min(left, denseUntil - done), limit);
+        }
+        return Math.min(left, attention instanceof EvictionMethod ? 1 : Math.min(limit, SPARSE_CHUNK));
     }
 
     /** Attention method of the next step. */

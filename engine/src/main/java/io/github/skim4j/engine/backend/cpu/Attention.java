@@ -1,337 +1,218 @@
 package io.github.skim4j.engine.backend.cpu;
 
 import io.github.skim4j.engine.AttentionStats;
+import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.attention.Dense;
 import io.github.skim4j.engine.backend.Span;
+import io.github.skim4j.engine.backend.cpu.Pipelines.Pipeline;
+import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.model.ModelConfig;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
-import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * The attention of a layer over the paged cache: stages build a token list for each tile of queries and KV head, then every list is
- * read with an online softmax (FlashAttention, arXiv 2205.14135, blocks of some pages). The list of a single token is cut into
- * parts of equal size that run side by side; their results are merged by their log-sum-exp, in order, whoever is last. How a list
- * is cut depends on the list alone.
+ * The attention of a layer over the paged cache. What a query group reads of a KV head is a list, and there is one {@link Attend} for all
+ * lists. Dense attention reads what the sequence has, in tiles of several tokens; a selecting method makes a list of its own for each
+ * token, in stages that run over all tokens and heads of a step side by side.
  */
 final class Attention {
 
-    /** Most tokens in a part of a list. */
-    private static final int SPLIT = 256;
-
-    /** Tokens that are scored at a time. */
-    private static final int BLOCK = 64;
-
-    /** Query rows that share an unpacked block. */
-    private static final int TILE_ROWS = 48;
-
     private final ModelConfig config;
-    private final AttentionKernels kernels;
     private final KvPages pages;
     private final WorkerTeam team;
-    private final Scratch[] scratch;
-    private final List<TokenList> lists = new ArrayList<>();
-    private final List<Part> parts = new ArrayList<>();
+    private final Attend attend;
+    private final Pipelines pipelines;
+    private final RecallProbe probe;
+    private final Selection.Scratch[] scratch;
+    private final float[][] fillScratch;
 
-    Attention(ModelConfig config, AttentionKernels kernels, KvPages pages, WorkerTeam team) {
+    private final List<TokenList> lists = new ArrayList<>();
+    private final List<Selection> selections = new ArrayList<>();
+    private final List<Reading> readings = new ArrayList<>();
+    private int usedLists;
+    private int usedSelections;
+
+    Attention(ModelConfig config, CpuKernels kernels, KvPages pages, WorkerTeam team, double recallProbe) {
         this.config = config;
-        this.kernels = kernels;
         this.pages = pages;
         this.team = team;
-        scratch = new Scratch[team.threads()];
-        int rows = even(Math.max(TILE_ROWS, config.group()));
+        attend = new Attend(config, kernels.attention(), pages, team);
+        pipelines = new Pipelines(config, kernels, pages, attend);
+        probe = new RecallProbe(config, attend, recallProbe);
+        scratch = new Selection.Scratch[team.threads()];
+        fillScratch = new float[team.threads()][pages.pageSize() * config.headDim()];
         for (int i = 0; i < scratch.length; i++) {
-            scratch[i] = new Scratch(rows, config.headDim());
+            scratch[i] = new Selection.Scratch();
         }
     }
 
     /**
-     * Rotated queries of a step, [row][heads * headDim].
+     * What a tile of a span reads.
      *
-     * @param closedUp for rows of sequences with evicted tokens the queries at their place inside the cache
+     * @param selection what made the list, or {@code null}
      */
-    record Queries(float[] positioned, float[] closedUp, int stride) {}
+    private record Reading(int span, QueryTile tile, TokenList list, Selection selection) {}
+
+    /** Forgets what is known of a page, which comes to another sequence. */
+    void clear(int page) {
+        pipelines.clear(page);
+    }
 
     /**
      * Attends all tokens of all spans, whose keys and values are in the pages already.
      *
      * @param output [row][heads * headDim]
-     * @param stats one a span, added to unless the method is dense
+     * @param stats one a span, added to where the span's method is not dense
      */
     void run(int layer, List<Span> spans, Queries queries, float[] output, AttentionStats[] stats) {
-        parts.clear();
-        int used = 0;
+        long start = System.nanoTime();
+        readings.clear();
+        usedLists = 0;
+        usedSelections = 0;
         int row = 0;
         for (int s = 0; s < spans.size(); s++) {
-            Span span = spans.get(s);
-            List<AttentionStage> stages = AttentionStage.of(span.attention());
-            int tileTokens = span.count() == 1 ? 1 : Math.max(1, TILE_ROWS / config.group());
-            int start = span.sequence().length();
-            for (int t = 0; t < span.count(); t += tileTokens) {
-                int tokens = Math.min(tileTokens, span.count() - t);
-                for (int head = 0; head < config.kvHeads(); head++) {
-                    QueryTile tile = new QueryTile(
-                            span.sequence(), layer, head, row + t, start + t, tokens, config.window(layer));
-                    TokenList list = list(used++);
-                    list.clear();
-                    stages.forEach(stage -> stage.apply(tile, list));
-                    addParts(tile, list);
-                    if (!(span.attention() instanceof Dense)) {
-                        stats[s] = stats[s].plus(read(tile, list));
-                    }
+            addReadings(layer, s, spans.get(s), row, queries);
+            row += spans.get(s).count();
+        }
+        select();
+        long selected = System.nanoTime();
+        readings.forEach(reading -> attend.add(reading.tile, reading.list));
+        attend.run(queries, output);
+        for (Reading reading : readings) {
+            Span span = spans.get(reading.span);
+            if (counts(span.attention(), layer)) {
+                stats[reading.span] = stats[reading.span].plus(read(reading));
+                if (reading.selection != null && probe.picks(span, reading.tile)) {
+                    stats[reading.span] = stats[reading.span].plus(probe.compare(reading.selection, output));
                 }
             }
-            row += span.count();
         }
-        team.run(parts.size(), (worker, i) -> attend(parts.get(i), queries, output, scratch[worker]));
+        addTime(spans, selected - start, System.nanoTime() - start, stats);
     }
 
-    private TokenList list(int index) {
-        if (index == lists.size()) {
+    /** What the tiles of the last run read: those of a span by token, then KV head. */
+    List<TokenList> lists() {
+        return readings.stream().map(Reading::list).toList();
+    }
+
+    private static boolean counts(AttentionMethod method, int layer) {
+        return !(method instanceof Dense) && layer >= method.denseLayers();
+    }
+
+    private void addReadings(int layer, int index, Span span, int row, Queries queries) {
+        KvSequence sequence = span.sequence();
+        Pipeline pipeline = counts(span.attention(), layer) ? pipelines.of(span.attention()) : null;
+        if (pipeline != null) {
+            fill(pipeline.data(), span, layer);
+        }
+        int tileTokens = pipeline != null || span.count() == 1 ? 1 : Math.max(1, Attend.TILE_ROWS / config.group());
+        for (int t = 0; t < span.count(); t += tileTokens) {
+            int tokens = Math.min(tileTokens, span.count() - t);
+            for (int head = 0; head < config.kvHeads(); head++) {
+                QueryTile tile = new QueryTile(
+                        sequence, layer, head, row + t, sequence.length() + t, tokens, config.window(layer));
+                if (pipeline != null) {
+                    Selection selection = nextSelection();
+                    selection.start(tile, pipeline, config);
+                    queries.gather(config, tile, TokenList.POSITIONED, selection.queries());
+                    readings.add(new Reading(index, tile, selection.list(), selection));
+                } else {
+                    TokenList list = nextList();
+                    list.clear();
+                    tile.addRetained(list);
+                    readings.add(new Reading(index, tile, list, null));
+                }
+            }
+        }
+    }
+
+    private TokenList nextList() {
+        if (usedLists == lists.size()) {
             lists.add(new TokenList());
         }
-        return lists.get(index);
+        return lists.get(usedLists++);
     }
 
-    private static AttentionStats read(QueryTile tile, TokenList list) {
+    private Selection nextSelection() {
+        if (usedSelections == selections.size()) {
+            selections.add(new Selection());
+        }
+        return selections.get(usedSelections++);
+    }
+
+    /** Makes the page data that the span's tokens need and the sequence lacks. */
+    private void fill(List<PageData> all, Span span, int layer) {
+        KvSequence sequence = span.sequence();
+        int full = (sequence.length() + span.count() - 1) / pages.pageSize();
+        for (PageData data : all) {
+            if (full * pages.pageSize() < data.minTokens()) {
+                continue;
+            }
+            int first = full;
+            while (first > 0 && !data.has(sequence.page(first - 1), layer)) {
+                first--;
+            }
+            if (first == 0 && full > 0) {
+                data.begin(pages, sequence, layer);
+            }
+            int from = first;
+            team.run(full - first, (worker, i) -> {
+                int page = sequence.page(from + i);
+                data.fill(new PageData.Fill(pages, layer, sequence.page(0), fillScratch[worker]), page);
+            });
+        }
+    }
+
+    private void select() {
+        List<Selection.Part> parts = new ArrayList<>();
+        do {
+            parts.clear();
+            for (int i = 0; i < usedSelections; i++) {
+                selections.get(i).addParts(parts);
+            }
+            team.run(parts.size(), (worker, i) -> parts.get(i).run(scratch[worker]));
+        } while (!parts.isEmpty());
+    }
+
+    private AttentionStats read(Reading reading) {
+        QueryTile tile = reading.tile;
+        TokenList list = reading.list;
         long attended = 0;
         long total = 0;
+        long pagesRead = 0;
         for (int t = 0; t < tile.tokens(); t++) {
             int position = tile.firstPosition() + t;
+            int last = -1;
             for (int e = 0; e < list.size(); e++) {
-                attended += Math.max(0, visibleEnd(list, e, position) - visibleFrom(tile, list, e, position));
+                int tokens = Long.bitCount(tile.visible(list, e, position));
+                attended += tokens;
+                pagesRead += tokens > 0 && list.page(e) != last ? 1 : 0;
+                last = list.page(e);
             }
             total += Math.min(position + 1, tile.window());
         }
-        return AttentionStats.ofTokens(attended, total, 0);
+        long selectionBytes = reading.selection == null ? 0 : reading.selection.bytes();
+        return new AttentionStats(
+                attended,
+                total,
+                0,
+                pagesRead,
+                attended * pages.tokenBytes() + selectionBytes,
+                total * pages.tokenBytes(),
+                AttentionStats.Time.NONE,
+                AttentionStats.Probe.NONE);
     }
 
-    /** First token of an entry's page that the query at {@code position} reads. */
-    private static int visibleFrom(QueryTile tile, TokenList list, int entry, int position) {
-        return Math.max(list.from(entry), tile.firstVisible(position, list.query(entry)) - list.slot(entry));
-    }
-
-    private static int visibleEnd(TokenList list, int entry, int position) {
-        return Math.min(list.end(entry), position + 1 - list.slot(entry));
-    }
-
-    private void addParts(QueryTile tile, TokenList list) {
-        if (tile.tokens() > 1 || list.tokens() <= SPLIT) {
-            parts.add(new Part(tile, list, 0, list.size(), null, 0));
-            return;
+    private static void addTime(List<Span> spans, long selection, long total, AttentionStats[] stats) {
+        int sparse = 0;
+        for (Span span : spans) {
+            sparse += span.attention() instanceof Dense ? 0 : 1;
         }
-        int count = 0;
-        int first = parts.size();
-        int from = 0;
-        int tokens = 0;
-        for (int e = 0; e < list.size(); e++) {
-            int size = list.end(e) - list.from(e);
-            if (tokens + size > SPLIT) {
-                parts.add(new Part(tile, list, from, e, null, count++));
-                from = e;
-                tokens = 0;
+        for (int s = 0; s < spans.size(); s++) {
+            if (!(spans.get(s).attention() instanceof Dense)) {
+                AttentionStats.Time time = new AttentionStats.Time(selection / sparse, total / sparse);
+                stats[s] = stats[s].plus(new AttentionStats(0, 0, 0, 0, 0, 0, time, AttentionStats.Probe.NONE));
             }
-            tokens += size;
-        }
-        parts.add(new Part(tile, list, from, list.size(), null, count++));
-        Partials partials = new Partials(count, config.group(), config.headDim());
-        for (int i = first; i < parts.size(); i++) {
-            Part part = parts.get(i);
-            parts.set(i, new Part(tile, list, part.from, part.end, partials, part.index));
-        }
-    }
-
-    /** Entries {@code from} to {@code end} of a list; {@code partials} is {@code null} if that is all of it. */
-    private record Part(QueryTile tile, TokenList list, int from, int end, Partials partials, int index) {}
-
-    /** Results of a list's parts until the last is there. */
-    private static final class Partials {
-
-        final AtomicInteger missing;
-        final float[] sums;
-        final float[] maxima;
-        final float[] values;
-
-        Partials(int parts, int rows, int headDim) {
-            missing = new AtomicInteger(parts);
-            sums = new float[parts * rows];
-            maxima = new float[parts * rows];
-            values = new float[parts * rows * headDim];
-        }
-    }
-
-    /** A thread's memory. */
-    private static final class Scratch {
-
-        /** [row][headDim], by {@link TokenList#query}. */
-        final float[][] queries;
-        /** [row][BLOCK] */
-        final float[] scores;
-        /** [row][headDim] */
-        final float[] result;
-
-        final float[] maxima;
-        final float[] sums;
-
-        Scratch(int rows, int headDim) {
-            queries = new float[2][rows * headDim];
-            scores = new float[rows * BLOCK];
-            result = new float[rows * headDim];
-            maxima = new float[rows];
-            sums = new float[rows];
-        }
-    }
-
-    /** Kernels take rows in pairs; the last of an odd number computes what nobody reads. */
-    private static int even(int rows) {
-        return rows + 1 & -2;
-    }
-
-    private void attend(Part part, Queries queries, float[] output, Scratch scratch) {
-        int rows = part.tile.tokens() * config.group();
-        int headDim = config.headDim();
-        gather(part.tile, queries.positioned, queries.stride, scratch.queries[TokenList.POSITIONED]);
-        if (part.tile.sequence().gap() > 0) {
-            gather(part.tile, queries.closedUp, queries.stride, scratch.queries[TokenList.CLOSED_UP]);
-        }
-        Arrays.fill(scratch.result, 0, rows * headDim, 0);
-        Arrays.fill(scratch.maxima, 0, rows, Float.NEGATIVE_INFINITY);
-        Arrays.fill(scratch.sums, 0, rows, 0);
-        int perBlock = BLOCK / pages.pageSize();
-        int from = part.from;
-        while (from < part.end) {
-            int end = from + 1;
-            while (end < part.end && end - from < perBlock && part.list.query(end) == part.list.query(from)) {
-                end++;
-            }
-            attendBlock(part, from, end, rows, scratch);
-            from = end;
-        }
-        if (part.partials == null) {
-            for (int r = 0; r < rows; r++) {
-                write(part.tile, r, scratch.result, r * headDim, scratch.sums[r], output);
-            }
-            return;
-        }
-        Partials partials = part.partials;
-        System.arraycopy(scratch.sums, 0, partials.sums, part.index * rows, rows);
-        System.arraycopy(scratch.maxima, 0, partials.maxima, part.index * rows, rows);
-        System.arraycopy(scratch.result, 0, partials.values, part.index * rows * headDim, rows * headDim);
-        if (partials.missing.decrementAndGet() == 0) {
-            merge(part.tile, partials, rows, output);
-        }
-    }
-
-    /** Copies the tile's queries, row = token * group + head in the group, times 1/√headDim. */
-    private void gather(QueryTile tile, float[] queries, int stride, float[] target) {
-        float scale = (float) (1 / Math.sqrt(config.headDim()));
-        int width = config.group() * config.headDim();
-        for (int t = 0; t < tile.tokens(); t++) {
-            int from = (tile.firstRow() + t) * stride + tile.kvHead() * width;
-            for (int i = 0; i < width; i++) {
-                target[t * width + i] = queries[from + i] * scale;
-            }
-        }
-    }
-
-    /** Entries {@code from} to {@code end}, all for the same query: scores, online softmax, weighted values. */
-    private void attendBlock(Part part, int from, int end, int rows, Scratch scratch) {
-        QueryTile tile = part.tile;
-        TokenList list = part.list;
-        int headDim = config.headDim();
-        int pageSize = pages.pageSize();
-        int columns = (end - from) * pageSize;
-        for (int e = from; e < end; e++) {
-            pages.score(
-                    kernels,
-                    list.page(e),
-                    tile.layer(),
-                    tile.kvHead(),
-                    scratch.queries[list.query(from)],
-                    even(rows),
-                    scratch.scores,
-                    (e - from) * pageSize,
-                    BLOCK);
-        }
-        for (int r = 0; r < rows; r++) {
-            int position = tile.firstPosition() + r / config.group();
-            for (int e = from; e < end; e++) {
-                int at = r * BLOCK + (e - from) * pageSize;
-                int first = Math.min(pageSize, Math.max(0, visibleFrom(tile, list, e, position)));
-                int last = Math.max(first, visibleEnd(list, e, position));
-                Arrays.fill(scratch.scores, at, at + first, Float.NEGATIVE_INFINITY);
-                Arrays.fill(scratch.scores, at + last, at + pageSize, Float.NEGATIVE_INFINITY);
-                if (list.logWeight(e) != 0) {
-                    for (int i = first; i < last; i++) {
-                        scratch.scores[at + i] += list.logWeight(e);
-                    }
-                }
-            }
-            softmax(r, columns, headDim, scratch);
-        }
-        for (int e = from; e < end; e++) {
-            pages.addWeighted(
-                    kernels,
-                    list.page(e),
-                    tile.layer(),
-                    tile.kvHead(),
-                    scratch.scores,
-                    (e - from) * pageSize,
-                    BLOCK,
-                    even(rows),
-                    scratch.result);
-        }
-    }
-
-    /** Turns a row of scores into weights relative to the greatest score so far, and what was summed before along with it. */
-    private void softmax(int row, int columns, int headDim, Scratch scratch) {
-        float before = scratch.maxima[row];
-        float max = Math.max(before, kernels.max(scratch.scores, row * BLOCK, columns));
-        if (max == Float.NEGATIVE_INFINITY) {
-            Arrays.fill(scratch.scores, row * BLOCK, row * BLOCK + columns, 0);
-            return;
-        }
-        if (max > before) {
-            float factor = Exp.exp(before - max);
-            scratch.sums[row] *= factor;
-            kernels.scale(scratch.result, row * headDim, headDim, factor);
-            scratch.maxima[row] = max;
-        }
-        scratch.sums[row] += kernels.expAndSum(scratch.scores, row * BLOCK, columns, max);
-    }
-
-    private void merge(QueryTile tile, Partials partials, int rows, float[] output) {
-        int headDim = config.headDim();
-        int count = partials.sums.length / rows;
-        float[] result = new float[headDim];
-        for (int r = 0; r < rows; r++) {
-            float max = Float.NEGATIVE_INFINITY;
-            for (int p = 0; p < count; p++) {
-                max = Math.max(max, partials.maxima[p * rows + r]);
-            }
-            Arrays.fill(result, 0);
-            float sum = 0;
-            for (int p = 0; p < count; p++) {
-                float factor = Exp.exp(partials.maxima[p * rows + r] - max);
-                sum += factor * partials.sums[p * rows + r];
-                int at = (p * rows + r) * headDim;
-                for (int i = 0; i < headDim; i++) {
-                    result[i] += factor * partials.values[at + i];
-                }
-            }
-            write(tile, r, result, 0, sum, output);
-        }
-    }
-
-    private void write(QueryTile tile, int row, float[] result, int from, float sum, float[] output) {
-        int group = config.group();
-        int headDim = config.headDim();
-        int head = tile.kvHead() * group + row % group;
-        int to = ((tile.firstRow() + row / group) * config.heads() + head) * headDim;
-        float inverse = 1 / sum;
-        for (int i = 0; i < headDim; i++) {
-            output[to + i] = result[from + i] * inverse;
         }
     }
 }

@@ -49,16 +49,17 @@ final class CpuBackend implements Backend {
         try {
             CpuModel model = CpuModel.load(
                     weights, new MatrixLoader(team, kernels.matrix().lanes(), config.weights()));
-            int pages = pages(shape, config);
+            int pages = pages(shape, config, kernels);
             KvCacheConfig kv = config.kvCache();
             KvPages storage = new KvPages(shape, kv.pageSize(), kv.type(), pages);
             String device = "CPU, " + threads + (threads == 1 ? " thread, " : " threads, ") + kernels.name();
             TokenRecords records = new TokenRecords(shape, kv.pageSize(), pages);
+            Attention attention = new Attention(shape, kernels, storage, team, config.recallProbe());
             return new CpuBackend(
                     device,
                     pages,
                     team,
-                    new Transformer(model, kernels, team, storage, records),
+                    new Transformer(model, kernels, team, storage, records, attention),
                     new Evictor(shape, storage, records, team));
         } catch (OutOfMemoryError e) {
             team.close();
@@ -72,9 +73,10 @@ final class CpuBackend implements Backend {
         }
     }
 
-    private static int pages(ModelConfig shape, BackendConfig config) {
+    private static int pages(ModelConfig shape, BackendConfig config, CpuKernels kernels) {
         KvCacheConfig kv = config.kvCache();
-        long pageBytes = KvPages.bytes(shape, kv.pageSize(), kv.type());
+        long pageBytes = KvPages.bytes(shape, kv.pageSize(), kv.type())
+                + Pipelines.bytes(config.attention(), shape, kernels, new KvPages(shape, kv.pageSize(), kv.type(), 1));
         long perSequence = (config.contextLength() + kv.pageSize() - 1L) / kv.pageSize();
         long pages;
         if (kv.memory() > 0) {

@@ -13,4 +13,6 @@ interface CpuKernels {
     MatrixKernels matrix();
 
     AttentionKernels attention();
+
+    SelectionKernels selection();
 }

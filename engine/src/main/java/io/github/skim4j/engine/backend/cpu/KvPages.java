@@ -42,6 +42,11 @@ final class KvPages {
         return pageSize;
     }
 
+    /** Pages that there are. */
+    int count() {
+        return (pairs == null ? floats.length : pairs.length) / layers;
+    }
+
     /** Readies a page that comes to a sequence, before any thread writes to it: nothing of another sequence's is left. */
     void clear(int page) {
         int size = 2 * kvHeads * headDim * pageSize;
@@ -102,6 +107,52 @@ final class KvPages {
             pairs[to][i + toSlot] = pairs[from][i + slot];
         }
         System.arraycopy(pairs[from], values + slot * width, pairs[to], values + toSlot * width, width);
+    }
+
+    /** Copies a page's keys as they are stored, [pageSize][headDim]. */
+    void keys(int page, int layer, int kvHead, float[] target) {
+        for (int t = 0; t < pageSize; t++) {
+            key(page, layer, kvHead, t, target, t * headDim);
+        }
+    }
+
+    /** Copies the key of token {@code slot} of a page. */
+    void key(int page, int layer, int kvHead, int slot, float[] target, int to) {
+        int array = page * layers + layer;
+        int from = keys(kvHead) + slot;
+        if (pairs == null) {
+            for (int i = 0; i < headDim; i++) {
+                target[to + i] = floats[array][from + i * pageSize];
+            }
+            return;
+        }
+        int[] source = pairs[array];
+        for (int i = 0; i < headDim; i += 2) {
+            int pair = source[from + i / 2 * pageSize];
+            target[to + i] = Float.intBitsToFloat(pair << 16);
+            target[to + i + 1] = Float.intBitsToFloat(pair & 0xffff0000);
+        }
+    }
+
+    /** Copies the value of token {@code slot} of a page. */
+    void value(int page, int layer, int kvHead, int slot, float[] target, int to) {
+        int array = page * layers + layer;
+        if (pairs == null) {
+            System.arraycopy(floats[array], values(kvHead) + slot * headDim, target, to, headDim);
+            return;
+        }
+        int row = values(kvHead) + slot * headDim / 2;
+        for (int i = 0; i < headDim / 2; i++) {
+            int pair = pairs[array][row + i];
+            int at = to + i / 8 * 16 + i % 8;
+            target[at] = Float.intBitsToFloat(pair << 16);
+            target[at + 8] = Float.intBitsToFloat(pair & 0xffff0000);
+        }
+    }
+
+    /** Bytes of a token's key and value of one layer and KV head. */
+    int tokenBytes() {
+        return 2 * headDim * (pairs == null ? 4 : 2);
     }
 
     private static int half(float value) {

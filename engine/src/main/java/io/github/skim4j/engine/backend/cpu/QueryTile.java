@@ -22,4 +22,32 @@ record QueryTile(KvSequence sequence, int layer, int kvHead, int firstRow, int f
         int place = query == TokenList.CLOSED_UP ? position - sequence.gap() : position;
         return Math.max(0, place - window + 1);
     }
+
+    /** The tokens of an entry that the query at {@code position} reads. */
+    long visible(TokenList list, int entry, int position) {
+        int slot = list.slot(entry);
+        int from = Math.max(0, firstVisible(position, list.query(entry)) - slot);
+        int end = Math.min(sequence.pageSize(), position + 1 - slot);
+        return list.mask(entry) & TokenList.range(from, end);
+    }
+
+    /** Appends the tokens of slots {@code from} to {@code end}. */
+    void addSlots(TokenList list, int from, int end, int query) {
+        int pageSize = sequence.pageSize();
+        for (int slot = from / pageSize * pageSize; slot < end; slot += pageSize) {
+            long mask = TokenList.range(Math.max(0, from - slot), Math.min(pageSize, end - slot));
+            list.add(sequence.page(slot / pageSize), slot, mask, 0, query);
+        }
+    }
+
+    /** Appends all tokens that the sequence still has and the tile sees. */
+    void addRetained(TokenList list) {
+        int sinks = sequence.sinks();
+        int visible = firstVisible(firstPosition, TokenList.CLOSED_UP);
+        if (visible < sinks) {
+            addSlots(list, visible, sinks, TokenList.CLOSED_UP);
+        }
+        int window = Math.max(sequence.windowStart(), firstVisible(firstPosition, TokenList.POSITIONED));
+        addSlots(list, window, endPosition(), TokenList.POSITIONED);
+    }
 }

@@ -3,8 +3,8 @@ package io.github.skim4j.engine.backend.cpu;
 import java.util.Arrays;
 
 /**
- * The keys and values that a query group reads, in order: parts of pages, each with a log weight that is added to its scores and
- * the query that it is scored with. Stages build it, {@link Attend} reads it; reused from list to list.
+ * The keys and values that a query group reads, in order: pages with a mask of their tokens, each with a log weight that is added
+ * to its scores and the query that it is scored with. Stages build it, {@link Attend} reads it; reused from list to list.
  */
 final class TokenList {
 
@@ -15,46 +15,60 @@ final class TokenList {
     static final int CLOSED_UP = 1;
 
     private int size;
-    private int tokens;
     /** First slot of the entry's page in the sequence. */
     private int[] slots = new int[64];
 
     private int[] pages = new int[64];
-    private int[] froms = new int[64];
-    private int[] ends = new int[64];
+    private long[] masks = new long[64];
     private float[] logWeights = new float[64];
     private byte[] queries = new byte[64];
 
+    /** The mask of tokens {@code from} to {@code end} of a page. */
+    static long range(int from, int end) {
+        return from >= end ? 0 : -1L >>> 64 - (end - from) << from;
+    }
+
     void clear() {
         size = 0;
-        tokens = 0;
+    }
+
+    /** Keeps the first {@code size} entries. */
+    void truncate(int size) {
+        this.size = size;
     }
 
     /**
-     * Appends tokens {@code from} to {@code end} of a page.
+     * Appends tokens of a page.
      *
      * @param slot first slot of the page
+     * @param mask bit {@code t} is set if token {@code t} is read
      */
-    void add(int page, int slot, int from, int end, float logWeight, int query) {
+    void add(int page, int slot, long mask, float logWeight, int query) {
         if (size == pages.length) {
             grow();
         }
         slots[size] = slot;
         pages[size] = page;
-        froms[size] = from;
-        ends[size] = end;
+        masks[size] = mask;
         logWeights[size] = logWeight;
         queries[size] = (byte) query;
         size++;
-        tokens += end - from;
+    }
+
+    /** Moves an entry to an earlier place, with another mask. */
+    void move(int from, int to, long mask) {
+        slots[to] = slots[from];
+        pages[to] = pages[from];
+        masks[to] = mask;
+        logWeights[to] = logWeights[from];
+        queries[to] = queries[from];
     }
 
     private void grow() {
         int capacity = 2 * size;
         slots = Arrays.copyOf(slots, capacity);
         pages = Arrays.copyOf(pages, capacity);
-        froms = Arrays.copyOf(froms, capacity);
-        ends = Arrays.copyOf(ends, capacity);
+        masks = Arrays.copyOf(masks, capacity);
         logWeights = Arrays.copyOf(logWeights, capacity);
         queries = Arrays.copyOf(queries, capacity);
     }
@@ -62,11 +76,6 @@ final class TokenList {
     /** Entries. */
     int size() {
         return size;
-    }
-
-    /** Tokens in all entries. */
-    int tokens() {
-        return tokens;
     }
 
     int slot(int entry) {
@@ -77,12 +86,8 @@ final class TokenList {
         return pages[entry];
     }
 
-    int from(int entry) {
-        return froms[entry];
-    }
-
-    int end(int entry) {
-        return ends[entry];
+    long mask(int entry) {
+        return masks[entry];
     }
 
     float logWeight(int entry) {

@@ -31,7 +31,13 @@ final class Transformer {
     private final MatrixScratch[] scratch;
     private final Activations buffers = new Activations();
 
-    Transformer(CpuModel model, CpuKernels kernels, WorkerTeam team, KvPages pages, TokenRecords records) {
+    Transformer(
+            CpuModel model,
+            CpuKernels kernels,
+            WorkerTeam team,
+            KvPages pages,
+            TokenRecords records,
+            Attention attention) {
         this.model = model;
         this.config = model.config();
         this.kernels = kernels.matrix();
@@ -39,7 +45,7 @@ final class Transformer {
         this.pages = pages;
         this.records = records;
         this.rotary = new Rotary(config.rope(), config.headDim());
-        this.attention = new Attention(config, kernels.attention(), pages, team);
+        this.attention = attention;
         scratch = new MatrixScratch[team.threads()];
         for (int i = 0; i < scratch.length; i++) {
             scratch[i] = new MatrixScratch(this.kernels.lanes());
@@ -129,6 +135,7 @@ final class Transformer {
             for (int p = (slots + pageSize - 1) / pageSize; p * pageSize < slots + span.count(); p++) {
                 pages.clear(span.sequence().page(p));
                 records.clear(span.sequence().page(p), span.observation() != null);
+                attention.clear(span.sequence().page(p));
             }
         }
     }
@@ -193,7 +200,7 @@ final class Transformer {
                 List.of(b.query, b.key, b.value));
         int queryStride = layer.query().weight().paddedRows();
         forRows(count, r -> finishQueriesAndKeys(index, layer, rows.get(r), r));
-        attention.run(index, spans, new Attention.Queries(b.query, b.closedUpQuery, queryStride), b.attended, stats);
+        attention.run(index, spans, new Queries(b.query, b.closedUpQuery, queryStride), b.attended, stats);
         addProjection(layer.attentionOutput(), b.attended, config.heads() * config.headDim(), count);
     }
 

@@ -12,7 +12,8 @@ import jdk.incubator.vector.VectorSpecies;
  * Kernels on the Vector API. Only {@code fromArray} forms are used, which have stayed the same from Java 17 on. Hot loops are methods
  * of their own and call no helpers with vectors: one that is not inlined would put each vector on the heap.
  */
-record VectorKernels(MatrixKernels matrix, AttentionKernels attention) implements CpuKernels {
+record VectorKernels(MatrixKernels matrix, AttentionKernels attention, SelectionKernels selection)
+        implements CpuKernels {
 
     /** 512-bit vectors can lower the clock and rarely win where a page has 16 tokens. */
     static final VectorSpecies<Float> F =
@@ -24,7 +25,7 @@ record VectorKernels(MatrixKernels matrix, AttentionKernels attention) implement
     static final int LANES = F.length();
 
     VectorKernels() {
-        this(new VectorMatrixKernels(), new VectorAttentionKernels());
+        this(new VectorMatrixKernels(), new VectorAttentionKernels(), new VectorSelectionKernels());
     }
 
     @Override

@@ -1,0 +1,285 @@
+package io.github.skim4j.engine.backend.cpu;
+
+import io.github.skim4j.engine.model.ModelConfig;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/**
+ * Reads token lists with an online softmax (FlashAttention, arXiv 2205.14135, blocks of some pages); a log weight is added to a token's
+ * score. The list of a single token is cut into parts of equal size that run side by side; their results are merged by their
+ * log-sum-exp, in order, whoever is last. How a list is cut depends on the list alone.
+ */
+final class Attend {
+
+    /** Query rows that share an unpacked block. */
+    static final int TILE_ROWS = 48;
+
+    /** Most tokens in a part of a list. */
+    private static final int SPLIT = 256;
+
+    /** Tokens that are scored at a time. */
+    private static final int BLOCK = 64;
+
+    private final ModelConfig config;
+    private final AttentionKernels kernels;
+    private final KvPages pages;
+    private final WorkerTeam team;
+    private final Scratch[] scratch;
+    private final List<Part> parts = new ArrayList<>();
+
+    Attend(ModelConfig config, AttentionKernels kernels, KvPages pages, WorkerTeam team) {
+        this.config = config;
+        this.kernels = kernels;
+        this.pages = pages;
+        this.team = team;
+        scratch = new Scratch[team.threads()];
+        int rows = even(Math.max(TILE_ROWS, config.group()));
+        for (int i = 0; i < scratch.length; i++) {
+            scratch[i] = new Scratch(rows, config.headDim());
+        }
+    }
+
+    /** Adds what a tile's queries read to the next run. */
+    void add(QueryTile tile, TokenList list) {
+        int perPart = SPLIT / pages.pageSize();
+        if (tile.tokens() > 1 || list.size() <= perPart) {
+            parts.add(new Part(tile, list, 0, list.size(), null, 0));
+            return;
+        }
+        int count = (list.size() + perPart - 1) / perPart;
+        Partials partials = new Partials(count, config.group(), config.headDim());
+        for (int i = 0; i < count; i++) {
+            int end = Math.min(list.size(), (i + 1) * perPart);
+            parts.add(new Part(tile, list, i * perPart, end, partials, i));
+        }
+    }
+
+    /** @param output [row][heads * headDim] */
+    void run(Queries queries, float[] output) {
+        team.run(parts.size(), (worker, i) -> attend(parts.get(i), queries, output, scratch[worker]));
+        parts.clear();
+    }
+
+    /**
+     * What attention makes of a list before it is normalised: for each row the greatest score, Σ exp(score - greatest), and the sum of the
+     * values so weighted, [rows][headDim].
+     */
+    record Result(float[] maxima, float[] sums, float[] values) {
+
+        /** Σ of a row's exponentials relative to those of another list for the same queries. */
+        double share(Result whole, int row) {
+            return sums[row] * Math.exp(maxima[row] - whole.maxima[row]) / whole.sums[row];
+        }
+    }
+
+    /**
+     * Reads a whole list in the caller's thread.
+     *
+     * @param queries [rows][headDim] as {@link Queries#gather} leaves them, for an even number of rows
+     */
+    Result whole(QueryTile tile, TokenList list, float[] queries) {
+        Scratch own = new Scratch(even(config.group()), config.headDim());
+        System.arraycopy(queries, 0, own.queries[TokenList.POSITIONED], 0, own.queries[0].length);
+        attend(new Part(tile, list, 0, list.size(), null, 0), config.group(), own);
+        return new Result(own.maxima, own.sums, own.result);
+    }
+
+    /** Entries {@code from} to {@code end} of a list; {@code partials} is {@code null} if that is all of it. */
+    private record Part(QueryTile tile, TokenList list, int from, int end, Partials partials, int index) {}
+
+    /** Results of a list's parts until the last is there. */
+    private static final class Partials {
+
+        final AtomicInteger missing;
+        final float[] sums;
+        final float[] maxima;
+        final float[] values;
+
+        Partials(int parts, int rows, int headDim) {
+            missing = new AtomicInteger(parts);
+            sums = new float[parts * rows];
+            maxima = new float[parts * rows];
+            values = new float[parts * rows * headDim];
+        }
+    }
+
+    /** A thread's memory. */
+    private static final class Scratch {
+
+        /** [row][headDim], by {@link TokenList#query}. */
+        final float[][] queries;
+        /** [row][BLOCK] */
+        final float[] scores;
+        /** [row][headDim] */
+        final float[] result;
+
+        final float[] maxima;
+        final float[] sums;
+
+        Scratch(int rows, int headDim) {
+            queries = new float[2][rows * headDim];
+            scores = new float[rows * BLOCK];
+            result = new float[rows * headDim];
+            maxima = new float[rows];
+            sums = new float[rows];
+        }
+    }
+
+    /** Kernels take rows in pairs; the last of an odd number computes what nobody reads. */
+    static int even(int rows) {
+        return rows + 1 & -2;
+    }
+
+    private void attend(Part part, Queries queries, float[] output, Scratch scratch) {
+        int rows = part.tile.tokens() * config.group();
+        int headDim = config.headDim();
+        queries.gather(config, part.tile, TokenList.POSITIONED, scratch.queries[TokenList.POSITIONED]);
+        if (part.tile.sequence().gap() > 0) {
+            queries.gather(config, part.tile, TokenList.CLOSED_UP, scratch.queries[TokenList.CLOSED_UP]);
+        }
+        attend(part, rows, scratch);
+        if (part.partials == null) {
+            for (int r = 0; r < rows; r++) {
+                write(part.tile, r, scratch.result, r * headDim, scratch.sums[r], output);
+            }
+            return;
+        }
+        Partials partials = part.partials;
+        System.arraycopy(scratch.sums, 0, partials.sums, part.index * rows, rows);
+        System.arraycopy(scratch.maxima, 0, partials.maxima, part.index * rows, rows);
+        System.arraycopy(scratch.result, 0, partials.values, part.index * rows * headDim, rows * headDim);
+        if (partials.missing.decrementAndGet() == 0) {
+            merge(part.tile, partials, rows, output);
+        }
+    }
+
+    /** Leaves a part's sums in the thread's memory. */
+    private void attend(Part part, int rows, Scratch scratch) {
+        int headDim = config.headDim();
+        Arrays.fill(scratch.result, 0, rows * headDim, 0);
+        Arrays.fill(scratch.maxima, 0, rows, Float.NEGATIVE_INFINITY);
+        Arrays.fill(scratch.sums, 0, rows, 0);
+        int perBlock = BLOCK / pages.pageSize();
+        int from = part.from;
+        while (from < part.end) {
+            int end = from + 1;
+            while (end < part.end && end - from < perBlock && part.list.query(end) == part.list.query(from)) {
+                end++;
+            }
+            attendBlock(part, from, end, rows, scratch);
+            from = end;
+        }
+    }
+
+    /** Entries {@code from} to {@code end}, all for the same query: scores, online softmax, weighted values. */
+    private void attendBlock(Part part, int from, int end, int rows, Scratch scratch) {
+        QueryTile tile = part.tile;
+        TokenList list = part.list;
+        int headDim = config.headDim();
+        int pageSize = pages.pageSize();
+        int columns = (end - from) * pageSize;
+        long whole = TokenList.range(0, pageSize);
+        for (int e = from; e < end; e++) {
+            pages.score(
+                    kernels,
+                    list.page(e),
+                    tile.layer(),
+                    tile.kvHead(),
+                    scratch.queries[list.query(from)],
+                    even(rows),
+                    scratch.scores,
+                    (e - from) * pageSize,
+                    BLOCK);
+        }
+        for (int r = 0; r < rows; r++) {
+            int position = tile.firstPosition() + r / config.group();
+            for (int e = from; e < end; e++) {
+                int at = r * BLOCK + (e - from) * pageSize;
+                long visible = tile.visible(list, e, position);
+                if (visible != whole) {
+                    hide(scratch.scores, at, pageSize, visible);
+                }
+                if (list.logWeight(e) != 0) {
+                    for (int i = at; i < at + pageSize; i++) {
+                        scratch.scores[i] += list.logWeight(e);
+                    }
+                }
+            }
+            softmax(r, columns, headDim, scratch);
+        }
+        for (int e = from; e < end; e++) {
+            pages.addWeighted(
+                    kernels,
+                    list.page(e),
+                    tile.layer(),
+                    tile.kvHead(),
+                    scratch.scores,
+                    (e - from) * pageSize,
+                    BLOCK,
+                    even(rows),
+                    scratch.result);
+        }
+    }
+
+    /** Gives the tokens of a page that a mask leaves out the score -∞. */
+    static void hide(float[] scores, int at, int pageSize, long visible) {
+        for (int i = 0; i < pageSize; i++) {
+            if ((visible >>> i & 1) == 0) {
+                scores[at + i] = Float.NEGATIVE_INFINITY;
+            }
+        }
+    }
+
+    /** Turns a row of scores into weights relative to the greatest score so far, and what was summed before along with it. */
+    private void softmax(int row, int columns, int headDim, Scratch scratch) {
+        float before = scratch.maxima[row];
+        float max = Math.max(before, kernels.max(scratch.scores, row * BLOCK, columns));
+        if (max == Float.NEGATIVE_INFINITY) {
+            Arrays.fill(scratch.scores, row * BLOCK, row * BLOCK + columns, 0);
+            return;
+        }
+        if (max > before) {
+            float factor = Exp.exp(before - max);
+            scratch.sums[row] *= factor;
+            kernels.scale(scratch.result, row * headDim, headDim, factor);
+            scratch.maxima[row] = max;
+        }
+        scratch.sums[row] += kernels.expAndSum(scratch.scores, row * BLOCK, columns, max);
+    }
+
+    private void merge(QueryTile tile, Partials partials, int rows, float[] output) {
+        int headDim = config.headDim();
+        int count = partials.sums.length / rows;
+        float[] result = new float[headDim];
+        for (int r = 0; r < rows; r++) {
+            float max = Float.NEGATIVE_INFINITY;
+            for (int p = 0; p < count; p++) {
+                max = Math.max(max, partials.maxima[p * rows + r]);
+            }
+            Arrays.fill(result, 0);
+            float sum = 0;
+            for (int p = 0; p < count; p++) {
+                float factor = Exp.exp(partials.maxima[p * rows + r] - max);
+                sum += factor * partials.sums[p * rows + r];
+                int at = (p * rows + r) * headDim;
+                for (int i = 0; i < headDim; i++) {
+                    result[i] += factor * partials.values[at + i];
+                }
+            }
+            write(tile, r, result, 0, sum, output);
+        }
+    }
+
+    private void write(QueryTile tile, int row, float[] result, int from, float sum, float[] output) {
+        int group = config.group();
+        int headDim = config.headDim();
+        int head = tile.kvHead() * group + row % group;
+        int to = ((tile.firstRow() + row / group) * config.heads() + head) * headDim;
+        float inverse = 1 / sum;
+        for (int i = 0; i < headDim; i++) {
+            output[to + i] = result[from + i] * inverse;
+        }
+    }
+}

@@ -1,0 +1,26 @@
+package io.github.skim4j.engine.backend.cpu;
+
+/** Counter-based random numbers: a hash of key and counter (SplitMix64's finaliser), so that a run can be repeated in any order. */
+record CounterRandom(long key) {
+
+    private static final long GAMMA = 0x9E3779B97F4A7C15L;
+
+    /** Numbers of a step, layer and KV head. */
+    static CounterRandom of(long seed, QueryTile tile) {
+        long key = mix(seed + GAMMA);
+        key = mix(key ^ tile.firstPosition() * GAMMA);
+        return new CounterRandom(mix(key ^ ((long) tile.layer() << 32 | tile.kvHead()) * GAMMA));
+    }
+
+    /** The counter's number in [0, bound), uniform but for a bias of bound / 2^32. */
+    int nextBelow(long counter, int bound) {
+        return (int) ((mix(key + counter * GAMMA) >>> 32) * bound >>> 32);
+    }
+
+    private static long mix(long value) {
+        long z = value;
+        z = (z ^ z >>> 30) * 0xBF58476D1CE4E5B9L;
+        z = (z ^ z >>> 27) * 0x94D049BB133111EBL;
+        return z ^ z >>> 31;
+    }
+}

@@ -1,0 +1,34 @@
+package io.github.skim4j.engine.backend.cpu;
+
+/** Logits from the keys themselves. */
+final class ExactScorer extends ShareScorer {
+
+    private final AttentionKernels kernels;
+    private final KvPages pages;
+
+    ExactScorer(CpuKernels kernels, KvPages pages) {
+        super(kernels);
+        this.kernels = kernels.attention();
+        this.pages = pages;
+    }
+
+    @Override
+    public int bytes() {
+        return pages.tokenBytes() / 2 * pages.pageSize();
+    }
+
+    @Override
+    void logits(Selection selection, int entry, float[] logits, int to, int stride) {
+        QueryTile tile = selection.tile();
+        pages.score(
+                kernels,
+                selection.list().page(entry),
+                tile.layer(),
+                tile.kvHead(),
+                selection.queries(),
+                Attend.even(selection.rows()),
+                logits,
+                to,
+                stride);
+    }
+}

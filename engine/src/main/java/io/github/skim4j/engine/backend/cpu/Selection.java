@@ -1,0 +1,189 @@
+package io.github.skim4j.engine.backend.cpu;
+
+import io.github.skim4j.engine.attention.Always;
+import io.github.skim4j.engine.backend.cpu.Pipelines.Pipeline;
+import io.github.skim4j.engine.model.ModelConfig;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/**
+ * Finding out what one token's query group reads of one KV head. It begins with all there is; stages shorten and weigh the list, one
+ * after the other. Reused from step to step.
+ */
+final class Selection {
+
+    /** A step towards the list: parts that may run side by side, and an end that follows the last of them. */
+    interface Stage {
+
+        int SKIP = -1;
+
+        /** Parts that there are for the list as it is, or {@link #SKIP} if nothing is to be done; on the step's thread. */
+        int begin(Selection selection);
+
+        void part(Selection selection, int part, Scratch scratch);
+
+        void end(Selection selection, Scratch scratch);
+    }
+
+    /** A thread's memory. */
+    static final class Scratch {
+
+        private float[] floats = {};
+
+        float[] floats(int size) {
+            if (floats.length < size) {
+                floats = new float[size];
+            }
+            return floats;
+        }
+    }
+
+    /** A part of a selection's stage. */
+    record Part(Selection selection, int index) {
+
+        void run(Scratch scratch) {
+            selection.run(index, scratch);
+        }
+    }
+
+    private final TokenList list = new TokenList();
+    private final AtomicInteger missing = new AtomicInteger();
+    private QueryTile tile;
+    private Always always;
+    private List<Stage> stages;
+    private int next;
+    private long bytes;
+    private int rows;
+    private float[] queries = {};
+    private float[] scores = {};
+    private float[] references = {};
+    private float[] prepared = {};
+    private long[] planes = {};
+
+    void start(QueryTile tile, Pipeline pipeline, ModelConfig config) {
+        this.tile = tile;
+        always = pipeline.always();
+        stages = pipeline.fits(tile) ? pipeline.stages() : List.of();
+        rows = config.group();
+        queries = grown(queries, Attend.even(rows) * config.headDim());
+        next = 0;
+        bytes = 0;
+        list.clear();
+        tile.addRetained(list);
+    }
+
+    /** Adds the parts of the next stage that has something to do; none at the end. */
+    void addParts(List<Part> parts) {
+        while (next < stages.size()) {
+            int count = stages.get(next++).begin(this);
+            if (count != Stage.SKIP) {
+                missing.set(Math.max(1, count));
+                for (int i = 0; i < Math.max(1, count); i++) {
+                    parts.add(new Part(this, i));
+                }
+                return;
+            }
+        }
+    }
+
+    private void run(int part, Scratch scratch) {
+        Stage stage = stages.get(next - 1);
+        stage.part(this, part, scratch);
+        if (missing.decrementAndGet() == 0) {
+            stage.end(this, scratch);
+        }
+    }
+
+    /** What is read, as far as it has been decided. The last entry is the page being filled. */
+    TokenList list() {
+        return list;
+    }
+
+    QueryTile tile() {
+        return tile;
+    }
+
+    /** Query heads. */
+    int rows() {
+        return rows;
+    }
+
+    /** [rows][headDim], times 1/√headDim; if the number of rows is odd there is room for one more. */
+    float[] queries() {
+        return queries;
+    }
+
+    /** Position of the token whose queries these are. */
+    int position() {
+        return tile.firstPosition();
+    }
+
+    /** Tokens that dense attention would read. */
+    int visibleTokens() {
+        return Math.min(position() + 1, tile.window());
+    }
+
+    /** Whether an entry's page is read whatever its score: a sink's, a recent token's, the one being filled. */
+    boolean isForced(int entry) {
+        int slot = list.slot(entry);
+        return slot < always.sinks()
+                || slot + tile.sequence().pageSize() > position() + 1 - Math.max(1, always.recent());
+    }
+
+    /** The tokens of an entry's page that are read whatever their scores. */
+    long forcedTokens(int entry) {
+        int pageSize = tile.sequence().pageSize();
+        int slot = list.slot(entry);
+        int recent = Math.min(position() + 1 - always.recent(), position() / pageSize * pageSize);
+        return TokenList.range(0, Math.min(pageSize, Math.max(0, always.sinks() - slot)))
+                | TokenList.range(Math.min(pageSize, Math.max(0, recent - slot)), pageSize);
+    }
+
+    /** Counts what selection read. */
+    void addBytes(long count) {
+        bytes += count;
+    }
+
+    long bytes() {
+        return bytes;
+    }
+
+    /** Memory for what a stage makes of entries or tokens. */
+    float[] scores(int size) {
+        return scores = grown(scores, size);
+    }
+
+    float[] scores() {
+        return scores;
+    }
+
+    /** Memory for what the parts of a stage have to say of their scores. */
+    float[] references(int size) {
+        return references = grown(references, size);
+    }
+
+    float[] references() {
+        return references;
+    }
+
+    /** Memory for what a stage makes of the queries before its parts run. */
+    float[] prepared(int size) {
+        return prepared = grown(prepared, size);
+    }
+
+    float[] prepared() {
+        return prepared;
+    }
+
+    long[] planes(int size) {
+        return planes = planes.length < size ? new long[size] : planes;
+    }
+
+    long[] planes() {
+        return planes;
+    }
+
+    private static float[] grown(float[] array, int size) {
+        return array.length >= size ? array : new float[size];
+    }
+}

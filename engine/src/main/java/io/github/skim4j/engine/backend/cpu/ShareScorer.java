@@ -1,0 +1,58 @@
+package io.github.skim4j.engine.backend.cpu;
+
+import io.github.skim4j.engine.backend.cpu.Selection.Scratch;
+
+/** Scores a page by the sum of its tokens' exponentials, from logits that a subclass estimates. */
+abstract class ShareScorer implements PageScorer {
+
+    private final CpuKernels kernels;
+
+    ShareScorer(CpuKernels kernels) {
+        this.kernels = kernels;
+    }
+
+    @Override
+    public final boolean isShare() {
+        return true;
+    }
+
+    /** Writes the logits of an entry's page: token {@code t} of row {@code r} to {@code to + r * stride + t}, the rows even in number. */
+    abstract void logits(Selection selection, int entry, float[] logits, int to, int stride);
+
+    @Override
+    public final void score(
+            Selection selection,
+            int from,
+            int end,
+            float[] scores,
+            int stride,
+            float[] references,
+            int reference,
+            int referenceStride,
+            Scratch scratch) {
+        int pageSize = selection.tile().sequence().pageSize();
+        int width = (end - from) * pageSize;
+        float[] logits = scratch.floats(Attend.even(selection.rows()) * width);
+        for (int e = from; e < end; e++) {
+            logits(selection, e, logits, (e - from) * pageSize, width);
+        }
+        for (int r = 0; r < selection.rows(); r++) {
+            hideUnread(selection, from, end, logits, r * width);
+            float max = kernels.attention().max(logits, r * width, width);
+            references[reference + r * referenceStride] = max;
+            kernels.selection().expSums(logits, r * width, pageSize, end - from, max, scores, r * stride + from);
+        }
+    }
+
+    /** Gives tokens that entries leave out no weight. */
+    static void hideUnread(Selection selection, int from, int end, float[] logits, int to) {
+        int pageSize = selection.tile().sequence().pageSize();
+        long whole = TokenList.range(0, pageSize);
+        for (int e = from; e < end; e++) {
+            long mask = selection.tile().visible(selection.list(), e, selection.position());
+            if (mask != whole) {
+                Attend.hide(logits, to + (e - from) * pageSize, pageSize, mask);
+            }
+        }
+    }
+}
