@@ -205,7 +205,7 @@ final class ActiveGeneration implements Generation {
         if (attention instanceof Dense) {
             return length;
         }
-        boolean packs = attention instanceof EvictionMethod evicting && evicting.observedQueries() > 0;
+        boolean packs = attention instanceof EvictionMethod evicting && evicting.packs();
         return packs ? 0 : Math.min(length, denseUntil);
     }
 

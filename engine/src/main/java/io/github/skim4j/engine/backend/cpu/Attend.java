@@ -56,9 +56,12 @@ final class Attend {
         }
     }
 
-    /** @param output [row][heads * headDim] */
-    void run(Queries queries, float[] output) {
-        team.run(parts.size(), (worker, i) -> attend(parts.get(i), queries, output, scratch[worker]));
+    /**
+     * @param output [row][heads * headDim]
+     * @param logSums for ln Σ exp(score), [row][heads]; may be {@code null}
+     */
+    void run(Queries queries, float[] output, float[] logSums) {
+        team.run(parts.size(), (worker, i) -> attend(parts.get(i), queries, output, logSums, scratch[worker]));
         parts.clear();
     }
 
@@ -132,7 +135,7 @@ final class Attend {
         return rows + 1 & -2;
     }
 
-    private void attend(Part part, Queries queries, float[] output, Scratch scratch) {
+    private void attend(Part part, Queries queries, float[] output, float[] logSums, Scratch scratch) {
         int rows = part.tile.tokens() * config.group();
         int headDim = config.headDim();
         queries.gather(config, part.tile, TokenList.POSITIONED, scratch.queries[TokenList.POSITIONED]);
@@ -143,6 +146,7 @@ final class Attend {
         if (part.partials == null) {
             for (int r = 0; r < rows; r++) {
                 write(part.tile, r, scratch.result, r * headDim, scratch.sums[r], output);
+                writeLogSum(part.tile, r, scratch.maxima[r], scratch.sums[r], logSums);
             }
             return;
         }
@@ -151,7 +155,7 @@ final class Attend {
         System.arraycopy(scratch.maxima, 0, partials.maxima, part.index * rows, rows);
         System.arraycopy(scratch.result, 0, partials.values, part.index * rows * headDim, rows * headDim);
         if (partials.missing.decrementAndGet() == 0) {
-            merge(part.tile, partials, rows, output);
+            merge(part.tile, partials, rows, output, logSums);
         }
     }
 
@@ -249,7 +253,7 @@ final class Attend {
         scratch.sums[row] += kernels.expAndSum(scratch.scores, row * BLOCK, columns, max);
     }
 
-    private void merge(QueryTile tile, Partials partials, int rows, float[] output) {
+    private void merge(QueryTile tile, Partials partials, int rows, float[] output, float[] logSums) {
         int headDim = config.headDim();
         int count = partials.sums.length / rows;
         float[] result = new float[headDim];
@@ -269,17 +273,22 @@ final class Attend {
                 }
             }
             write(tile, r, result, 0, sum, output);
+            writeLogSum(tile, r, max, sum, logSums);
         }
     }
 
     private void write(QueryTile tile, int row, float[] result, int from, float sum, float[] output) {
-        int group = config.group();
         int headDim = config.headDim();
-        int head = tile.kvHead() * group + row % group;
-        int to = ((tile.firstRow() + row / group) * config.heads() + head) * headDim;
+        int to = tile.index(config, row) * headDim;
         float inverse = 1 / sum;
         for (int i = 0; i < headDim; i++) {
             output[to + i] = result[from + i] * inverse;
+        }
+    }
+
+    private void writeLogSum(QueryTile tile, int row, float max, float sum, float[] logSums) {
+        if (logSums != null) {
+            logSums[tile.index(config, row)] = max + (float) Math.log(sum);
         }
     }
 }

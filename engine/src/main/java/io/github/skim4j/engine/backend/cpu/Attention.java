@@ -23,6 +23,8 @@ final class Attention {
     private final Attend attend;
     private final Pipelines pipelines;
     private final RecallProbe probe;
+    private final TokenRecords records;
+    private final AttentionObserver observer;
     private final Selection.Scratch[] scratch;
     private final float[][] fillScratch;
 
@@ -31,14 +33,23 @@ final class Attention {
     private final List<Reading> readings = new ArrayList<>();
     private int usedLists;
     private int usedSelections;
+    private float[] logSums = {};
 
-    Attention(ModelConfig config, CpuKernels kernels, KvPages pages, WorkerTeam team, double recallProbe) {
+    Attention(
+            ModelConfig config,
+            CpuKernels kernels,
+            KvPages pages,
+            TokenRecords records,
+            WorkerTeam team,
+            double recallProbe) {
         this.config = config;
         this.pages = pages;
         this.team = team;
         attend = new Attend(config, kernels.attention(), pages, team);
         pipelines = new Pipelines(config, kernels, pages, attend);
         probe = new RecallProbe(config, attend, recallProbe);
+        this.records = records;
+        observer = new AttentionObserver(config, kernels.attention(), pages, records, team);
         scratch = new Selection.Scratch[team.threads()];
         fillScratch = new float[team.threads()][pages.pageSize() * config.headDim()];
         for (int i = 0; i < scratch.length; i++) {
@@ -51,7 +62,7 @@ final class Attention {
      *
      * @param selection what made the list, or {@code null}
      */
-    private record Reading(int span, QueryTile tile, TokenList list, Selection selection) {}
+    record Reading(int span, QueryTile tile, TokenList list, Selection selection) {}
 
     /** Forgets what is known of a page, which comes to another sequence. */
     void clear(int page) {
@@ -77,17 +88,22 @@ final class Attention {
         select();
         long selected = System.nanoTime();
         readings.forEach(reading -> attend.add(reading.tile, reading.list));
-        attend.run(queries, output);
+        boolean observes = spans.stream().anyMatch(AttentionObserver::observes);
+        logSums = !observes || logSums.length >= row * config.heads() ? logSums : new float[row * config.heads()];
+        attend.run(queries, output, observes ? logSums : null);
+        long attended = System.nanoTime();
+        observe(spans, queries);
+        long observed = System.nanoTime();
         for (Reading reading : readings) {
             Span span = spans.get(reading.span);
             if (counts(span.attention(), layer)) {
-                stats[reading.span] = stats[reading.span].plus(read(reading));
+                stats[reading.span] = stats[reading.span].plus(read(reading, span));
                 if (reading.selection != null && probe.picks(span, reading.tile)) {
                     stats[reading.span] = stats[reading.span].plus(probe.compare(reading.selection, output));
                 }
             }
         }
-        addTime(spans, selected - start, System.nanoTime() - start, stats);
+        addTime(spans, selected - start + observed - attended, System.nanoTime() - start, stats);
     }
 
     /** What the tiles of the last run read: those of a span by token, then KV head. */
@@ -105,7 +121,8 @@ final class Attention {
         if (pipeline != null) {
             fill(pipeline.data(), span, layer);
         }
-        int tileTokens = pipeline != null || span.count() == 1 ? 1 : Math.max(1, Attend.TILE_ROWS / config.group());
+        boolean single = pipeline != null || span.count() == 1 || sequence.isPacked();
+        int tileTokens = single ? 1 : Math.max(1, Attend.TILE_ROWS / config.group());
         for (int t = 0; t < span.count(); t += tileTokens) {
             int tokens = Math.min(tileTokens, span.count() - t);
             for (int head = 0; head < config.kvHeads(); head++) {
@@ -119,7 +136,11 @@ final class Attention {
                 } else {
                     TokenList list = nextList();
                     list.clear();
-                    tile.addRetained(list);
+                    if (sequence.isPacked()) {
+                        records.addRetained(tile, list);
+                    } else {
+                        tile.addRetained(list);
+                    }
                     readings.add(new Reading(index, tile, list, null));
                 }
             }
@@ -174,7 +195,24 @@ final class Attention {
         } while (!parts.isEmpty());
     }
 
-    private AttentionStats read(Reading reading) {
+    private void observe(List<Span> spans, Queries queries) {
+        for (int s = 0; s < spans.size(); s++) {
+            if (AttentionObserver.observes(spans.get(s))) {
+                for (int head = 0; head < config.kvHeads(); head++) {
+                    int span = s;
+                    int kvHead = head;
+                    observer.add(
+                            spans.get(s),
+                            readings.stream()
+                                    .filter(r -> r.span == span && r.tile.kvHead() == kvHead)
+                                    .toList());
+                }
+            }
+        }
+        observer.run(queries, logSums);
+    }
+
+    private AttentionStats read(Reading reading, Span span) {
         QueryTile tile = reading.tile;
         TokenList list = reading.list;
         long attended = 0;
@@ -191,7 +229,9 @@ final class Attention {
             }
             total += Math.min(position + 1, tile.window());
         }
-        long selectionBytes = reading.selection == null ? 0 : reading.selection.bytes();
+        long selectionBytes = reading.selection != null
+                ? reading.selection.bytes()
+                : AttentionObserver.observes(span) ? attended * pages.tokenBytes() / 2 : 0;
         return new AttentionStats(
                 attended,
                 total,

@@ -54,7 +54,7 @@ final class CpuBackend implements Backend {
             KvPages storage = new KvPages(shape, kv.pageSize(), kv.type(), pages);
             String device = "CPU, " + threads + (threads == 1 ? " thread, " : " threads, ") + kernels.name();
             TokenRecords records = new TokenRecords(shape, kv.pageSize(), pages);
-            Attention attention = new Attention(shape, kernels, storage, team, config.recallProbe());
+            Attention attention = new Attention(shape, kernels, storage, records, team, config.recallProbe());
             return new CpuBackend(
                     device,
                     pages,
@@ -76,7 +76,8 @@ final class CpuBackend implements Backend {
     private static int pages(ModelConfig shape, BackendConfig config, CpuKernels kernels) {
         KvCacheConfig kv = config.kvCache();
         long pageBytes = KvPages.bytes(shape, kv.pageSize(), kv.type())
-                + Pipelines.bytes(config.attention(), shape, kernels, new KvPages(shape, kv.pageSize(), kv.type(), 1));
+                + Pipelines.bytes(config.attention(), shape, kernels, new KvPages(shape, kv.pageSize(), kv.type(), 1))
+                + TokenRecords.bytes(config.attention(), shape, kv.pageSize());
         long perSequence = (config.contextLength() + kv.pageSize() - 1L) / kv.pageSize();
         long pages;
         if (kv.memory() > 0) {

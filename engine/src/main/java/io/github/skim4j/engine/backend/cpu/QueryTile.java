@@ -1,14 +1,15 @@
 package io.github.skim4j.engine.backend.cpu;
 
 import io.github.skim4j.engine.kv.KvSequence;
+import io.github.skim4j.engine.model.ModelConfig;
 
 /**
  * Consecutive tokens of a span whose queries of one KV head read the same {@link TokenList}.
  *
  * @param firstRow row of the first token in the step's activations
- * @param firstPosition slot and position of the first token
+ * @param firstPosition of the first token
  * @param tokens how many
- * @param window slots that a token may look back on, itself included
+ * @param window positions that a token may look back on, itself included
  */
 record QueryTile(KvSequence sequence, int layer, int kvHead, int firstRow, int firstPosition, int tokens, int window) {
 
@@ -17,7 +18,18 @@ record QueryTile(KvSequence sequence, int layer, int kvHead, int firstRow, int f
         return firstPosition + tokens;
     }
 
-    /** First slot that the token at {@code position} sees, by the place at which it is scored. */
+    /** Slot of the span's token at {@code position}. */
+    int slot(int position) {
+        return position - sequence.length() + sequence.slots();
+    }
+
+    /** Index of a query, row = token * group + head in the group, in arrays of [row of the step][heads]. */
+    int index(ModelConfig config, int row) {
+        int group = config.group();
+        return (firstRow + row / group) * config.heads() + kvHead * group + row % group;
+    }
+
+    /** First slot, in a packed sequence position, that the token at {@code position} sees, by the place at which it is scored. */
     int firstVisible(int position, int query) {
         int place = query == TokenList.CLOSED_UP ? position - sequence.gap() : position;
         return Math.max(0, place - window + 1);
@@ -26,8 +38,9 @@ record QueryTile(KvSequence sequence, int layer, int kvHead, int firstRow, int f
     /** The tokens of an entry that the query at {@code position} reads. */
     long visible(TokenList list, int entry, int position) {
         int slot = list.slot(entry);
-        int from = Math.max(0, firstVisible(position, list.query(entry)) - slot);
-        int end = Math.min(sequence.pageSize(), position + 1 - slot);
+        // Where slots are no positions, the list has what the window lets through.
+        int from = sequence.isPacked() ? 0 : Math.max(0, firstVisible(position, list.query(entry)) - slot);
+        int end = Math.min(sequence.pageSize(), slot(position) + 1 - slot);
         return list.mask(entry) & TokenList.range(from, end);
     }
 
@@ -40,7 +53,7 @@ record QueryTile(KvSequence sequence, int layer, int kvHead, int firstRow, int f
         }
     }
 
-    /** Appends all tokens that the sequence still has and the tile sees. */
+    /** Appends all tokens that the sequence still has and the tile sees; of one that is not packed. */
     void addRetained(TokenList list) {
         int sinks = sequence.sinks();
         int visible = firstVisible(firstPosition, TokenList.CLOSED_UP);

@@ -1,5 +1,7 @@
 package io.github.skim4j.engine.backend.cpu;
 
+import io.github.skim4j.engine.attention.AttentionMethod;
+import io.github.skim4j.engine.attention.EvictionMethod;
 import io.github.skim4j.engine.model.ModelConfig;
 
 /**
@@ -24,11 +26,21 @@ final class TokenRecords {
         attention = new float[pages][];
     }
 
-    /** Readies a page that comes to a sequence. */
+    /** Bytes of a page's records for a method, all layers together. */
+    static long bytes(AttentionMethod method, ModelConfig config, int pageSize) {
+        boolean observes = method instanceof EvictionMethod evicting && evicting.packs();
+        return observes ? 2L * Integer.BYTES * config.layers() * config.kvHeads() * pageSize : 0;
+    }
+
+    /** Readies a page that comes to a sequence, before any thread writes to it. */
     void clear(int page, boolean observed) {
-        int size = layers * kvHeads * pageSize;
-        positions[page] = observed ? new int[size] : null;
-        attention[page] = observed ? new float[size] : null;
+        if (!observed) {
+            positions[page] = null;
+            attention[page] = null;
+        } else if (positions[page] == null) {
+            positions[page] = new int[layers * kvHeads * pageSize];
+            attention[page] = new float[layers * kvHeads * pageSize];
+        }
     }
 
     /** Index of a page's first token in {@link #positions} and {@link #attention}. */
@@ -58,10 +70,25 @@ final class TokenRecords {
         attention[toPage][to] = attention[page][from];
     }
 
+    /** Appends the tokens of a packed sequence that the tile, a single token, sees. */
+    void addRetained(QueryTile tile, TokenList list) {
+        int end = tile.slot(tile.firstPosition()) + 1;
+        int first = tile.firstVisible(tile.firstPosition(), TokenList.POSITIONED);
+        for (int slot = 0; slot < end; slot += pageSize) {
+            int page = tile.sequence().page(slot / pageSize);
+            long mask = TokenList.range(0, Math.min(pageSize, end - slot));
+            if (first > 0) {
+                mask &= from(first, page, index(tile.layer(), tile.kvHead()));
+            }
+            if (mask != 0) {
+                list.add(page, slot, mask, 0, TokenList.POSITIONED);
+            }
+        }
+    }
+
     /** The mask of a page's tokens at position {@code first} and later. */
-    long from(int page, int layer, int kvHead, int first) {
+    private long from(int first, int page, int at) {
         long mask = 0;
-        int at = index(layer, kvHead);
         for (int i = 0; i < pageSize; i++) {
             if (positions[page][at + i] >= first) {
                 mask |= 1L << i;

@@ -1,18 +1,25 @@
 package io.github.skim4j.engine.backend.cpu;
 
+import io.github.skim4j.engine.attention.EvictionMethod;
+import io.github.skim4j.engine.attention.H2o;
+import io.github.skim4j.engine.attention.SnapKv;
+import io.github.skim4j.engine.attention.Tova;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.ModelWeights;
 import io.github.skim4j.engine.model.Tensor;
 import io.github.skim4j.engine.model.TensorRole;
 import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
+import java.util.stream.IntStream;
 
 /**
- * The model as plainly as it can be written, in double: one token at a time, keys kept unrotated and rotated anew at each step by
- * their place among the tokens still kept.
+ * The model as plainly as it can be written, in double: one token at a time, all keys and values kept, keys unrotated and rotated anew
+ * at each step.
  */
 final class ReferenceModel {
 
@@ -62,14 +69,77 @@ final class ReferenceModel {
         private final List<List<double[]>> values = new ArrayList<>();
         private final List<Boolean> kept = new ArrayList<>();
 
+        /** [layer * kvHeads + kvHead]: positions that one KV head alone forgot. */
+        private final List<BitSet> dropped = new ArrayList<>();
+
+        /** [layer * heads + head][query][position]: shares of the attention. */
+        private final List<List<double[]>> shares = new ArrayList<>();
+
         Sequence() {
             for (int i = 0; i < config.layers(); i++) {
                 keys.add(new ArrayList<>());
                 values.add(new ArrayList<>());
+                for (int h = 0; h < config.kvHeads(); h++) {
+                    dropped.add(new BitSet());
+                }
+                for (int h = 0; h < config.heads(); h++) {
+                    shares.add(new ArrayList<>());
+                }
             }
         }
 
-        /** Forgets tokens {@code from} to {@code end} for good. */
+        /** Lets each KV head keep {@code keep} tokens, by what a method makes of the attention so far; they stay at their positions. */
+        void evict(EvictionMethod method, int keep) {
+            int length = kept.size();
+            for (int i = 0; i < config.layers(); i++) {
+                int layer = i;
+                for (int h = 0; h < config.kvHeads(); h++) {
+                    double[] scores = scores(method, i, h, length);
+                    int recent = method instanceof H2o h2o
+                            ? (int) (h2o.recent() * keep)
+                            : method instanceof SnapKv snapKv ? snapKv.window() : 0;
+                    BitSet forgotten = dropped.get(i * config.kvHeads() + h);
+                    IntStream.range(0, length)
+                            .filter(p -> !forgotten.get(p))
+                            .boxed()
+                            .sorted(Comparator.<Integer, Boolean>comparing(p -> p > length - config.window(layer))
+                                    .thenComparing(p -> p >= length - recent)
+                                    .thenComparing(p -> scores[p])
+                                    .thenComparing(p -> p)
+                                    .reversed())
+                            .skip(keep)
+                            .toList()
+                            .forEach(forgotten::set);
+                }
+            }
+        }
+
+        private double[] scores(EvictionMethod method, int layer, int kvHead, int length) {
+            boolean allHeads = method instanceof Tova;
+            double[] scores = new double[length];
+            for (int h = 0; h < config.heads(); h++) {
+                if (allHeads || h / config.group() == kvHead) {
+                    for (int q = Math.max(0, length - method.observedQueries()); q < length; q++) {
+                        double[] of = shares.get(layer * config.heads() + h).get(q);
+                        for (int p = 0; p < of.length; p++) {
+                            scores[p] += of[p];
+                        }
+                    }
+                }
+            }
+            if (!(method instanceof SnapKv snapKv)) {
+                return scores;
+            }
+            double[] pooled = new double[length];
+            for (int p = 0; p < length - snapKv.window(); p++) {
+                for (int n = p - snapKv.kernel() / 2; n <= p + snapKv.kernel() / 2; n++) {
+                    pooled[p] += n < 0 || n >= length - snapKv.window() ? 0 : scores[n];
+                }
+            }
+            return pooled;
+        }
+
+        /** Forgets tokens {@code from} to {@code end} for good; those left close up. */
         void evict(int from, int end) {
             for (int i = from; i < end; i++) {
                 kept.set(i, false);
@@ -114,26 +184,29 @@ final class ReferenceModel {
 
         private double[] attend(int layer, double[] q, int self) {
             int d = config.headDim();
-            List<Integer> read = new ArrayList<>();
-            for (int i = 0; i <= self; i++) {
-                if (kept.get(i)) {
-                    read.add(i);
-                }
+            int[] places = new int[self + 1];
+            for (int i = 1; i <= self; i++) {
+                places[i] = places[i - 1] + (kept.get(i - 1) ? 1 : 0);
             }
-            int place = read.size() - 1;
+            int place = places[self];
             double[] result = new double[config.heads() * d];
             for (int h = 0; h < config.heads(); h++) {
                 int kvHead = h / config.group();
+                BitSet forgotten = dropped.get(layer * config.kvHeads() + kvHead);
+                List<Integer> read = IntStream.rangeClosed(0, self)
+                        .filter(i -> kept.get(i) && !forgotten.get(i))
+                        .boxed()
+                        .toList();
                 double[] rotated = rotate(q, h * d, place, self + 1);
                 double[] scores = new double[read.size()];
                 double max = Double.NEGATIVE_INFINITY;
                 for (int j = 0; j < scores.length; j++) {
-                    if (place - j >= config.window(layer)) {
+                    int token = read.get(j);
+                    if (place - places[token] >= config.window(layer)) {
                         scores[j] = Double.NEGATIVE_INFINITY;
                         continue;
                     }
-                    int token = read.get(j);
-                    double[] k = rotate(keys.get(layer).get(token), kvHead * d, j, token + 1);
+                    double[] k = rotate(keys.get(layer).get(token), kvHead * d, places[token], token + 1);
                     for (int c = 0; c < d; c++) {
                         scores[j] += rotated[c] * k[c] / Math.sqrt(d);
                     }
@@ -144,7 +217,10 @@ final class ReferenceModel {
                     scores[j] = Math.exp(scores[j] - max);
                     sum += scores[j];
                 }
+                double[] shared = new double[self + 1];
+                shares.get(layer * config.heads() + h).add(shared);
                 for (int j = 0; j < scores.length; j++) {
+                    shared[read.get(j)] = scores[j] / sum;
                     double[] v = values.get(layer).get(read.get(j));
                     for (int c = 0; c < d; c++) {
                         result[h * d + c] += scores[j] / sum * v[kvHead * d + c];
