@@ -33,7 +33,7 @@ final class AttentionSpecs {
                         s.integer("window", SnapKv.DEFAULT_WINDOW),
                         s.integer("kernel", SnapKv.DEFAULT_KERNEL)));
         METHODS.put("oracle", s -> new Oracle(s.budget(), s.always(Always.DEFAULT)));
-        METHODS.put("random", s -> new RandomPages(s.budget(), s.integer("seed", 0), s.always(Always.DEFAULT)));
+        METHODS.put("random", s -> new RandomPages(s.budget(), s.seed(), s.always(Always.DEFAULT)));
     }
 
     /** Selectors that {@code twilight} and {@code vattention} can be built on. */
@@ -42,7 +42,7 @@ final class AttentionSpecs {
             "sketch", AttentionSpecs::sketch,
             "double-sparsity", AttentionSpecs::doubleSparsity,
             "oracle", s -> new Oracle(s.budget(), s.always(Always.DEFAULT)),
-            "random", s -> new RandomPages(s.budget(), 0, s.always(Always.DEFAULT)));
+            "random", s -> new RandomPages(s.budget(), s.seed(), s.always(Always.DEFAULT)));
 
     private static Quest quest(Settings s) {
         return new Quest(
@@ -76,7 +76,7 @@ final class AttentionSpecs {
                 s.number("delta", VAttention.DEFAULT_DELTA),
                 s.constant("verify", VAttention.Verify.class, VAttention.Verify.DENOMINATOR),
                 s.number("pilot", VAttention.DEFAULT_PILOT),
-                s.integer("seed", 0));
+                s.seed());
     }
 
     /** A selector's settings as those of the method that is built on it. */
@@ -111,6 +111,7 @@ final class AttentionSpecs {
         private final List<String> known = new ArrayList<>();
         private Budget defaultBudget;
         private Always defaultAlways;
+        private Long seed;
 
         Settings(String method, String text) {
             this.method = method;
@@ -120,9 +121,15 @@ final class AttentionSpecs {
                     throw new IllegalArgumentException(
                             "expected key=value in the settings of " + method + ", but got '" + pair + "'");
                 }
-                values.put(
-                        pair.substring(0, equals).trim(),
-                        pair.substring(equals + 1).trim());
+                put(pair.substring(0, equals).trim(), pair.substring(equals + 1).trim());
+            }
+        }
+
+        private void put(String key, String value) {
+            String before = values.put(key, value);
+            if (before != null && !before.equals(value)) {
+                throw new IllegalArgumentException(
+                        method + " has '" + key + "' twice, as '" + before + "' and '" + value + "'");
             }
         }
 
@@ -171,6 +178,19 @@ final class AttentionSpecs {
                 throw new IllegalArgumentException(
                         method + " " + key + " must be a whole number, but is '" + value + "'");
             }
+        }
+
+        /** One for the method and what it is built on. */
+        long seed() {
+            if (seed == null) {
+                String value = text("seed", "0");
+                try {
+                    seed = Long.parseLong(value);
+                } catch (NumberFormatException e) {
+                    throw new IllegalArgumentException(method + " seed must be a whole number, but is '" + value + "'");
+                }
+            }
+            return seed;
         }
 
         double number(String key, double otherwise) {

@@ -30,7 +30,9 @@ public record Budget(int tokens, double share) {
         String trimmed = text.trim();
         try {
             if (trimmed.endsWith("%")) {
-                return ofShare(Double.parseDouble(trimmed.substring(0, trimmed.length() - 1)) / 100);
+                // An exponent rather than a division, so that what toString writes is read back exactly.
+                return ofShare(Double.parseDouble(
+                        trimmed.substring(0, trimmed.length() - 1).trim() + "e-2"));
             }
             return ofTokens(Integer.parseInt(trimmed));
         } catch (IllegalArgumentException e) {

@@ -13,7 +13,7 @@ import java.util.Objects;
  * @param delta probability of a larger one, above 0 and below 1
  * @param verify what the error is that of
  * @param pilot share of the rest that is drawn first, to find out how much it varies, above 0 and at most 1
- * @param seed of the random numbers, which depend on the sequence, position, layer and head besides: the same run draws the same
+ * @param seed of the random numbers, which depend on position, layer and head besides: the same run draws the same
  */
 public record VAttention(PageSelector heavy, double epsilon, double delta, Verify verify, double pilot, long seed)
         implements AttentionMethod {
@@ -41,6 +41,9 @@ public record VAttention(PageSelector heavy, double epsilon, double delta, Verif
         requireOpen(epsilon, "epsilon");
         requireOpen(delta, "delta");
         Checks.requirePositiveShare(pilot, "vattention pilot");
+        if (heavy instanceof RandomPages random && random.seed() != seed) {
+            throw new IllegalArgumentException("vattention and its random pages must have the same seed");
+        }
     }
 
     private static void requireOpen(double value, String name) {

@@ -26,7 +26,8 @@ record RandomScorer(long seed) implements PageScorer {
             int reference,
             int referenceStride,
             Scratch scratch) {
-        CounterRandom random = CounterRandom.of(seed, selection.tile());
+        // Apart from the numbers of a sample with the same seed.
+        CounterRandom random = CounterRandom.of(~seed, selection.tile());
         for (int e = from; e < end; e++) {
             float score = random.nextBelow(e, 1 << 24);
             for (int r = 0; r < selection.rows(); r++) {
