@@ -1,7 +1,9 @@
 package io.github.skim4j.engine.backend.cpu;
 
+import io.github.skim4j.engine.backend.cpu.Selection.Scratch;
+
 /** Logits from the keys themselves. */
-final class ExactScorer extends ShareScorer {
+final class ExactScorer extends TokenScorer {
 
     private final AttentionKernels kernels;
     private final KvPages pages;
@@ -18,7 +20,7 @@ final class ExactScorer extends ShareScorer {
     }
 
     @Override
-    void logits(Selection selection, int entry, float[] logits, int to, int stride) {
+    void logits(Selection selection, int entry, float[] logits, int to, int stride, Scratch scratch) {
         QueryTile tile = selection.tile();
         pages.score(
                 kernels,

@@ -6,7 +6,7 @@ import io.github.skim4j.engine.model.ModelConfig;
 
 /**
  * One bit a dimension (in the spirit of RaBitQ, arXiv 2405.12497): with μ the mean of the sequence's first keys and R a fixed rotation, the signs
- * of R(k − μ) and the factor ‖k − μ‖² / Σ|R(k − μ)|, so that {@code q·k ≈ q·μ + factor · Σ ±(Rq)}. For each KV head [token][headDim / 64] words of
+ * of R(k − μ) and the factor ‖k − μ‖² / Σ|R(k − μ)|, so that {@code q·k ≈ q·μ + factor · Σ ±(Rq)}. For each KV head [headDim / 64][token] words of
  * signs, then the factors as bfloat16, four in a word.
  */
 final class KeySketches extends PageData {
@@ -121,7 +121,7 @@ final class KeySketches extends PageData {
         }
         rotation.apply(key, from);
         double sum = 0;
-        int to = signs(head) + token * wordsPerToken;
+        int to = signs(head) + token;
         for (int w = 0; w < wordsPerToken; w++) {
             long signs = 0;
             for (int i = w * 64; i < Math.min(headDim, w * 64 + 64); i++) {
@@ -129,7 +129,7 @@ final class KeySketches extends PageData {
                 sum += Math.abs(value);
                 signs |= (value >= 0 ? 1L : 0) << i - w * 64;
             }
-            target[to + w] = signs;
+            target[to + w * pageSize] = signs;
         }
         long factor = HalfFloats.floatToBfloat16(sum == 0 ? 0 : (float) (squares / sum)) & 0xffffL;
         int word = factors(head) + token / 4;

@@ -65,7 +65,7 @@ final class Pipelines {
             if (twilight.base() != null) {
                 addRanking(twilight.base(), data, stages);
             }
-            ShareScorer exact = new ExactScorer(kernels, pages);
+            TokenScorer exact = new ExactScorer(kernels, pages);
             boolean isExact = twilight.logits() == Twilight.Logits.EXACT;
             stages.add(new TopP(twilight.p(), kernels.attention(), isExact ? exact : quantizedScorer(data), exact));
             return new Pipeline(twilight.always(), data, stages);
@@ -110,7 +110,7 @@ final class Pipelines {
         throw new IllegalArgumentException("the CPU backend has no attention method " + selector.name());
     }
 
-    private ShareScorer quantizedScorer(List<PageData> data) {
+    private TokenScorer quantizedScorer(List<PageData> data) {
         if (quantized == null) {
             quantized = new QuantizedKeys(config, pages.pageSize(), pageCount, null);
         }
@@ -120,7 +120,7 @@ final class Pipelines {
         return new QuantizedScorer(kernels, quantized, config.headDim(), pages.pageSize());
     }
 
-    private ShareScorer sketchScorer(List<PageData> data) {
+    private PageScorer sketchScorer(List<PageData> data) {
         if (sketches == null) {
             sketches = new KeySketches(config, pages.pageSize(), pageCount);
         }

@@ -1,16 +1,18 @@
 package io.github.skim4j.engine.backend.cpu;
 
-/** Logits from {@link QuantizedKeys}, of all dimensions or of label channels. */
-final class QuantizedScorer extends ShareScorer {
+import io.github.skim4j.engine.backend.cpu.Selection.Scratch;
 
-    private final SelectionKernels kernels;
+/** Logits from {@link QuantizedKeys}, of all dimensions or of label channels. */
+final class QuantizedScorer extends TokenScorer {
+
+    private final CpuKernels kernels;
     private final QuantizedKeys keys;
     private final int headDim;
     private final int pageSize;
 
     QuantizedScorer(CpuKernels kernels, QuantizedKeys keys, int headDim, int pageSize) {
         super(kernels);
-        this.kernels = kernels.selection();
+        this.kernels = kernels;
         this.keys = keys;
         this.headDim = headDim;
         this.pageSize = pageSize;
@@ -21,7 +23,7 @@ final class QuantizedScorer extends ShareScorer {
         return keys.bytes();
     }
 
-    /** The queries' channels, [rows][channels], and behind them their sums. */
+    /** The queries' channels, [even rows][channels], and behind them their sums. */
     @Override
     public void prepare(Selection selection) {
         int channels = keys.channels();
@@ -32,26 +34,26 @@ final class QuantizedScorer extends ShareScorer {
             float sum = 0;
             for (int c = 0; c < channels; c++) {
                 float q = selection.queries()[r * headDim + keys.dimension(tile.layer(), tile.kvHead(), c)];
-                prepared[rows + r * channels + c] = q;
+                prepared[r * channels + c] = q;
                 sum += q;
             }
-            prepared[r] = sum;
+            prepared[rows * channels + r] = sum;
         }
     }
 
     @Override
-    void logits(Selection selection, int entry, float[] logits, int to, int stride) {
+    void logits(Selection selection, int entry, float[] logits, int to, int stride, Scratch scratch) {
         QueryTile tile = selection.tile();
-        kernels.quantized(
-                selection.prepared(),
-                Attend.even(selection.rows()),
-                selection.rows(),
-                keys.channels(),
-                keys.of(selection.list().page(entry), tile.layer()),
-                keys.offset(tile.kvHead()),
-                pageSize,
-                logits,
-                to,
-                stride);
+        int channels = keys.channels();
+        int rows = Attend.even(selection.rows());
+        int[] words = keys.of(selection.list().page(entry), tile.layer());
+        int from = keys.offset(tile.kvHead());
+        float[] levels = scratch.levels(channels * pageSize);
+        kernels.selection().unpack(words, from, channels, pageSize, levels);
+        kernels.attention().score(selection.prepared(), channels, rows, levels, 0, pageSize, logits, to, stride);
+        for (int r = 0; r < selection.rows(); r++) {
+            float sum = selection.prepared()[rows * channels + r];
+            kernels.selection().scale(words, from + channels / 8 * pageSize, pageSize, sum, logits, to + r * stride);
+        }
     }
 }

@@ -1,7 +1,5 @@
 package io.github.skim4j.engine.backend.cpu;
 
-import java.util.Arrays;
-
 /** Plain Java. */
 final class ScalarSelectionKernels implements SelectionKernels {
 
@@ -42,32 +40,47 @@ final class ScalarSelectionKernels implements SelectionKernels {
     }
 
     @Override
-    public void quantized(
-            float[] queries,
-            int at,
-            int rows,
-            int channels,
-            int[] words,
-            int from,
-            int pageSize,
-            float[] scores,
-            int to,
-            int stride) {
-        int scales = from + channels / 8 * pageSize;
-        for (int r = 0; r < rows; r++) {
-            int row = to + r * stride;
-            Arrays.fill(scores, row, row + pageSize, 0);
-            for (int c = 0; c < channels; c++) {
-                float q = queries[at + r * channels + c];
-                int word = from + c / 8 * pageSize;
-                int shift = c % 8 * 4;
-                for (int t = 0; t < pageSize; t++) {
-                    scores[row + t] += q * (words[word + t] >>> shift & 15);
-                }
-            }
+    public void unpack(int[] words, int from, int channels, int pageSize, float[] levels) {
+        for (int c = 0; c < channels; c++) {
+            int word = from + c / 8 * pageSize;
             for (int t = 0; t < pageSize; t++) {
-                scores[row + t] = low(words[scales + t]) * scores[row + t] + high(words[scales + t]) * queries[r];
+                levels[c * pageSize + t] = words[word + t] >>> c % 8 * 4 & 15;
             }
+        }
+    }
+
+    @Override
+    public void scale(int[] pairs, int from, int pageSize, float sum, float[] scores, int to) {
+        for (int t = 0; t < pageSize; t++) {
+            scores[to + t] = low(pairs[from + t]) * scores[to + t] + high(pairs[from + t]) * sum;
+        }
+    }
+
+    @Override
+    public void signLogits(
+            int[] counts,
+            float[] factors,
+            int count,
+            float offset,
+            float step,
+            float minusSum,
+            float[] logits,
+            int to) {
+        for (int t = 0; t < count; t++) {
+            logits[to + t] = offset + factors[t] * (step * counts[t] + minusSum);
+        }
+    }
+
+    @Override
+    public void roughExpSums(float[] logits, int from, int pageSize, int pages, float shift, float[] sums, int to) {
+        float addend = RoughExp.addend(shift);
+        for (int p = 0; p < pages; p++) {
+            float sum = 0;
+            for (int i = from + p * pageSize; i < from + (p + 1) * pageSize; i++) {
+                float fixed = Math.max(logits[i] * RoughExp.FACTOR + addend, RoughExp.ZERO);
+                sum += Float.intBitsToFloat(Float.floatToRawIntBits(fixed) << RoughExp.SHIFT);
+            }
+            sums[to + p] = sum;
         }
     }
 

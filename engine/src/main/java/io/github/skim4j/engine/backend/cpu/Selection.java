@@ -29,12 +29,19 @@ final class Selection {
     static final class Scratch {
 
         private float[] floats = {};
+        private float[] levels = {};
+        private int[] counts = {};
 
         float[] floats(int size) {
-            if (floats.length < size) {
-                floats = new float[size];
-            }
-            return floats;
+            return floats = grown(floats, size);
+        }
+
+        float[] levels(int size) {
+            return levels = grown(levels, size);
+        }
+
+        int[] counts(int size) {
+            return counts = counts.length < size ? new int[size] : counts;
         }
     }
 

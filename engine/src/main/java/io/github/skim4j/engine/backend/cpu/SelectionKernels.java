@@ -9,22 +9,18 @@ interface SelectionKernels {
     /** {@code scores[to + r * stride] = Σ_d q_d * mean_d + sqrt(Σ_d q_d² * variance_d)} from {@link PageStatistics} of moments. */
     void moments(float[] queries, int rows, int headDim, int[] pairs, int from, float[] scores, int to, int stride);
 
-    /**
-     * {@code scores[to + r * stride + t] = scale_t * Σ_c q_c * level_tc + min_t * Σ_c q_c} for the tokens of a page of {@link QuantizedKeys}.
-     *
-     * @param queries Σ_c q_c of each row, and from {@code at} on [rows][channels]; room for an even number of rows
-     */
-    void quantized(
-            float[] queries,
-            int at,
-            int rows,
-            int channels,
-            int[] words,
-            int from,
-            int pageSize,
-            float[] scores,
-            int to,
-            int stride);
+    /** Levels of a page of {@link QuantizedKeys} at {@code words[from…]}, [channels][pageSize]. */
+    void unpack(int[] words, int from, int channels, int pageSize, float[] levels);
+
+    /** {@code scores[to + t] = scale_t * scores[to + t] + min_t * sum}, with scales and minima of {@link QuantizedKeys} at {@code pairs[from…]}. */
+    void scale(int[] pairs, int from, int pageSize, float sum, float[] scores, int to);
+
+    /** {@code logits[to + t] = offset + factors[t] * (step * counts[t] + minusSum)} for {@code count} tokens, a multiple of 8. */
+    void signLogits(
+            int[] counts, float[] factors, int count, float offset, float step, float minusSum, float[] logits, int to);
+
+    /** {@link #expSums} with {@link RoughExp}, for logits that are rough themselves. */
+    void roughExpSums(float[] logits, int from, int pageSize, int pages, float shift, float[] sums, int to);
 
     /** {@code sums[to + p] = Σ exp(logits[from + p * pageSize…] - shift)} for {@code pages} pages. */
     void expSums(float[] logits, int from, int pageSize, int pages, float shift, float[] sums, int to);

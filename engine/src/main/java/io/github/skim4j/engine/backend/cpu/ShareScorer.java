@@ -16,8 +16,13 @@ abstract class ShareScorer implements PageScorer {
         return true;
     }
 
-    /** Writes the logits of an entry's page: token {@code t} of row {@code r} to {@code to + r * stride + t}, the rows even in number. */
-    abstract void logits(Selection selection, int entry, float[] logits, int to, int stride);
+    /** Writes the logits of entries {@code from} to {@code end}, [rows][tokens] with an even number of rows, {@code stride} apart. */
+    abstract void logits(Selection selection, int from, int end, float[] logits, int stride, Scratch scratch);
+
+    /** {@code sums[to + p] = Σ exp(logits - shift)} over the tokens of each page. */
+    void expSums(float[] logits, int from, int pageSize, int pages, float shift, float[] sums, int to) {
+        kernels.selection().expSums(logits, from, pageSize, pages, shift, sums, to);
+    }
 
     @Override
     public final void score(
@@ -33,14 +38,12 @@ abstract class ShareScorer implements PageScorer {
         int pageSize = selection.tile().sequence().pageSize();
         int width = (end - from) * pageSize;
         float[] logits = scratch.floats(Attend.even(selection.rows()) * width);
-        for (int e = from; e < end; e++) {
-            logits(selection, e, logits, (e - from) * pageSize, width);
-        }
+        logits(selection, from, end, logits, width, scratch);
         for (int r = 0; r < selection.rows(); r++) {
             hideUnread(selection, from, end, logits, r * width);
             float max = kernels.attention().max(logits, r * width, width);
             references[reference + r * referenceStride] = max;
-            kernels.selection().expSums(logits, r * width, pageSize, end - from, max, scores, r * stride + from);
+            expSums(logits, r * width, pageSize, end - from, max, scores, r * stride + from);
         }
     }
 

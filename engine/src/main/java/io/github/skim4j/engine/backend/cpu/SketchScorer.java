@@ -1,17 +1,21 @@
 package io.github.skim4j.engine.backend.cpu;
 
+import io.github.skim4j.engine.backend.cpu.Selection.Scratch;
+
 /** Logits from {@link KeySketches}: the rotated query in a few bit planes, so that a token's sum of signs is a handful of population counts. */
 final class SketchScorer extends ShareScorer {
 
     /** Bits of a rotated query's values, in two's complement. */
-    private static final int PLANES = 6;
+    private static final int PLANES = 4;
 
+    private final SelectionKernels kernels;
     private final KeySketches sketches;
     private final int headDim;
     private final int pageSize;
 
     SketchScorer(CpuKernels kernels, KeySketches sketches, int headDim, int pageSize) {
         super(kernels);
+        this.kernels = kernels.selection();
         this.sketches = sketches;
         this.headDim = headDim;
         this.pageSize = pageSize;
@@ -64,37 +68,66 @@ final class SketchScorer extends ShareScorer {
     }
 
     @Override
-    void logits(Selection selection, int entry, float[] logits, int to, int stride) {
-        QueryTile tile = selection.tile();
-        long[] source = sketches.of(selection.list().page(entry), tile.layer());
-        int signs = sketches.signs(tile.kvHead());
-        int factors = sketches.factors(tile.kvHead());
+    void logits(Selection selection, int from, int end, float[] logits, int stride, Scratch scratch) {
         int words = sketches.wordsPerToken();
-        long[] planes = selection.planes();
         float[] prepared = selection.prepared();
+        int[] counts = scratch.counts(stride);
+        float[] factors = scratch.levels(stride);
+        QueryTile tile = selection.tile();
+        for (int e = from; e < end; e++) {
+            long[] page = sketches.of(selection.list().page(e), tile.layer());
+            factors(page, sketches.factors(tile.kvHead()), factors, (e - from) * pageSize);
+        }
         for (int r = 0; r < selection.rows(); r++) {
-            int plane = r * words * PLANES;
-            float offset = prepared[3 * r];
-            float step = prepared[3 * r + 1];
-            float minusSum = prepared[3 * r + 2];
+            for (int e = from; e < end; e++) {
+                long[] page = sketches.of(selection.list().page(e), tile.layer());
+                int signs = sketches.signs(tile.kvHead());
+                int at = (e - from) * pageSize;
+                count(page, signs, words, selection.planes(), r * words * PLANES, counts, at, pageSize);
+            }
+            kernels.signLogits(
+                    counts,
+                    factors,
+                    stride,
+                    prepared[3 * r],
+                    prepared[3 * r + 1],
+                    prepared[3 * r + 2],
+                    logits,
+                    r * stride);
+        }
+    }
+
+    private void factors(long[] page, int from, float[] factors, int to) {
+        for (int t = 0; t < pageSize; t += 4) {
+            long word = page[from + t / 4];
+            factors[to + t] = Float.intBitsToFloat((int) word << 16);
+            factors[to + t + 1] = Float.intBitsToFloat((int) word & 0xffff0000);
+            factors[to + t + 2] = Float.intBitsToFloat((int) (word >>> 32) << 16);
+            factors[to + t + 3] = Float.intBitsToFloat((int) (word >>> 32) & 0xffff0000);
+        }
+    }
+
+    /** Sums of the query's levels where each token's signs have a bit. */
+    private static void count(
+            long[] page, int signs, int words, long[] planes, int plane, int[] counts, int to, int pageSize) {
+        for (int w = 0; w < words; w++) {
+            long p0 = planes[plane + w * PLANES];
+            long p1 = planes[plane + w * PLANES + 1];
+            long p2 = planes[plane + w * PLANES + 2];
+            long p3 = planes[plane + w * PLANES + 3];
             for (int t = 0; t < pageSize; t++) {
-                int weighted = 0;
-                for (int w = 0; w < words; w++) {
-                    weighted += weigh(source[signs + t * words + w], planes, plane + w * PLANES);
-                }
-                float factor = Float.intBitsToFloat((int) (source[factors + (t >> 2)] >>> ((t & 3) << 4)) << 16);
-                logits[to + r * stride + t] = offset + factor * (step * weighted + minusSum);
+                long bits = page[signs + w * pageSize + t];
+                int sum = Long.bitCount(bits & p0)
+                        + (Long.bitCount(bits & p1) << 1)
+                        + (Long.bitCount(bits & p2) << 2)
+                        - (Long.bitCount(bits & p3) << 3);
+                counts[to + t] = w == 0 ? sum : counts[to + t] + sum;
             }
         }
     }
 
-    /** Sum of the query's levels where {@code signs} has a bit. */
-    private static int weigh(long signs, long[] planes, int at) {
-        return Long.bitCount(signs & planes[at])
-                + (Long.bitCount(signs & planes[at + 1]) << 1)
-                + (Long.bitCount(signs & planes[at + 2]) << 2)
-                + (Long.bitCount(signs & planes[at + 3]) << 3)
-                + (Long.bitCount(signs & planes[at + 4]) << 4)
-                - (Long.bitCount(signs & planes[at + 5]) << 5);
+    @Override
+    void expSums(float[] logits, int from, int size, int pages, float shift, float[] sums, int to) {
+        kernels.roughExpSums(logits, from, size, pages, shift, sums, to);
     }
 }

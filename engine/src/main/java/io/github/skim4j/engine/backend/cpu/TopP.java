@@ -20,14 +20,14 @@ final class TopP implements Selection.Stage {
 
     private final double p;
     private final AttentionKernels kernels;
-    private final ShareScorer estimate;
-    private final ShareScorer exact;
+    private final TokenScorer estimate;
+    private final TokenScorer exact;
 
     /**
      * @param estimate logits of whole pages
      * @param exact logits of the page being filled
      */
-    TopP(double p, AttentionKernels kernels, ShareScorer estimate, ShareScorer exact) {
+    TopP(double p, AttentionKernels kernels, TokenScorer estimate, TokenScorer exact) {
         this.p = p;
         this.kernels = kernels;
         this.estimate = estimate;
@@ -57,7 +57,8 @@ final class TopP implements Selection.Stage {
         int width = width(selection);
         int end = Math.min(entries, (part + 1) * CHUNK);
         for (int e = part * CHUNK; e < end; e++) {
-            (e == entries - 1 ? exact : estimate).logits(selection, e, selection.scores(), e * pageSize, width);
+            (e == entries - 1 ? exact : estimate)
+                    .logits(selection, e, selection.scores(), e * pageSize, width, scratch);
         }
         for (int r = 0; r < selection.rows(); r++) {
             ShareScorer.hideUnread(

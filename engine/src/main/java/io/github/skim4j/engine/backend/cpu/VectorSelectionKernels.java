@@ -53,53 +53,72 @@ final class VectorSelectionKernels implements SelectionKernels {
     }
 
     @Override
-    public void quantized(
-            float[] queries,
-            int at,
-            int rows,
-            int channels,
-            int[] words,
-            int from,
-            int pageSize,
-            float[] scores,
-            int to,
-            int stride) {
-        for (int t = 0; t < pageSize; t += LANES) {
-            for (int r = 0; r < rows; r += 2) {
-                int query = at + r * channels;
-                quantized2(queries, query, channels, r, words, from + t, pageSize, scores, to + r * stride + t, stride);
+    public void unpack(int[] words, int from, int channels, int pageSize, float[] levels) {
+        for (int c = 0; c < channels; c += 8) {
+            for (int t = 0; t < pageSize; t += LANES) {
+                unpack(words, from + (c >> 3) * pageSize + t, levels, c * pageSize + t, pageSize);
             }
         }
     }
 
-    private static void quantized2(
-            float[] queries,
-            int query,
-            int channels,
-            int row,
-            int[] words,
-            int from,
-            int pageSize,
-            float[] scores,
-            int to,
-            int stride) {
-        FloatVector a = FloatVector.zero(F);
-        FloatVector b = FloatVector.zero(F);
-        int next = query + channels;
-        for (int c = 0; c < channels; c += 8) {
-            IntVector word = IntVector.fromArray(I, words, from + (c >> 3) * pageSize);
-            for (int i = 0; i < 8; i++) {
-                FloatVector level = (FloatVector) word.and(15).convertShape(VectorOperators.I2F, F, 0);
-                a = level.fma(FloatVector.broadcast(F, queries[query + c + i]), a);
-                b = level.fma(FloatVector.broadcast(F, queries[next + c + i]), b);
-                word = word.lanewise(VectorOperators.LSHR, 4);
-            }
+    private static void unpack(int[] words, int from, float[] levels, int to, int pageSize) {
+        IntVector word = IntVector.fromArray(I, words, from);
+        for (int i = 0; i < 8; i++) {
+            ((FloatVector) word.lanewise(VectorOperators.LSHR, 4 * i).and(15).convertShape(VectorOperators.I2F, F, 0))
+                    .intoArray(levels, to + i * pageSize);
         }
-        IntVector pair = IntVector.fromArray(I, words, from + (channels >> 3) * pageSize);
-        FloatVector scale = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-        FloatVector min = pair.and(0xffff0000).reinterpretAsFloats();
-        a.fma(scale, min.mul(queries[row])).intoArray(scores, to);
-        b.fma(scale, min.mul(queries[row + 1])).intoArray(scores, to + stride);
+    }
+
+    @Override
+    public void scale(int[] pairs, int from, int pageSize, float sum, float[] scores, int to) {
+        for (int t = 0; t < pageSize; t += LANES) {
+            IntVector pair = IntVector.fromArray(I, pairs, from + t);
+            FloatVector scale = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            FloatVector min = pair.and(0xffff0000).reinterpretAsFloats();
+            FloatVector.fromArray(F, scores, to + t).fma(scale, min.mul(sum)).intoArray(scores, to + t);
+        }
+    }
+
+    @Override
+    public void signLogits(
+            int[] counts,
+            float[] factors,
+            int count,
+            float offset,
+            float step,
+            float minusSum,
+            float[] logits,
+            int to) {
+        for (int t = 0; t < count; t += LANES) {
+            FloatVector sum = (FloatVector) IntVector.fromArray(I, counts, t).convertShape(VectorOperators.I2F, F, 0);
+            sum = sum.fma(FloatVector.broadcast(F, step), FloatVector.broadcast(F, minusSum));
+            sum.fma(FloatVector.fromArray(F, factors, t), FloatVector.broadcast(F, offset))
+                    .intoArray(logits, to + t);
+        }
+    }
+
+    @Override
+    public void roughExpSums(float[] logits, int from, int pageSize, int pages, float shift, float[] sums, int to) {
+        float[] lanes = new float[LANES];
+        FloatVector factor = FloatVector.broadcast(F, RoughExp.FACTOR);
+        FloatVector addend = FloatVector.broadcast(F, RoughExp.addend(shift));
+        FloatVector zero = FloatVector.broadcast(F, RoughExp.ZERO);
+        for (int p = 0; p < pages; p++) {
+            FloatVector sum = FloatVector.zero(F);
+            for (int i = from + p * pageSize; i < from + (p + 1) * pageSize; i += LANES) {
+                FloatVector fixed =
+                        FloatVector.fromArray(F, logits, i).fma(factor, addend).max(zero);
+                sum = sum.add(fixed.reinterpretAsInts()
+                        .lanewise(VectorOperators.LSHL, RoughExp.SHIFT)
+                        .reinterpretAsFloats());
+            }
+            sum.intoArray(lanes, 0);
+            float total = 0;
+            for (float lane : lanes) {
+                total += lane;
+            }
+            sums[to + p] = total;
+        }
     }
 
     @Override
