@@ -14,42 +14,73 @@ final class VectorSelectionKernels implements SelectionKernels {
     @Override
     public void bounds(
             float[] queries, int rows, int headDim, int[] pairs, int from, float[] scores, int to, int stride) {
-        for (int r = 0; r < rows; r++) {
-            scores[to + r * stride] = bounds(queries, r * headDim, headDim, pairs, from);
+        float[] lanes = new float[2 * LANES];
+        for (int r = 0; r < rows; r += 2) {
+            bounds2(queries, r * headDim, headDim, pairs, from, lanes);
+            scores[to + r * stride] = sum(lanes, 0);
+            if (r + 1 < rows) {
+                scores[to + (r + 1) * stride] = sum(lanes, LANES);
+            }
         }
     }
 
-    private static float bounds(float[] queries, int query, int headDim, int[] pairs, int from) {
-        FloatVector sum = FloatVector.zero(F);
+    private static void bounds2(float[] queries, int query, int headDim, int[] pairs, int from, float[] lanes) {
+        FloatVector a = FloatVector.zero(F);
+        FloatVector b = FloatVector.zero(F);
         for (int i = 0; i < headDim; i += LANES) {
             IntVector pair = IntVector.fromArray(I, pairs, from + i);
+            FloatVector max = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            FloatVector min = pair.and(0xffff0000).reinterpretAsFloats();
             FloatVector q = FloatVector.fromArray(F, queries, query + i);
-            FloatVector max = q.mul(pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats());
-            FloatVector min = q.mul(pair.and(0xffff0000).reinterpretAsFloats());
-            sum = sum.add(max.max(min));
+            a = a.add(q.mul(max).max(q.mul(min)));
+            q = FloatVector.fromArray(F, queries, query + headDim + i);
+            b = b.add(q.mul(max).max(q.mul(min)));
         }
-        return sum.reduceLanes(VectorOperators.ADD);
+        a.intoArray(lanes, 0);
+        b.intoArray(lanes, LANES);
     }
 
     @Override
     public void moments(
             float[] queries, int rows, int headDim, int[] pairs, int from, float[] scores, int to, int stride) {
-        for (int r = 0; r < rows; r++) {
-            scores[to + r * stride] = moments(queries, r * headDim, headDim, pairs, from);
+        float[] lanes = new float[4 * LANES];
+        for (int r = 0; r < rows; r += 2) {
+            moments2(queries, r * headDim, headDim, pairs, from, lanes);
+            scores[to + r * stride] = sum(lanes, 0) + (float) Math.sqrt(sum(lanes, LANES));
+            if (r + 1 < rows) {
+                scores[to + (r + 1) * stride] = sum(lanes, 2 * LANES) + (float) Math.sqrt(sum(lanes, 3 * LANES));
+            }
         }
     }
 
-    private static float moments(float[] queries, int query, int headDim, int[] pairs, int from) {
-        FloatVector mean = FloatVector.zero(F);
-        FloatVector variance = FloatVector.zero(F);
+    private static void moments2(float[] queries, int query, int headDim, int[] pairs, int from, float[] lanes) {
+        FloatVector meanA = FloatVector.zero(F);
+        FloatVector varianceA = FloatVector.zero(F);
+        FloatVector meanB = FloatVector.zero(F);
+        FloatVector varianceB = FloatVector.zero(F);
         for (int i = 0; i < headDim; i += LANES) {
             IntVector pair = IntVector.fromArray(I, pairs, from + i);
+            FloatVector mean = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            FloatVector variance = pair.and(0xffff0000).reinterpretAsFloats();
             FloatVector q = FloatVector.fromArray(F, queries, query + i);
-            mean = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q, mean);
-            variance = pair.and(0xffff0000).reinterpretAsFloats().fma(q.mul(q), variance);
+            meanA = mean.fma(q, meanA);
+            varianceA = variance.fma(q.mul(q), varianceA);
+            q = FloatVector.fromArray(F, queries, query + headDim + i);
+            meanB = mean.fma(q, meanB);
+            varianceB = variance.fma(q.mul(q), varianceB);
         }
-        return mean.reduceLanes(VectorOperators.ADD)
-                + (float) Math.sqrt(Math.max(0, variance.reduceLanes(VectorOperators.ADD)));
+        meanA.intoArray(lanes, 0);
+        varianceA.intoArray(lanes, LANES);
+        meanB.intoArray(lanes, 2 * LANES);
+        varianceB.intoArray(lanes, 3 * LANES);
+    }
+
+    private static float sum(float[] lanes, int from) {
+        float sum = 0;
+        for (int i = from; i < from + LANES; i++) {
+            sum += lanes[i];
+        }
+        return sum;
     }
 
     @Override
@@ -113,11 +144,7 @@ final class VectorSelectionKernels implements SelectionKernels {
                         .reinterpretAsFloats());
             }
             sum.intoArray(lanes, 0);
-            float total = 0;
-            for (float lane : lanes) {
-                total += lane;
-            }
-            sums[to + p] = total;
+            sums[to + p] = sum(lanes, 0);
         }
     }
 
@@ -131,11 +158,7 @@ final class VectorSelectionKernels implements SelectionKernels {
                         VectorKernels.exp(FloatVector.fromArray(F, logits, i).sub(shift)));
             }
             sum.intoArray(lanes, 0);
-            float total = 0;
-            for (float lane : lanes) {
-                total += lane;
-            }
-            sums[to + p] = total;
+            sums[to + p] = sum(lanes, 0);
         }
     }
 }
