@@ -3,6 +3,8 @@ package io.github.skim4j.cli;
 import io.github.skim4j.engine.Engine;
 import io.github.skim4j.engine.EngineConfig;
 import io.github.skim4j.engine.model.HubConfig;
+import io.github.skim4j.engine.model.WeightFormat;
+import java.util.function.Consumer;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
@@ -23,15 +25,37 @@ public final class EngineOptions {
 
     /** Opens the engine; downloads show their progress on a terminal. */
     public Engine open(Host host) {
+        return open(host, config -> {});
+    }
+
+    /** @param more sets what these options don't */
+    public Engine open(Host host, Consumer<EngineConfig.Builder> more) {
         try (DownloadBar bar = new DownloadBar(host.errorIsTerminal())) {
-            return host.engines()
-                    .apply(EngineConfig.builder(model.reference())
-                            .device(device.device())
-                            .threads(device.threads())
-                            .contextLength(contextLength)
-                            .weights(model.weights())
-                            .hub(HubConfig.fromEnvironment().withProgress(bar))
-                            .build());
+            EngineConfig.Builder config = EngineConfig.builder(reference())
+                    .device(device())
+                    .threads(threads())
+                    .contextLength(contextLength)
+                    .weights(weights())
+                    .hub(HubConfig.fromEnvironment().withProgress(bar));
+            more.accept(config);
+            return host.engines().apply(config.build());
         }
+    }
+
+    public String reference() {
+        return model.reference();
+    }
+
+    public WeightFormat weights() {
+        return model.weights();
+    }
+
+    public String device() {
+        return device.device();
+    }
+
+    /** 0 takes all cores. */
+    public int threads() {
+        return device.threads();
     }
 }

@@ -26,6 +26,9 @@ public final class ScriptedEngine implements Engine {
     public final List<GenerationRequest> requests = new ArrayList<>();
     public EngineConfig config;
     public boolean closed;
+    /** Of 100 tokens, if the attention is sparse. */
+    public int attended = 25;
+
     private final Function<String, String> answers;
 
     /** Answers the last message by {@code answers}, which may throw. */
@@ -60,7 +63,7 @@ public final class ScriptedEngine implements Engine {
                     Duration.ofMillis(100),
                     Duration.ofMillis(600),
                     Duration.ofMillis(1600),
-                    sparse ? AttentionStats.ofTokens(25, 100, 0) : AttentionStats.NONE));
+                    sparse ? AttentionStats.ofTokens(attended, 100, 0) : AttentionStats.NONE));
             listener.onComplete(result.join());
         } catch (RuntimeException e) {
             result.completeExceptionally(e);

@@ -43,7 +43,17 @@ class SkimTest {
                         "--json",
                         "12.5%");
         assertThat(run("eval --help").out())
-                .contains("--cases", "--attention", "--protocol", "--limit", "--json", "question_tokens");
+                .contains(
+                        "--cases",
+                        "--tasks",
+                        "--text",
+                        "--attention",
+                        "--budgets",
+                        "--protocol",
+                        "--limit",
+                        "--out",
+                        "--json",
+                        "question_tokens");
         assertThat(run("bench --help").out())
                 .contains(
                         "--attention", "--depth", "--tokens", "--threads", "--json", "--shape", "--weights", "--runs");
@@ -78,6 +88,15 @@ class SkimTest {
                 "eval",
                 "eval --cases c.jsonl --protocol answer",
                 "eval --cases c.jsonl --limit 0",
+                "eval --cases c.jsonl --attention quest",
+                "eval --cases c.jsonl --attention quest --budgets some",
+                "eval --cases c.jsonl --probe 2",
+                "eval --cases c.jsonl --text t.txt",
+                "eval --tasks nonsense",
+                "eval --tasks vt --context 0",
+                "eval --tasks vt --samples 0",
+                "eval --text t.txt --context 64 --tail 63",
+                "eval --text t.txt --context 64,128 --tail 8",
                 "bench",
                 "bench --depth 0",
                 "bench --depth 8 --tokens 0",

@@ -3,15 +3,21 @@ package io.github.skim4j.cli.eval;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.skim4j.cli.CommandRun;
 import io.github.skim4j.cli.ScriptedEngine;
+import io.github.skim4j.cli.eval.cases.CaseReader;
 import io.github.skim4j.engine.ContextLengthExceededException;
 import io.github.skim4j.engine.GenerationRequest;
 import io.github.skim4j.engine.SamplingParameters;
+import io.github.skim4j.engine.attention.AttentionMethod;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -44,30 +50,48 @@ class EvalCommandTest {
         assertThat(run.exit()).as(run.err()).isZero();
         assertThat(run.err()).isEmpty();
         JsonNode json = run.json();
-        assertThat(json.fieldNames()).toIterable().containsExactly("model", "device", "protocol", "results");
+        assertThat(json.fieldNames())
+                .toIterable()
+                .containsExactly("program", "date", "model", "device", "weights", "protocol", "results");
         assertThat(json.path("model").textValue()).isEqualTo("scripted");
         assertThat(json.path("device").textValue()).isEqualTo("a test");
+        assertThat(json.path("weights").textValue()).isEqualTo("as-stored");
         assertThat(json.path("protocol").textValue()).isEqualTo("prompt");
         assertThat(json.path("results")).hasSize(2);
         JsonNode dense = json.path("results").path(0);
         assertThat(dense.fieldNames())
                 .toIterable()
+                .containsExactly("attention", "spec", "all", "by_context", "by_type");
+        assertThat(dense.path("all").fieldNames())
+                .toIterable()
                 .containsExactly(
-                        "attention", "accuracy", "density", "cases", "tokens_per_second", "by_context", "by_type");
+                        "accuracy",
+                        "density",
+                        "traffic",
+                        "kept_mass",
+                        "output_error",
+                        "selection_share",
+                        "tokens_per_second",
+                        "cases",
+                        "sparse");
         assertThat(dense.path("attention").textValue()).isEqualTo("dense");
-        assertThat(dense.path("accuracy").doubleValue()).isEqualTo(2 / 3.0);
-        assertThat(dense.path("density").doubleValue()).isEqualTo(1);
-        assertThat(dense.path("cases").intValue()).isEqualTo(3);
-        assertThat(dense.path("tokens_per_second").doubleValue()).isEqualTo(10);
+        assertThat(dense.path("all").path("accuracy").doubleValue()).isEqualTo(2 / 3.0);
+        assertThat(dense.path("all").path("density").doubleValue()).isEqualTo(1);
+        assertThat(dense.path("all").path("kept_mass").isNull()).isTrue();
+        assertThat(dense.path("all").path("cases").intValue()).isEqualTo(3);
+        assertThat(dense.path("all").path("tokens_per_second").doubleValue()).isEqualTo(10);
         assertThat(dense.path("by_context")).hasSize(2);
-        assertThat(dense.path("by_context").path("1K").doubleValue()).isEqualTo(1);
-        assertThat(dense.path("by_context").path("4K").doubleValue()).isEqualTo(0.5);
+        assertThat(dense.at("/by_context/1K/accuracy").doubleValue()).isEqualTo(1);
+        assertThat(dense.at("/by_context/4K/accuracy").doubleValue()).isEqualTo(0.5);
+        assertThat(dense.at("/by_context/4K/cases").intValue()).isEqualTo(2);
         assertThat(dense.path("by_type")).hasSize(2);
-        assertThat(dense.path("by_type").path("single").doubleValue()).isEqualTo(0.5);
-        assertThat(dense.path("by_type").path("pair").doubleValue()).isEqualTo(1);
+        assertThat(dense.at("/by_type/single/accuracy").doubleValue()).isEqualTo(0.5);
+        assertThat(dense.at("/by_type/pair/accuracy").doubleValue()).isEqualTo(1);
         JsonNode sparse = json.path("results").path(1);
         assertThat(sparse.path("attention").textValue()).isEqualTo("streaming-llm:budget=25%");
-        assertThat(sparse.path("density").doubleValue()).isEqualTo(0.25);
+        assertThat(sparse.path("spec").textValue()).isEqualTo("streaming-llm:budget=25%,sinks=4");
+        assertThat(sparse.path("all").path("density").doubleValue()).isEqualTo(0.25);
+        assertThat(sparse.path("all").path("sparse").booleanValue()).isTrue();
     }
 
     @Test
@@ -82,6 +106,145 @@ class EvalCommandTest {
     }
 
     @Test
+    void eachCaseIsAskedWithAllMethodsBeforeTheNextSoThatTheyShareItsDocuments() throws IOException {
+        eval(CASES, "--attention", "dense", "streaming-llm:budget=64");
+        assertThat(engine.requests.stream().map(request -> request.attention().name()))
+                .containsExactly("dense", "streaming-llm", "dense", "streaming-llm", "dense", "streaming-llm");
+        assertThat(engine.config.kvCache().prefixCache()).isTrue();
+    }
+
+    @Test
+    void aMethodThatNeedsABudgetIsTakenWithEach() throws IOException {
+        eval(
+                CASES,
+                "--limit",
+                "1",
+                "--budgets",
+                "25%,3%",
+                "--attention",
+                "dense",
+                "streaming-llm",
+                "streaming-llm:sinks=2",
+                "quest:budget=512");
+        assertThat(engine.requests.stream().map(request -> request.attention().spec()))
+                .containsExactly(
+                        "dense",
+                        "streaming-llm:budget=25%,sinks=4",
+                        "streaming-llm:budget=3%,sinks=4",
+                        "streaming-llm:budget=25%,sinks=2",
+                        "streaming-llm:budget=3%,sinks=2",
+                        AttentionMethod.parse("quest:budget=512").spec());
+    }
+
+    @Test
+    void aMethodThatLeftNothingOutIsMarked() throws IOException {
+        ScriptedEngine dense = new ScriptedEngine(message -> "red");
+        dense.attended = 100;
+        String file = Files.writeString(folder.resolve("cases.jsonl"), CASES).toString();
+        CommandRun run = CommandRun.of(
+                dense, "eval", "--model", "m", "--cases", file, "--attention", "dense", "streaming-llm:budget=9999");
+        assertThat(run.out())
+                .containsPattern("streaming-llm:budget=9999 +66\\.7 % +100\\.0 %\\*")
+                .contains("* left nothing out")
+                .doesNotContainPattern("dense .*\\*");
+    }
+
+    @Test
+    void goesOnWhereItWasCutOff() throws IOException {
+        Path out = folder.resolve("out");
+        Path results = out.resolve("results.jsonl");
+        eval(CASES, "--limit", "2", "--out", out.toString());
+        assertThat(Files.readAllLines(results)).hasSize(3);
+        String torn = "{\"case_id\":\"3\",\"fing";
+        Files.writeString(results, torn, StandardOpenOption.APPEND);
+        engine.requests.clear();
+        CommandRun run = eval(CASES, "--json", "--out", out.toString());
+        assertThat(run.exit()).as(run.err()).isZero();
+        assertThat(engine.requests).hasSize(1);
+        assertThat(run.json().at("/results/0/all/cases").intValue()).isEqualTo(3);
+        assertThat(Files.readAllLines(results)).hasSize(4).noneMatch(line -> line.contains("\"fing{"));
+        engine.requests.clear();
+        assertThat(eval(CASES, "--json", "--out", out.toString()).json().path("results"))
+                .isEqualTo(run.json().path("results"));
+        assertThat(engine.requests).isEmpty();
+    }
+
+    @Test
+    void resultsOfAnotherSettingOrCaseAreRefused() throws IOException {
+        String out = folder.resolve("out").toString();
+        eval(CASES, "--out", out);
+        CommandRun protocol = eval(CASES, "--out", out, "--protocol", "question");
+        assertThat(protocol.exit()).isEqualTo(1);
+        assertThat(protocol.err())
+                .contains("results of scripted (weights as-stored) with protocol prompt")
+                .contains("this run is of scripted (weights as-stored) with protocol question: choose another folder");
+        assertThat(eval(CASES.replace("blue", "green"), "--out", out).err())
+                .contains("has an answer to another case 2: choose another folder");
+        Files.writeString(folder.resolve("out/results.jsonl"), "hello\n");
+        assertThat(eval(CASES, "--out", out).err()).contains("is no file of results, or damaged at 'hello'");
+    }
+
+    @Test
+    void theReportIsOnePageWithItsPlots() throws IOException {
+        Path out = folder.resolve("out");
+        CommandRun run = eval(
+                CASES,
+                "--json",
+                "--out",
+                out.toString(),
+                "--attention",
+                "dense",
+                "streaming-llm:budget=64",
+                "streaming-llm:budget=3%");
+        assertThat(new ObjectMapper().readTree(out.resolve("report.json").toFile()))
+                .isEqualTo(run.json());
+        String page = Files.readString(out.resolve("report.html"));
+        assertThat(page)
+                .contains(
+                        "Sparse attention: scripted", "protocol prompt", "<code>streaming-llm:budget=64,sinks=4</code>")
+                .contains(
+                        "aria-label=\"Accuracy and density, context 1K\"",
+                        "aria-label=\"Accuracy and traffic, context 4K\"")
+                .doesNotContain("<script", "href=", "src=", "@import");
+        assertThat(page.split("<svg", -1))
+                .as("two plots for each of two lengths")
+                .hasSize(5);
+    }
+
+    @Test
+    void madeCasesCanBeWrittenAndReadAgain() throws IOException {
+        String file = folder.resolve("made.jsonl").toString();
+        CommandRun made = CommandRun.of(
+                engine,
+                "eval",
+                "--model",
+                "m",
+                "--tasks",
+                "niah-single,vt",
+                "--context",
+                "1000,2000",
+                "--samples",
+                "2",
+                "--write-cases",
+                file);
+        assertThat(made.exit()).as(made.err()).isZero();
+        assertThat(CaseReader.read(Path.of(file), 100)).hasSize(8).allSatisfy(each -> {
+            assertThat(engine.countTokens(each.messages()) + ScriptedEngine.CUE_TOKENS + each.maxTokens())
+                    .isBetween(each.contextTokens() - 40, each.contextTokens());
+            assertThat(each.messages().get(0).content()).contains(each.values());
+        });
+        ScriptedEngine reads = new ScriptedEngine(message -> {
+            Matcher value = Pattern.compile("is: (\\d{7})").matcher(message);
+            return value.find() ? value.group(1) : "none";
+        });
+        CommandRun run = CommandRun.of(reads, "eval", "--model", "m", "--cases", file, "--json");
+        assertThat(run.json().at("/results/0/by_type/niah-single/accuracy").doubleValue())
+                .isEqualTo(1);
+        assertThat(run.json().at("/results/0/by_type/vt/accuracy").doubleValue())
+                .isZero();
+    }
+
+    @Test
     void questionProtocolLeavesOnlyTheDocumentsDense() throws IOException {
         eval(CASES, "--protocol", "question", "--attention", "streaming-llm:budget=64");
         List<GenerationRequest> cases = engine.requests.subList(1, 4);
@@ -93,7 +256,7 @@ class EvalCommandTest {
     @Test
     void limitTakesTheFirst() throws IOException {
         CommandRun run = eval(CASES, "--json", "--limit", "2");
-        assertThat(run.json().path("results").path(0).path("cases").intValue()).isEqualTo(2);
+        assertThat(run.json().at("/results/0/all/cases").intValue()).isEqualTo(2);
         assertThat(engine.requests).hasSize(2);
     }
 
@@ -102,8 +265,9 @@ class EvalCommandTest {
         CommandRun run = eval(CASES, "--attention", "dense", "streaming-llm:budget=64");
         assertThat(run.out().lines())
                 .contains("scripted on a test, protocol prompt")
-                .anyMatch(line -> line.matches("dense +66\\.7 % +100\\.0 % +10\\.0 +3"))
-                .anyMatch(line -> line.matches("streaming-llm:budget=64 +66\\.7 % +25\\.0 % +10\\.0 +3"))
+                .anyMatch(line -> line.matches("dense +66\\.7 % +100\\.0 % +100\\.0 % +0\\.0 % +10\\.0 +3"))
+                .anyMatch(line ->
+                        line.matches("streaming-llm:budget=64 +66\\.7 % +25\\.0 % +100\\.0 % +0\\.0 % +10\\.0 +3"))
                 .anyMatch(line -> line.matches("4K +2 +50\\.0 % +50\\.0 %"))
                 .anyMatch(line -> line.matches("pair +1 +100\\.0 % +100\\.0 %"));
     }

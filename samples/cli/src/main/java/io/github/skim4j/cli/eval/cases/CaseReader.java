@@ -1,4 +1,4 @@
-package io.github.skim4j.cli.eval;
+package io.github.skim4j.cli.eval.cases;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -15,8 +15,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-/** Reads cases, one JSON object a line: {@code id, type, context_tokens, messages, answer, value, question_tokens}. */
-final class CaseReader {
+/**
+ * Reads cases, one JSON object a line: {@code id, type, context_tokens, messages, answer, value} or {@code values, question_tokens,
+ * max_tokens}.
+ */
+public final class CaseReader {
 
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final Set<String> ROLES = Set.of("system", "user", "assistant");
@@ -33,7 +36,7 @@ final class CaseReader {
      *
      * @throws SkimException naming file, line and field of what is wrong
      */
-    static List<EvalCase> read(Path file, int limit) {
+    public static List<EvalCase> read(Path file, int limit) {
         return new CaseReader(file).read(limit);
     }
 
@@ -72,16 +75,37 @@ final class CaseReader {
             }
             chat.add(new ChatMessage(role, text(message, "content"), Map.of()));
         }
+        String answer = text(node, "answer");
         return new EvalCase(
                 text(node, "id"),
                 text(node, "type"),
                 number(node, "context_tokens"),
                 chat,
-                text(node, "answer"),
-                node.hasNonNull("value") ? text(node, "value") : null,
-                node.hasNonNull("question_tokens")
-                        ? number(node, "question_tokens")
-                        : EvalCase.DEFAULT_QUESTION_TOKENS);
+                answer,
+                values(node, answer),
+                optional(node, "question_tokens", EvalCase.DEFAULT_QUESTION_TOKENS),
+                optional(node, "max_tokens", EvalCase.DEFAULT_MAX_TOKENS));
+    }
+
+    private List<String> values(JsonNode node, String answer) {
+        if (!node.hasNonNull("values")) {
+            return List.of(node.hasNonNull("value") ? text(node, "value") : answer);
+        }
+        List<String> values = new ArrayList<>();
+        for (JsonNode value : node.path("values")) {
+            if (!value.isTextual() || value.textValue().isEmpty()) {
+                throw wrong("has 'values' with one that is not a string or is empty");
+            }
+            values.add(value.textValue());
+        }
+        if (values.isEmpty()) {
+            throw wrong("has 'values' that are not an array of strings, or empty");
+        }
+        return values;
+    }
+
+    private int optional(JsonNode node, String field, int otherwise) {
+        return node.hasNonNull(field) ? number(node, field) : otherwise;
     }
 
     private String text(JsonNode node, String field) {
