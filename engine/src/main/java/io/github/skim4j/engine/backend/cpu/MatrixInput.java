@@ -4,15 +4,21 @@ package io.github.skim4j.engine.backend.cpu;
  * The right-hand side of a matrix product.
  *
  * @param values [tokens][columns]
- * @param sums Σ of each 32 columns, [tokens][columns / 32], for matrices with minima; {@code null} if none has
+ * @param sums Σ of each 16 columns, [tokens][columns / 16], for matrices with minima; {@code null} if none has
  */
 record MatrixInput(float[] values, int columns, int tokens, float[] sums) {
 
-    static final int SUM_BLOCK = 32;
+    static final int SUM_BLOCK = 16;
 
     /** Sums of a token. */
-    int blocks() {
+    private int blocks() {
         return columns / SUM_BLOCK;
+    }
+
+    /** Σ of the columns of a token's block of 16 or 32. */
+    float sum(int token, int block, int size) {
+        int at = (token * columns + block * size) / SUM_BLOCK;
+        return size == SUM_BLOCK ? sums[at] : sums[at] + sums[at + 1];
     }
 
     /** Fills in the sums of a token. */

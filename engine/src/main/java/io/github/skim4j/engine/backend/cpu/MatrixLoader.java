@@ -1,6 +1,5 @@
 package io.github.skim4j.engine.backend.cpu;
 
-import io.github.skim4j.engine.backend.cpu.PackedMatrix.Layout;
 import io.github.skim4j.engine.model.Quantization;
 import io.github.skim4j.engine.model.Tensor;
 import io.github.skim4j.engine.model.TensorRole;
@@ -9,9 +8,6 @@ import io.github.skim4j.engine.model.WeightFormat;
 
 /** Reads stored tensors into packed matrices, panel by panel, with buffers of one panel for each thread. */
 final class MatrixLoader {
-
-    /** Columns of a block in the float layouts, whose scales are 1. */
-    private static final int FLOAT_BLOCK = 256;
 
     private final WorkerTeam team;
     private final int lanes;
@@ -25,7 +21,7 @@ final class MatrixLoader {
 
     PackedMatrix load(Tensor tensor, TensorRole role) {
         TensorType target = format.loadedType(tensor, role);
-        PackedMatrix matrix = allocate(target, tensor.rows(), tensor.columns());
+        PackedMatrix matrix = new PackedMatrix(target, tensor.rows(), tensor.columns(), lanes);
         int filled = (tensor.rows() + lanes - 1) / lanes;
         team.run(filled, (worker, panel) -> loadPanel(tensor, target, matrix, panel));
         return matrix;
@@ -56,28 +52,11 @@ final class MatrixLoader {
             switch (matrix.layout) {
                 case FLOAT -> matrix.setFloats(from + i, values);
                 case BFLOAT16, FLOAT16 -> matrix.setShorts(from + i, row, at);
-                case BYTES, NIBBLES -> {
+                case BYTES, NIBBLES, SPLIT -> {
                     blocks.read(row, at);
                     matrix.setBlocks(from + i, blocks);
                 }
             }
         }
-    }
-
-    private PackedMatrix allocate(TensorType type, int rows, int columns) {
-        return switch (type) {
-            case F32 -> new PackedMatrix(Layout.FLOAT, rows, columns, lanes, FLOAT_BLOCK, false, 0);
-            case BF16 -> new PackedMatrix(Layout.BFLOAT16, rows, columns, lanes, FLOAT_BLOCK, false, 0);
-            case F16 -> new PackedMatrix(Layout.FLOAT16, rows, columns, lanes, FLOAT_BLOCK, false, 0);
-            default ->
-                new PackedMatrix(
-                        StoredBlocks.isNibbles(type) ? Layout.NIBBLES : Layout.BYTES,
-                        rows,
-                        columns,
-                        lanes,
-                        StoredBlocks.blockSize(type),
-                        StoredBlocks.hasMins(type),
-                        StoredBlocks.zeroPoint(type));
-        };
     }
 }

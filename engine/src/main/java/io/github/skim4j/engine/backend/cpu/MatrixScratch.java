@@ -12,7 +12,11 @@ final class MatrixScratch {
     /** [panel][column][lane] */
     final float[] weights;
 
+    /** Levels put together from their bits, [panel][column][lane], and some bytes that may be read but aren't used. */
+    final byte[] levels;
+
     MatrixScratch(int lanes) {
+        levels = new byte[PANELS * COLUMNS * lanes + PackedMatrix.OVERREAD];
         weights = new float[PANELS * COLUMNS * lanes];
     }
 }

@@ -1,6 +1,7 @@
 package io.github.skim4j.engine.backend.cpu;
 
 import io.github.skim4j.engine.model.HalfFloats;
+import io.github.skim4j.engine.model.TensorType;
 import java.util.Arrays;
 
 /**
@@ -8,8 +9,8 @@ import java.util.Arrays;
  * [r / lanes][k][r % lanes], so that the lanes of a vector are rows, an input value is shared by all lanes and nothing is summed
  * across lanes. The last panels are padded with zeros.
  *
- * <p>Quantised values are {@code scale * level + minFactor * min}, one scale and one minimum for each row and block of columns, at
- * [r / lanes][block][r % lanes].
+ * <p>Quantised values are {@code scale * level + min}: a scale for each row and block of columns, at [r / lanes][block][r % lanes],
+ * and a minimum in one of the forms that {@link #minFactor}, {@link #mins} and {@link #minLevels} describe.
  */
 final class PackedMatrix {
 
@@ -23,15 +24,20 @@ final class PackedMatrix {
         FLOAT16,
         /** {@link #bytes} hold signed levels. */
         BYTES,
-        /** {@link #ints} hold eight unsigned levels of consecutive columns, the first in the lowest bits: [panel][column / 8][lane]. */
-        NIBBLES
+        /** {@link #nibbles} hold eight unsigned levels of consecutive columns, the first in the lowest bits: [panel][column / 8][lane]. */
+        NIBBLES,
+        /** {@link #highs} and {@link #lows} hold unsigned levels of 5 or 6 bits. */
+        SPLIT
     }
 
     /** Panels come in strips of this many, so that kernels can work on several at once. */
     static final int STRIP = 4;
 
+    /** Columns of a block in the float layouts. */
+    private static final int FLOAT_BLOCK = 256;
+
     /** Bytes after the last level: a kernel may load this many more than it uses. */
-    private static final int OVERREAD = 8;
+    static final int OVERREAD = 8;
 
     final Layout layout;
     final int rows;
@@ -44,38 +50,69 @@ final class PackedMatrix {
     final float[] floats;
     final short[] shorts;
     final byte[] bytes;
-    final int[] ints;
+    final int[] nibbles;
+    /** The upper four bits of levels, two columns a byte, column k + 4 above column k: [panel][column / 8][column % 4][lane]. */
+    final byte[] highs;
+    /** The lower bits of levels, columns k, k + 4, … a byte, the first in the lowest bits: [panel][column / (32 / lowBits)][column % 4][lane]. */
+    final byte[] lows;
+    /** Bits of a level in {@link #lows}: 1 or 2. */
+    final int lowBits;
     /** All 1 in the float layouts. */
     final float[] scales;
-    /** {@code null} if all are zero; {@link #scales} themselves where a zero point makes the minima. */
-    final float[] mins;
 
-    /** 1, or the negative zero point. */
+    /** Minima, or what {@link #minLevels} are multiplied by; {@link #scales} if a zero point makes the minima, {@code null} if there are none. */
+    final float[] mins;
+    /** Levels of the minima, for each block, where a stored block of {@link #minBlocks} of ours shares one scale of minima; or {@code null}. */
+    final byte[] minLevels;
+    /** Blocks that share an entry of {@link #mins}. */
+    final int minBlocks;
+    /** 1, or the negative zero point: a factor of all minima. */
     final float minFactor;
 
-    PackedMatrix(Layout layout, int rows, int columns, int lanes, int block, boolean hasMins, int zeroPoint) {
-        this.layout = layout;
+    /** An empty matrix for rows as {@code type} stores them. */
+    PackedMatrix(TensorType type, int rows, int columns, int lanes) {
+        this.layout = switch (type) {
+            case F32 -> Layout.FLOAT;
+            case BF16 -> Layout.BFLOAT16;
+            case F16 -> Layout.FLOAT16;
+            default ->
+                switch (StoredBlocks.levelBits(type)) {
+                    case 4 -> Layout.NIBBLES;
+                    case 8 -> Layout.BYTES;
+                    default -> Layout.SPLIT;
+                };
+        };
         this.rows = rows;
         this.columns = columns;
         this.lanes = lanes;
         this.panels = (rows + lanes * STRIP - 1) / (lanes * STRIP) * STRIP;
-        this.block = block;
         int size = Math.multiplyExact(Math.multiplyExact(panels, lanes), columns);
         floats = layout == Layout.FLOAT ? new float[size] : null;
         shorts = layout == Layout.BFLOAT16 || layout == Layout.FLOAT16 ? new short[size] : null;
         bytes = layout == Layout.BYTES ? new byte[Math.addExact(size, OVERREAD)] : null;
-        ints = layout == Layout.NIBBLES ? new int[size / 8] : null;
+        nibbles = layout == Layout.NIBBLES ? new int[size / 8] : null;
+        lowBits = layout == Layout.SPLIT ? StoredBlocks.levelBits(type) - 4 : 0;
+        highs = layout == Layout.SPLIT ? new byte[size / 2] : null;
+        lows = layout == Layout.SPLIT ? new byte[size / 8 * lowBits] : null;
+        block = quantized() ? StoredBlocks.blockSize(type) : FLOAT_BLOCK;
         scales = new float[panels * lanes * blocks()];
-        if (!quantized()) {
+        int zeroPoint = 0;
+        if (quantized()) {
+            zeroPoint = StoredBlocks.zeroPoint(type);
+        } else {
             Arrays.fill(scales, 1);
         }
-        mins = zeroPoint != 0 ? scales : hasMins ? new float[scales.length] : null;
         minFactor = zeroPoint != 0 ? -zeroPoint : 1;
+        minBlocks = quantized() ? StoredBlocks.minBlocks(type) : 1;
+        minLevels = minBlocks > 1 ? new byte[scales.length + OVERREAD] : null;
+        mins = zeroPoint != 0
+                ? scales
+                : quantized() && StoredBlocks.hasMins(type) ? new float[scales.length / minBlocks] : null;
     }
 
     /** Whether elements are levels. */
     boolean quantized() {
-        return bytes != null || ints != null;
+        return layout == Layout.BYTES || layout == Layout.NIBBLES || layout == Layout.SPLIT;
     }
 
     /** Blocks of columns. */
@@ -94,7 +131,7 @@ final class PackedMatrix {
 
     /** Stores a row of floats. */
     void setFloats(int row, float[] values) {
-        int at = first(row);
+        int at = at(row, columns, 0);
         for (int k = 0; k < columns; k++) {
             floats[at + k * lanes] = values[k];
         }
@@ -102,7 +139,7 @@ final class PackedMatrix {
 
     /** Stores a row of 16-bit values, little-endian. */
     void setShorts(int row, byte[] source, int from) {
-        int at = first(row);
+        int at = at(row, columns, 0);
         for (int k = 0; k < columns; k++) {
             shorts[at + k * lanes] = (short) (source[from + 2 * k] & 255 | source[from + 2 * k + 1] << 8);
         }
@@ -110,54 +147,81 @@ final class PackedMatrix {
 
     /** Stores a row of levels, scales and minima. */
     void setBlocks(int row, StoredBlocks source) {
-        int at = first(row);
-        if (layout == Layout.BYTES) {
-            for (int k = 0; k < columns; k++) {
-                bytes[at + k * lanes] = source.levels[k];
-            }
-        } else {
-            int word = row / lanes * (columns / 8) * lanes + row % lanes;
-            for (int k = 0; k < columns; k += 8, word += lanes) {
-                int packed = 0;
-                for (int i = 0; i < 8; i++) {
-                    packed |= source.levels[k + i] << 4 * i;
+        for (int k = 0; k < columns; k++) {
+            int level = source.levels[k];
+            switch (layout) {
+                case BYTES -> bytes[at(row, columns, k)] = (byte) level;
+                case NIBBLES -> nibbles[at(row, columns / 8, k / 8)] |= level << k % 8 * 4;
+                default -> {
+                    highs[highByte(row, k)] |= (byte) (level >> lowBits << highShift(k));
+                    lows[lowByte(row, k)] |= (byte) ((level & (1 << lowBits) - 1) << lowShift(k));
                 }
-                ints[word] = packed;
             }
         }
-        int scale = row / lanes * blocks() * lanes + row % lanes;
         for (int b = 0; b < blocks(); b++) {
-            scales[scale + b * lanes] = source.scales[b];
-            if (mins != null && mins != scales) {
-                mins[scale + b * lanes] = source.mins[b];
+            scales[at(row, blocks(), b)] = source.scales[b];
+            if (minLevels != null) {
+                minLevels[at(row, blocks(), b)] = source.minLevels[b];
+            }
+        }
+        if (mins != null && mins != scales) {
+            for (int b = 0; b < source.mins.length; b++) {
+                mins[at(row, source.mins.length, b)] = source.mins[b];
             }
         }
     }
 
+    private int highByte(int row, int column) {
+        return at(row, columns / 2, column / 8 * 4 + column % 4);
+    }
+
+    private int lowByte(int row, int column) {
+        return at(row, columns * lowBits / 8, column * lowBits / 32 * 4 + column % 4);
+    }
+
+    /** Where in a byte of {@link #highs} a column's bits begin. */
+    static int highShift(int column) {
+        return column & 4;
+    }
+
+    /** Where in a byte of {@link #lows} a column's bits begin. */
+    int lowShift(int column) {
+        return column / 4 * lowBits % 8;
+    }
+
     /** Copies a row as floats. */
     void row(int row, float[] target, int to) {
-        int at = first(row);
+        int at = at(row, columns, 0);
         for (int k = 0; k < columns; k++) {
             target[to + k] = switch (layout) {
                 case FLOAT -> floats[at + k * lanes];
                 case BFLOAT16 -> HalfFloats.bfloat16ToFloat(shorts[at + k * lanes]);
                 case FLOAT16 -> HalfFloats.float16ToFloat(shorts[at + k * lanes]);
                 case BYTES -> scaled(row, k, bytes[at + k * lanes]);
-                case NIBBLES ->
-                    scaled(
-                            row,
-                            k,
-                            ints[(row / lanes * (columns / 8) + k / 8) * lanes + row % lanes] >>> k % 8 * 4 & 15);
+                case NIBBLES -> scaled(row, k, nibbles[at(row, columns / 8, k / 8)] >>> k % 8 * 4 & 15);
+                case SPLIT -> scaled(row, k, level(row, k));
             };
         }
     }
 
-    private float scaled(int row, int column, int level) {
-        int at = (row / lanes * blocks() + column / block) * lanes + row % lanes;
-        return scales[at] * level + (mins == null ? 0 : minFactor * mins[at]);
+    private int level(int row, int column) {
+        int high = highs[highByte(row, column)] >> highShift(column) & 15;
+        int low = lows[lowByte(row, column)] >> lowShift(column) & (1 << lowBits) - 1;
+        return high << lowBits | low;
     }
 
-    private int first(int row) {
-        return row / lanes * columns * lanes + row % lanes;
+    private float scaled(int row, int column, int level) {
+        int b = column / block;
+        float value = scales[at(row, blocks(), b)] * level;
+        if (mins == null) {
+            return value;
+        }
+        float min = minFactor * mins[at(row, blocks() / minBlocks, b / minBlocks)];
+        return value + (minLevels == null ? min : min * minLevels[at(row, blocks(), b)]);
+    }
+
+    /** Index of a row's item {@code item} of {@code count} in an array [panel][item][lane]. */
+    private int at(int row, int count, int item) {
+        return (row / lanes * count + item) * lanes + row % lanes;
     }
 }

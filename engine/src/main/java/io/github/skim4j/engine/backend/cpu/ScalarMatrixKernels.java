@@ -68,11 +68,25 @@ final class ScalarMatrixKernels implements MatrixKernels {
                 output[to + lane] += sum[lane] * matrix.scales[scale + lane];
             }
             if (matrix.mins != null) {
-                float inputs =
-                        matrix.minFactor * input.sums()[token * input.blocks() + (column + k) / MatrixInput.SUM_BLOCK];
-                for (int lane = 0; lane < LANES; lane++) {
-                    output[to + lane] += matrix.mins[scale + lane] * inputs;
-                }
+                addMins(matrix, panel, (column + k) / matrix.block, input, token, output, to);
+            }
+        }
+    }
+
+    /** The minimum of a block times the sum of its inputs. */
+    private static void addMins(
+            PackedMatrix matrix, int panel, int block, MatrixInput input, int token, float[] output, int to) {
+        float sum = matrix.minFactor * input.sum(token, block, matrix.block);
+        int shared = matrix.minBlocks;
+        int min = (panel * (matrix.blocks() / shared) + block / shared) * LANES;
+        if (matrix.minLevels == null) {
+            for (int lane = 0; lane < LANES; lane++) {
+                output[to + lane] += matrix.mins[min + lane] * sum;
+            }
+        } else {
+            int level = (panel * matrix.blocks() + block) * LANES;
+            for (int lane = 0; lane < LANES; lane++) {
+                output[to + lane] += matrix.mins[min + lane] * matrix.minLevels[level + lane] * sum;
             }
         }
     }
@@ -117,10 +131,28 @@ final class ScalarMatrixKernels implements MatrixKernels {
                     int word = from / 8 + k / 8 * LANES;
                     int shift = k % 8 * 4;
                     for (int lane = 0; lane < LANES; lane++) {
-                        target[k * LANES + lane] = matrix.ints[word + lane] >>> shift & 15;
+                        target[k * LANES + lane] = matrix.nibbles[word + lane] >>> shift & 15;
                     }
                 }
             }
+            case SPLIT -> {
+                for (int k = 0; k < count; k++) {
+                    unpackSplit(matrix, from, k, target);
+                }
+            }
+        }
+    }
+
+    private static void unpackSplit(PackedMatrix matrix, int from, int k, float[] target) {
+        int bits = matrix.lowBits;
+        int mask = (1 << bits) - 1;
+        int high = from / 2 + (k / 8 * 4 + k % 4) * LANES;
+        int low = from / 8 * bits + (k * bits / 32 * 4 + k % 4) * LANES;
+        int highShift = PackedMatrix.highShift(k);
+        int lowShift = matrix.lowShift(k);
+        for (int lane = 0; lane < LANES; lane++) {
+            target[k * LANES + lane] =
+                    (matrix.highs[high + lane] >> highShift & 15) << bits | matrix.lows[low + lane] >> lowShift & mask;
         }
     }
 

@@ -7,8 +7,8 @@ import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 
 /**
- * One row of a quantised tensor taken apart: {@code value[k] = scale[k / block] * (level[k] - zeroPoint) + min[k / block]}, exactly, whatever
- * ggml block format it is stored in. Reused from row to row.
+ * One row of a quantised tensor taken apart: {@code value[k] = scale[k / block] * (level[k] - zeroPoint) + min}, exactly, whatever ggml block
+ * format it is stored in. The minimum is {@code mins[k / block]}, or {@code mins[k / 256] * minLevels[k / block]} in the K types. Reused from row to row.
  */
 final class StoredBlocks {
 
@@ -19,12 +19,14 @@ final class StoredBlocks {
     final byte[] levels;
     final float[] scales;
     final float[] mins;
+    final byte[] minLevels;
 
     StoredBlocks(TensorType type, int columns) {
         this.type = type;
         this.levels = new byte[columns];
         this.scales = new float[columns / blockSize(type)];
-        this.mins = new float[hasMins(type) ? scales.length : 0];
+        this.mins = new float[hasMins(type) ? scales.length / minBlocks(type) : 0];
+        this.minLevels = new byte[minBlocks(type) > 1 ? scales.length : 0];
     }
 
     /** Elements that share a scale. */
@@ -39,14 +41,29 @@ final class StoredBlocks {
         };
     }
 
-    /** The level that stands for 0 in a type without minima. */
-    static int zeroPoint(TensorType type) {
-        return type == TensorType.Q4_0 ? 8 : 0;
+    /** Blocks that share a minimum's scale. */
+    static int minBlocks(TensorType type) {
+        return type == TensorType.Q4_K || type == TensorType.Q5_K ? 8 : 1;
     }
 
-    /** Whether levels are 0 … 15. */
-    static boolean isNibbles(TensorType type) {
-        return type == TensorType.Q4_0 || type == TensorType.Q4_1 || type == TensorType.Q4_K;
+    /** The level that stands for 0 in a type without minima. */
+    static int zeroPoint(TensorType type) {
+        return switch (type) {
+            case Q4_0 -> 8;
+            case Q5_0 -> 16;
+            case Q6_K -> 32;
+            default -> 0;
+        };
+    }
+
+    /** Bits of a level; those of 8 bits are signed. */
+    static int levelBits(TensorType type) {
+        return switch (type) {
+            case Q4_0, Q4_1, Q4_K -> 4;
+            case Q5_0, Q5_1, Q5_K -> 5;
+            case Q6_K -> 6;
+            default -> 8;
+        };
     }
 
     /** Takes the stored row at {@code offset} apart. */
@@ -89,15 +106,14 @@ final class StoredBlocks {
 
     private void readQ5(byte[] row, int at, int to, int header, boolean stored) {
         int high = (int) INT.get(row, at + header);
-        int zero = stored ? 0 : 16;
         scales[to / 32] = half(row, at);
         if (stored) {
             mins[to / 32] = half(row, at + 2);
         }
         for (int i = 0; i < 16; i++) {
             int pair = row[at + header + 4 + i];
-            levels[to + i] = (byte) ((pair & 15 | (high >> i & 1) << 4) - zero);
-            levels[to + 16 + i] = (byte) ((pair >> 4 & 15 | (high >> i + 16 & 1) << 4) - zero);
+            levels[to + i] = (byte) (pair & 15 | (high >> i & 1) << 4);
+            levels[to + 16 + i] = (byte) (pair >> 4 & 15 | (high >> i + 16 & 1) << 4);
         }
     }
 
@@ -121,7 +137,7 @@ final class StoredBlocks {
     /** Eight 6-bit scales and eight 6-bit minima in 12 bytes after two half floats. */
     private void readScalesK(byte[] row, int at, int to) {
         float scale = half(row, at);
-        float min = half(row, at + 2);
+        mins[to / 256] = -half(row, at + 2);
         int packed = at + 4;
         for (int j = 0; j < 8; j++) {
             int s;
@@ -134,7 +150,7 @@ final class StoredBlocks {
                 m = row[packed + j + 4] >> 4 & 15 | (row[packed + j] >> 6 & 3) << 4;
             }
             scales[to / 32 + j] = scale * s;
-            mins[to / 32 + j] = -min * m;
+            minLevels[to / 32 + j] = (byte) m;
         }
     }
 
@@ -149,7 +165,7 @@ final class StoredBlocks {
             int l = i % 32;
             int low = row[at + half * 64 + quarter % 2 * 32 + l] >> quarter / 2 * 4 & 15;
             int high = row[at + 128 + half * 32 + l] >> quarter * 2 & 3;
-            levels[to + i] = (byte) ((low | high << 4) - 32);
+            levels[to + i] = (byte) (low | high << 4);
         }
     }
 

@@ -12,6 +12,7 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
 
 /** {@link MatrixKernels} on the Vector API; see {@link VectorKernels}. */
 final class VectorMatrixKernels implements MatrixKernels {
@@ -21,6 +22,11 @@ final class VectorMatrixKernels implements MatrixKernels {
 
     /** Where the second of two unpacked panels begins. */
     private static final int SECOND = MatrixScratch.COLUMNS * LANES;
+
+    /** Four columns of a panel, a byte each. */
+    private static final VectorSpecies<Byte> QUAD = LANES == 8 ? ByteVector.SPECIES_256 : ByteVector.SPECIES_128;
+
+    private static final int QUAD_BYTES = 4 * LANES;
 
     @Override
     public int lanes() {
@@ -49,8 +55,8 @@ final class VectorMatrixKernels implements MatrixKernels {
         for (int panel = strip * PackedMatrix.STRIP; panel < (strip + 1) * PackedMatrix.STRIP; panel += 2) {
             for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
                 int count = Math.min(MatrixScratch.COLUMNS, matrix.columns - column);
-                unpack(matrix, panel, column, count, scratch.weights, 0);
-                unpack(matrix, panel + 1, column, count, scratch.weights, SECOND);
+                unpack(matrix, panel, column, count, scratch, 0);
+                unpack(matrix, panel + 1, column, count, scratch, SECOND);
                 for (int t = 0; t < input.tokens(); t += TILE) {
                     multiplyTile(matrix, panel, column, count, input, t, scratch.weights, output, stride);
                 }
@@ -239,21 +245,59 @@ final class VectorMatrixKernels implements MatrixKernels {
 
     /** Adds what the minima make: for each block the minimum times the sum of its inputs. */
     private static void addMins(PackedMatrix matrix, int strip, MatrixInput input, float[] output, int stride) {
-        float[] mins = matrix.mins;
-        float factor = matrix.minFactor;
-        float[] sums = input.sums();
-        int blocks = matrix.blocks();
-        for (int panel = strip * PackedMatrix.STRIP; panel < (strip + 1) * PackedMatrix.STRIP; panel++) {
-            int from = panel * blocks * LANES;
-            for (int t = 0; t < input.tokens(); t++) {
-                FloatVector sum = FloatVector.zero(F);
-                for (int b = 0; b < blocks; b++) {
-                    sum = FloatVector.fromArray(F, mins, from + b * LANES)
-                            .fma(FloatVector.broadcast(F, factor * sums[t * blocks + b]), sum);
-                }
-                int to = t * stride + panel * LANES;
-                FloatVector.fromArray(F, output, to).add(sum).intoArray(output, to);
+        for (int t = 0; t < input.tokens(); t++) {
+            int to = t * stride + strip * PackedMatrix.STRIP * LANES;
+            if (matrix.minLevels == null) {
+                addMins(matrix, strip, input, t, output, to);
+            } else {
+                addMinLevels(matrix, strip, input, t, output, to);
             }
+        }
+    }
+
+    /** All panels of the strip at once, lest each addition wait for the last. */
+    private static void addMins(PackedMatrix matrix, int strip, MatrixInput input, int token, float[] output, int to) {
+        float[] mins = matrix.mins;
+        int block = matrix.block;
+        int next = matrix.blocks() * LANES;
+        int at = strip * PackedMatrix.STRIP * next;
+        FloatVector a = FloatVector.zero(F);
+        FloatVector b = FloatVector.zero(F);
+        FloatVector c = FloatVector.zero(F);
+        FloatVector d = FloatVector.zero(F);
+        for (int i = 0; i < matrix.blocks(); i++) {
+            FloatVector v = FloatVector.broadcast(F, matrix.minFactor * input.sum(token, i, block));
+            a = FloatVector.fromArray(F, mins, at + i * LANES).fma(v, a);
+            b = FloatVector.fromArray(F, mins, at + i * LANES + next).fma(v, b);
+            c = FloatVector.fromArray(F, mins, at + i * LANES + 2 * next).fma(v, c);
+            d = FloatVector.fromArray(F, mins, at + i * LANES + 3 * next).fma(v, d);
+        }
+        FloatVector.fromArray(F, output, to).add(a).intoArray(output, to);
+        FloatVector.fromArray(F, output, to + LANES).add(b).intoArray(output, to + LANES);
+        FloatVector.fromArray(F, output, to + 2 * LANES).add(c).intoArray(output, to + 2 * LANES);
+        FloatVector.fromArray(F, output, to + 3 * LANES).add(d).intoArray(output, to + 3 * LANES);
+    }
+
+    private static void addMinLevels(
+            PackedMatrix matrix, int strip, MatrixInput input, int token, float[] output, int to) {
+        int blocks = matrix.blocks();
+        int shared = matrix.minBlocks;
+        for (int p = 0; p < PackedMatrix.STRIP; p++) {
+            int panel = strip * PackedMatrix.STRIP + p;
+            FloatVector sum = FloatVector.fromArray(F, output, to + p * LANES);
+            for (int s = 0; s < blocks / shared; s++) {
+                int at = (panel * blocks + s * shared) * LANES;
+                FloatVector levels = FloatVector.zero(F);
+                for (int i = 0; i < shared; i++) {
+                    FloatVector v = FloatVector.broadcast(F, input.sum(token, s * shared + i, matrix.block));
+                    levels = ((FloatVector) ByteVector.fromArray(B, matrix.minLevels, at + i * LANES)
+                                    .convertShape(VectorOperators.B2F, F, 0))
+                            .fma(v, levels);
+                }
+                sum = FloatVector.fromArray(F, matrix.mins, (panel * (blocks / shared) + s) * LANES)
+                        .fma(levels, sum);
+            }
+            sum.intoArray(output, to + p * LANES);
         }
     }
 
@@ -263,11 +307,15 @@ final class VectorMatrixKernels implements MatrixKernels {
         int panel = strip * PackedMatrix.STRIP;
         float[] x = input.values();
         switch (matrix.layout) {
-            case BYTES -> multiplyBytes(matrix, panel, x, output);
+            case BYTES -> {
+                int next = matrix.columns * LANES;
+                multiplyBytes(matrix, panel, matrix.bytes, panel * next, next, 0, matrix.columns, x, output);
+            }
             case NIBBLES -> {
                 multiplyNibbles(matrix, panel, x, output);
                 multiplyNibbles(matrix, panel + 2, x, output);
             }
+            case SPLIT -> multiplySplit(matrix, panel, x, output, scratch.levels);
             default -> multiplyUnscaled(matrix, panel, x, output, scratch);
         }
     }
@@ -345,53 +393,76 @@ final class VectorMatrixKernels implements MatrixKernels {
         FloatVector.fromArray(F, output, to + 3 * LANES).add(d).intoArray(output, to + 3 * LANES);
     }
 
-    private static void multiplyBytes(PackedMatrix matrix, int panel, float[] x, float[] output) {
-        byte[] w = matrix.bytes;
-        int next = matrix.columns * LANES;
+    private static void multiplySplit(PackedMatrix matrix, int panel, float[] x, float[] output, byte[] levels) {
+        int next = MatrixScratch.COLUMNS * LANES;
+        for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
+            int count = Math.min(MatrixScratch.COLUMNS, matrix.columns - column);
+            for (int p = 0; p < PackedMatrix.STRIP; p++) {
+                joinLevels(matrix, panel + p, column, count, levels, p * next);
+            }
+            multiplyBytes(matrix, panel, levels, 0, next, column, count, x, output);
+        }
+    }
+
+    /** Some columns of four panels, whose levels are at {@code w[at…]}, {@code next} apart; added to the output unless they are the first. */
+    private static void multiplyBytes(
+            PackedMatrix matrix,
+            int panel,
+            byte[] w,
+            int at,
+            int next,
+            int column,
+            int count,
+            float[] x,
+            float[] output) {
         int block = matrix.block;
         int blocks = matrix.blocks();
         int nextScale = blocks * LANES;
-        FloatVector o0 = FloatVector.zero(F);
-        FloatVector o1 = FloatVector.zero(F);
-        FloatVector o2 = FloatVector.zero(F);
-        FloatVector o3 = FloatVector.zero(F);
-        for (int b = 0; b < blocks; b++) {
+        int to = panel * LANES;
+        if (column == 0) {
+            Arrays.fill(output, to, to + PackedMatrix.STRIP * LANES, 0);
+        }
+        FloatVector o0 = FloatVector.fromArray(F, output, to);
+        FloatVector o1 = FloatVector.fromArray(F, output, to + LANES);
+        FloatVector o2 = FloatVector.fromArray(F, output, to + 2 * LANES);
+        FloatVector o3 = FloatVector.fromArray(F, output, to + 3 * LANES);
+        for (int b = 0; b < count / block; b++) {
             FloatVector a0 = FloatVector.zero(F);
             FloatVector a1 = FloatVector.zero(F);
             FloatVector a2 = FloatVector.zero(F);
             FloatVector a3 = FloatVector.zero(F);
-            int k = b * block;
-            int at = panel * next + k * LANES;
+            int k = column + b * block;
+            int from = at + b * block * LANES;
             for (int i = 0; i < block; i++) {
                 FloatVector v = FloatVector.broadcast(F, x[k + i]);
                 FloatVector w0 = (FloatVector)
-                        ByteVector.fromArray(B, w, at + i * LANES).convertShape(VectorOperators.B2F, F, 0);
+                        ByteVector.fromArray(B, w, from + i * LANES).convertShape(VectorOperators.B2F, F, 0);
                 a0 = w0.fma(v, a0);
                 FloatVector w1 = (FloatVector)
-                        ByteVector.fromArray(B, w, at + i * LANES + next).convertShape(VectorOperators.B2F, F, 0);
+                        ByteVector.fromArray(B, w, from + i * LANES + next).convertShape(VectorOperators.B2F, F, 0);
                 a1 = w1.fma(v, a1);
                 FloatVector w2 = (FloatVector)
-                        ByteVector.fromArray(B, w, at + i * LANES + 2 * next).convertShape(VectorOperators.B2F, F, 0);
+                        ByteVector.fromArray(B, w, from + i * LANES + 2 * next).convertShape(VectorOperators.B2F, F, 0);
                 a2 = w2.fma(v, a2);
                 FloatVector w3 = (FloatVector)
-                        ByteVector.fromArray(B, w, at + i * LANES + 3 * next).convertShape(VectorOperators.B2F, F, 0);
+                        ByteVector.fromArray(B, w, from + i * LANES + 3 * next).convertShape(VectorOperators.B2F, F, 0);
                 a3 = w3.fma(v, a3);
             }
-            int scale = (panel * blocks + b) * LANES;
+            int scale = (panel * blocks + column / block + b) * LANES;
             o0 = FloatVector.fromArray(F, matrix.scales, scale).fma(a0, o0);
             o1 = FloatVector.fromArray(F, matrix.scales, scale + nextScale).fma(a1, o1);
             o2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * nextScale).fma(a2, o2);
             o3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * nextScale).fma(a3, o3);
         }
-        o0.intoArray(output, panel * LANES);
-        o1.intoArray(output, (panel + 1) * LANES);
-        o2.intoArray(output, (panel + 2) * LANES);
-        o3.intoArray(output, (panel + 3) * LANES);
+        o0.intoArray(output, to);
+        o1.intoArray(output, to + LANES);
+        o2.intoArray(output, to + 2 * LANES);
+        o3.intoArray(output, to + 3 * LANES);
     }
 
     /** Two panels: with more, registers run out. */
     private static void multiplyNibbles(PackedMatrix matrix, int panel, float[] x, float[] output) {
-        int[] w = matrix.ints;
+        int[] w = matrix.nibbles;
         int next = matrix.columns / 8 * LANES;
         int block = matrix.block;
         int blocks = matrix.blocks();
@@ -423,7 +494,8 @@ final class VectorMatrixKernels implements MatrixKernels {
     }
 
     /** Elements or levels of some columns of a panel as floats: [column][lane]. */
-    private static void unpack(PackedMatrix matrix, int panel, int column, int count, float[] target, int to) {
+    private static void unpack(PackedMatrix matrix, int panel, int column, int count, MatrixScratch scratch, int to) {
+        float[] target = scratch.weights;
         int from = (panel * matrix.columns + column) * LANES;
         int size = count * LANES;
         switch (matrix.layout) {
@@ -438,14 +510,19 @@ final class VectorMatrixKernels implements MatrixKernels {
                 }
             }
             case FLOAT16 -> unpackFloat16s(matrix.shorts, from, size, target, to);
-            case BYTES -> {
-                for (int i = 0; i < size; i += LANES) {
-                    ((FloatVector) ByteVector.fromArray(B, matrix.bytes, from + i)
-                                    .convertShape(VectorOperators.B2F, F, 0))
-                            .intoArray(target, to + i);
-                }
+            case BYTES -> unpackBytes(matrix.bytes, from, size, target, to);
+            case NIBBLES -> unpackNibbles(matrix.nibbles, from / 8, count, target, to);
+            case SPLIT -> {
+                joinLevels(matrix, panel, column, count, scratch.levels, 0);
+                unpackBytes(scratch.levels, 0, size, target, to);
             }
-            case NIBBLES -> unpackNibbles(matrix.ints, from / 8, count, target, to);
+        }
+    }
+
+    private static void unpackBytes(byte[] source, int from, int size, float[] target, int to) {
+        for (int i = 0; i < size; i += LANES) {
+            ((FloatVector) ByteVector.fromArray(B, source, from + i).convertShape(VectorOperators.B2F, F, 0))
+                    .intoArray(target, to + i);
         }
     }
 
@@ -456,6 +533,37 @@ final class VectorMatrixKernels implements MatrixKernels {
                 IntVector level = w.lanewise(VectorOperators.LSHR, 4 * j).and(15);
                 ((FloatVector) level.convertShape(VectorOperators.I2F, F, 0))
                         .intoArray(target, to + (8 * i + j) * LANES);
+            }
+        }
+    }
+
+    /** Puts levels of 5 or 6 bits together as bytes, eight columns at a time. */
+    private static void joinLevels(PackedMatrix matrix, int panel, int column, int count, byte[] target, int to) {
+        byte[] highs = matrix.highs;
+        byte[] lows = matrix.lows;
+        int bits = matrix.lowBits;
+        int mask = 0x01010101 * ((1 << bits) - 1);
+        int eights = 4 / bits;
+        int from = (panel * matrix.columns + column) * LANES;
+        for (int g = 0; g < count / 8 / eights; g++) {
+            IntVector low = ByteVector.fromArray(QUAD, lows, from / 8 * bits + g * QUAD_BYTES)
+                    .reinterpretAsInts();
+            for (int i = g * eights; i < (g + 1) * eights; i++) {
+                IntVector high = ByteVector.fromArray(QUAD, highs, from / 2 + i * QUAD_BYTES)
+                        .reinterpretAsInts();
+                high.and(0x0f0f0f0f)
+                        .lanewise(VectorOperators.LSHL, bits)
+                        .or(low.and(mask))
+                        .reinterpretAsBytes()
+                        .intoArray(target, to + 2 * i * QUAD_BYTES);
+                low = low.lanewise(VectorOperators.LSHR, bits);
+                high.lanewise(VectorOperators.LSHR, 4)
+                        .and(0x0f0f0f0f)
+                        .lanewise(VectorOperators.LSHL, bits)
+                        .or(low.and(mask))
+                        .reinterpretAsBytes()
+                        .intoArray(target, to + (2 * i + 1) * QUAD_BYTES);
+                low = low.lanewise(VectorOperators.LSHR, bits);
             }
         }
     }

@@ -186,7 +186,8 @@ class CpuBackendTest {
         for (int seed = 100; seed < 108; seed++) {
             Random random = new Random(seed);
             TensorType type = RandomModels.pick(
-                    random, List.of(TensorType.F32, TensorType.BF16, TensorType.Q8_0, TensorType.Q4_1));
+                    random,
+                    List.of(TensorType.F32, TensorType.BF16, TensorType.Q8_0, TensorType.Q4_1, TensorType.Q5_0));
             ModelConfig config = RandomModels.config(random, 32, CONTEXT);
             ModelWeights weights = RandomModels.weights(config, type, random);
             KvCacheConfig kv = kv(random, KvType.BF16);

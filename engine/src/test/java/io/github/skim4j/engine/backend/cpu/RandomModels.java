@@ -113,7 +113,7 @@ final class RandomModels {
     }
 
     /** Random bytes, but for the half-float scales in each block. */
-    private record BlockTensor(String name, TensorType type, int rows, int columns, long seed) implements Tensor {
+    record BlockTensor(String name, TensorType type, int rows, int columns, long seed) implements Tensor {
 
         @Override
         public void read(int from, int count, byte[] target, int offset) {
@@ -126,6 +126,13 @@ final class RandomModels {
                         float value = (float) ((0.5 + random.nextFloat()) / Math.sqrt(columns) / magnitude(type));
                         value = at == 2 && (type == TensorType.Q4_1 || type == TensorType.Q5_1) ? -value * 8 : value;
                         put(bytes, b * type.blockBytes() + at, HalfFloats.floatToFloat16(value));
+                    }
+                }
+                if (type == TensorType.F32) {
+                    for (int k = 0; k < columns; k++) {
+                        int bits = Float.floatToIntBits((float) (random.nextGaussian() / Math.sqrt(columns)));
+                        put(bytes, 4 * k, (short) bits);
+                        put(bytes, 4 * k + 2, (short) (bits >> 16));
                     }
                 }
                 if (type == TensorType.F16 || type == TensorType.BF16) {
