@@ -45,4 +45,11 @@ public final class HalfFloats {
         }
         return (short) (bits + 0x7fff + (bits >>> 16 & 1) >>> 16);
     }
+
+    /** Rounds down: the greatest bfloat16 that is not above {@code value}. */
+    public static short floorToBfloat16(float value) {
+        int bits = Float.floatToRawIntBits(value);
+        int half = bits >>> 16;
+        return (short) (bits < 0 && (bits & 0xffff) != 0 ? half + 1 : half);
+    }
 }

@@ -62,14 +62,7 @@ final class PageStatistics extends PageData {
             min = Math.min(min, key);
         }
         // The sign bit turned around makes the greatest below into the least above.
-        return floor(-max) ^ 0x8000 | floor(min) << 16;
-    }
-
-    /** The greatest bfloat16 that is not above {@code value}. */
-    private static int floor(float value) {
-        int bits = Float.floatToRawIntBits(value);
-        int half = bits >>> 16;
-        return bits < 0 && (bits & 0xffff) != 0 ? half + 1 : half;
+        return HalfFloats.floorToBfloat16(-max) & 0xffff ^ 0x8000 | HalfFloats.floorToBfloat16(min) << 16;
     }
 
     private int moments(float[] keys, int dimension, int pageSize) {

@@ -79,10 +79,12 @@ final class QuantizedKeys extends PageData {
             min = Math.min(min, k);
             max = Math.max(max, k);
         }
-        // Levels are relative to scale and minimum as they are stored, so that rounding those adds no error.
-        short storedMin = HalfFloats.floatToBfloat16(min);
+        // Levels are relative to scale and minimum as they are stored, which are rounded so that they span all keys: no
+        // key is off by
+        // more than half a level.
+        short storedMin = HalfFloats.floorToBfloat16(min);
         min = HalfFloats.bfloat16ToFloat(storedMin);
-        short storedScale = HalfFloats.floatToBfloat16(Math.max(max - min, 1e-9f) / LEVELS);
+        short storedScale = (short) (HalfFloats.floorToBfloat16(-Math.max(max - min, 1e-9f) / LEVELS) ^ 0x8000);
         float scale = HalfFloats.bfloat16ToFloat(storedScale);
         for (int c = 0; c < channels; c += 8) {
             int word = 0;

@@ -1,0 +1,262 @@
+package io.github.skim4j.engine.backend.cpu;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import io.github.skim4j.engine.attention.Always;
+import io.github.skim4j.engine.attention.Budget;
+import io.github.skim4j.engine.attention.Sketch;
+import io.github.skim4j.engine.backend.cpu.SparseFixture.Shape;
+import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
+import io.github.skim4j.engine.model.ModelConfig;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class KeySketchesTest {
+
+    private static float[] gaussian(Random random, int size) {
+        float[] values = new float[size];
+        for (int i = 0; i < size; i++) {
+            values[i] = (float) random.nextGaussian();
+        }
+        return values;
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {16, 32, 48, 64, 80, 96, 112, 128})
+    void rotationKeepsNormsAndProducts(int size) {
+        Random random = new Random(size);
+        Rotation rotation = new Rotation(size);
+        for (int i = 0; i < 20; i++) {
+            float[] a = gaussian(random, size);
+            float[] b = gaussian(random, size);
+            float[] rotatedA = new float[size + 5];
+            System.arraycopy(a, 0, rotatedA, 5, size);
+            float[] rotatedB = b.clone();
+            rotation.apply(rotatedA, 5);
+            rotation.apply(rotatedB, 0);
+            float[] shifted = Arrays.copyOfRange(rotatedA, 5, size + 5);
+            assertThat(SparseFixture.dot(shifted, shifted)).isCloseTo(SparseFixture.dot(a, a), within(1e-3));
+            assertThat(SparseFixture.dot(shifted, rotatedB)).isCloseTo(SparseFixture.dot(a, b), within(1e-3));
+            assertThat(rotatedA).startsWith(0, 0, 0, 0, 0);
+        }
+    }
+
+    /** A single channel must reach all others, or signs would say nothing of how large it is. */
+    @ParameterizedTest
+    @ValueSource(ints = {16, 64, 80, 96, 128})
+    void rotationSpreadsEveryChannel(int size) {
+        Rotation rotation = new Rotation(size);
+        for (int channel = 0; channel < size; channel++) {
+            float[] values = new float[size];
+            values[channel] = 1;
+            rotation.apply(values, 0);
+            double largest = 0;
+            for (float value : values) {
+                largest = Math.max(largest, Math.abs(value));
+            }
+            assertThat(largest).as("channel %s", channel).isLessThan(0.8);
+        }
+    }
+
+    /** Checks what is stored of a fixture's first layer against its definition. */
+    @Test
+    void signsFactorsAndMeansAreThoseOfTheDefinition() {
+        for (int seed = 0; seed < 10; seed++) {
+            Random random = new Random(seed);
+            Shape shape = Shape.random(random);
+            String what = "seed " + seed + ", " + shape;
+            int headDim = shape.headDim();
+            try (SparseFixture fixture =
+                    new SparseFixture(shape, new ScalarKernels(), 400, 1, 0, random).fill(random, 10)) {
+                KeySketches sketches =
+                        fixture.filled(new KeySketches(fixture.config, shape.pageSize(), fixture.pages.count()), 0);
+                for (int head = 0; head < shape.kvHeads(); head++) {
+                    double[] mean = mean(fixture, head);
+                    for (int slot = 0; slot < 399 / shape.pageSize() * shape.pageSize(); slot += 7) {
+                        float[] centred = fixture.key(0, head, slot);
+                        double squares = 0;
+                        for (int i = 0; i < headDim; i++) {
+                            centred[i] -= (float) mean[i];
+                            squares += centred[i] * centred[i];
+                        }
+                        sketches.rotation().apply(centred, 0);
+                        double sum = 0;
+                        for (float value : centred) {
+                            sum += Math.abs(value);
+                        }
+                        for (int i = 0; i < headDim; i++) {
+                            if (Math.abs(centred[i]) > 1e-4) {
+                                assertThat(sign(sketches, fixture, head, slot, i))
+                                        .as(what)
+                                        .isEqualTo(centred[i] > 0);
+                            }
+                        }
+                        assertThat((double) factor(sketches, fixture, head, slot))
+                                .as(what)
+                                .isCloseTo(squares / sum, within(squares / sum / 200));
+                    }
+                }
+            }
+        }
+    }
+
+    private static double[] mean(SparseFixture fixture, int head) {
+        double[] mean = new double[fixture.shape.headDim()];
+        for (int slot = 0; slot < KeySketches.MEAN_TOKENS; slot++) {
+            float[] key = fixture.key(0, head, slot);
+            for (int i = 0; i < mean.length; i++) {
+                mean[i] += key[i] / KeySketches.MEAN_TOKENS;
+            }
+        }
+        return mean;
+    }
+
+    private static boolean sign(KeySketches sketches, SparseFixture fixture, int head, int slot, int dimension) {
+        int pageSize = fixture.shape.pageSize();
+        long[] words = sketches.of(fixture.sequence.page(slot / pageSize), 0);
+        int word = sketches.signs(head) + slot % pageSize * sketches.wordsPerToken() + dimension / 64;
+        return (words[word] >>> dimension % 64 & 1) != 0;
+    }
+
+    private static float factor(KeySketches sketches, SparseFixture fixture, int head, int slot) {
+        int pageSize = fixture.shape.pageSize();
+        long[] words = sketches.of(fixture.sequence.page(slot / pageSize), 0);
+        int token = slot % pageSize;
+        return Float.intBitsToFloat((int) (words[sketches.factors(head) + token / 4] >>> token % 4 * 16) << 16);
+    }
+
+    /** Estimates by {@link SketchScorer}, [row][slot], of the whole pages. */
+    private static float[][] estimates(SparseFixture fixture, KeySketches sketches, CpuKernels kernels, int head) {
+        Shape shape = fixture.shape;
+        ModelConfig config = fixture.config;
+        SketchScorer scorer = new SketchScorer(kernels, sketches, shape.headDim(), shape.pageSize());
+        Selection selection = new Selection();
+        QueryTile tile = new QueryTile(fixture.sequence, 0, head, 0, fixture.tokens - 1, 1, config.window(0));
+        selection.start(tile, new Pipelines.Pipeline(Always.DEFAULT, List.of(), List.of()), config);
+        new Queries(fixture.queries, null, config.heads() * config.headDim())
+                .gather(config, tile, TokenList.POSITIONED, selection.queries());
+        scorer.prepare(selection);
+        int pages = fixture.pagesAt(0) - 1;
+        float[][] estimates = new float[shape.group()][pages * shape.pageSize()];
+        float[] logits = new float[Attend.even(shape.group()) * shape.pageSize()];
+        for (int page = 0; page < pages; page++) {
+            scorer.logits(selection, page, logits, 0, shape.pageSize());
+            for (int r = 0; r < shape.group(); r++) {
+                System.arraycopy(logits, r * shape.pageSize(), estimates[r], page * shape.pageSize(), shape.pageSize());
+            }
+        }
+        return estimates;
+    }
+
+    @Test
+    void estimatesAreThoseOfTheDefinitionButForTheQuerysQuantisation() {
+        for (CpuKernels kernels : SparseFixture.kernels()) {
+            for (int seed = 100; seed < 108; seed++) {
+                Random random = new Random(seed);
+                Shape shape = Shape.random(random);
+                String what = "seed " + seed + ", " + shape;
+                try (SparseFixture fixture = new SparseFixture(shape, kernels, 300, 1, 0, random).fill(random, 10)) {
+                    KeySketches sketches =
+                            fixture.filled(new KeySketches(fixture.config, shape.pageSize(), fixture.pages.count()), 0);
+                    for (int head = 0; head < shape.kvHeads(); head++) {
+                        float[][] estimates = estimates(fixture, sketches, kernels, head);
+                        double[] mean = mean(fixture, head);
+                        for (int r = 0; r < shape.group(); r++) {
+                            float[] rotated = fixture.query(0, head * shape.group() + r);
+                            double offset = 0;
+                            for (int i = 0; i < rotated.length; i++) {
+                                offset += rotated[i] * mean[i];
+                            }
+                            sketches.rotation().apply(rotated, 0);
+                            double largest = 0;
+                            for (float value : rotated) {
+                                largest = Math.max(largest, Math.abs(value));
+                            }
+                            for (int slot = 0; slot < estimates[r].length; slot++) {
+                                double sum = 0;
+                                for (int i = 0; i < rotated.length; i++) {
+                                    sum += sign(sketches, fixture, head, slot, i) ? rotated[i] : -rotated[i];
+                                }
+                                double factor = factor(sketches, fixture, head, slot);
+                                // Half a step of the query's 63 levels in each dimension.
+                                double bound = factor * rotated.length * largest / 31 / 2 + 1e-3;
+                                assertThat((double) estimates[r][slot])
+                                        .as(what)
+                                        .isCloseTo(offset + factor * sum, within(bound));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void estimatesOfGaussianKeysAreUnbiasedAndCorrelateWithTheLogits() {
+        for (int headDim : new int[] {64, 80, 96, 128}) {
+            Random random = new Random(headDim);
+            Shape shape = new Shape(headDim, 1, 8, 1, 0, 16, KvType.F32);
+            CpuKernels kernels = SparseFixture.kernels().get(1);
+            try (SparseFixture fixture = new SparseFixture(shape, kernels, 4097, 1, 0, random).fill(random, 0)) {
+                KeySketches sketches = fixture.filled(new KeySketches(fixture.config, 16, fixture.pages.count()), 0);
+                float[][] estimates = estimates(fixture, sketches, kernels, 0);
+                double[] mean = mean(fixture, 0);
+                double errors = 0;
+                double squaredErrors = 0;
+                double product = 0;
+                double exactSquares = 0;
+                double estimateSquares = 0;
+                int count = 0;
+                for (int r = 0; r < 8; r++) {
+                    double[] logits = fixture.logits(0, 0, r);
+                    double offset = 0;
+                    for (int i = 0; i < headDim; i++) {
+                        offset += fixture.query(0, r)[i] * mean[i];
+                    }
+                    for (int slot = 0; slot < estimates[r].length; slot++) {
+                        double exact = logits[slot] - offset;
+                        double estimate = estimates[r][slot] - offset;
+                        errors += estimate - exact;
+                        squaredErrors += (estimate - exact) * (estimate - exact);
+                        product += exact * estimate;
+                        exactSquares += exact * exact;
+                        estimateSquares += estimate * estimate;
+                        count++;
+                    }
+                }
+                String what = "head size " + headDim;
+                double deviation = Math.sqrt(squaredErrors / count);
+                assertThat(errors / count).as(what).isCloseTo(0, within(0.02 * deviation + 0.01));
+                assertThat(product / exactSquares).as(what + ", slope").isCloseTo(1, within(0.02));
+                assertThat(product / Math.sqrt(exactSquares * estimateSquares))
+                        .as(what + ", correlation")
+                        .isGreaterThan(0.75);
+            }
+        }
+    }
+
+    @Test
+    void aSequenceShorterThanTheMeanIsDense() {
+        Random random = new Random(5);
+        for (int pageSize : new int[] {8, 16, 32, 64}) {
+            Shape shape = new Shape(64, 2, 3, 1, 0, pageSize, KvType.BF16);
+            Sketch method = new Sketch(Budget.ofTokens(pageSize), 0.125, new Always(0, 0, 0));
+            for (int tokens : new int[] {200, 256, 257, 300}) {
+                try (SparseFixture fixture =
+                        new SparseFixture(shape, new ScalarKernels(), tokens, 1, 0, random).fill(random, 10)) {
+                    int read = fixture.run(0, method, 1).get(0).tokens().size();
+                    if (tokens <= 256) {
+                        assertThat(read).as("%s tokens", tokens).isEqualTo(tokens);
+                    } else {
+                        assertThat(read).as("%s tokens", tokens).isLessThanOrEqualTo(2 * pageSize);
+                    }
+                }
+            }
+        }
+    }
+}

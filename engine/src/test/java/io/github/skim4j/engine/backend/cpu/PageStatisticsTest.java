@@ -1,0 +1,159 @@
+package io.github.skim4j.engine.backend.cpu;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import io.github.skim4j.engine.attention.Quest.Score;
+import io.github.skim4j.engine.backend.cpu.SparseFixture.Shape;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class PageStatisticsTest {
+
+    private static final int SEEDS = 12;
+
+    static List<CpuKernels> kernels() {
+        return SparseFixture.kernels();
+    }
+
+    private interface PageCheck {
+        void check(String what, SparseFixture fixture, float[] queries, int kvHead, int page, float[] scores);
+    }
+
+    /** Scores every page of random fixtures for every KV head. */
+    private static void forPages(CpuKernels kernels, Score score, PageCheck check) {
+        for (int seed = 0; seed < SEEDS; seed++) {
+            Random random = new Random(seed);
+            Shape shape = Shape.random(random);
+            String what = "seed " + seed + ", " + shape;
+            try (SparseFixture fixture =
+                    new SparseFixture(shape, kernels, 2 * shape.pageSize() + 1, 1, 0, random).fill(random, 10)) {
+                PageStatistics statistics = new PageStatistics(fixture.config, fixture.pages.count(), score);
+                fixture.filled(statistics, 0);
+                for (int head = 0; head < shape.kvHeads(); head++) {
+                    float[] queries = fixture.group(0, head);
+                    for (int page = 0; page < 2; page++) {
+                        float[] scores = new float[3 * shape.group() + 1];
+                        int[] pairs = statistics.of(fixture.sequence.page(page), 0);
+                        int from = head * shape.headDim();
+                        if (score == Score.BOUNDS) {
+                            kernels.selection()
+                                    .bounds(queries, shape.group(), shape.headDim(), pairs, from, scores, 1, 3);
+                        } else {
+                            kernels.selection()
+                                    .moments(queries, shape.group(), shape.headDim(), pairs, from, scores, 1, 3);
+                        }
+                        check.check(what, fixture, queries, head, page, scores);
+                    }
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void boundsAreAtLeastTheGreatestProductAndAsTightAsBfloat16Allows(CpuKernels kernels) {
+        forPages(kernels, Score.BOUNDS, (what, fixture, queries, head, page, scores) -> {
+            Shape shape = fixture.shape;
+            double[] max = new double[shape.headDim()];
+            double[] min = new double[shape.headDim()];
+            extremes(fixture, head, page, max, min);
+            for (int r = 0; r < shape.group(); r++) {
+                float[] query = fixture.query(0, head * shape.group() + r);
+                double greatest = Double.NEGATIVE_INFINITY;
+                for (int t = 0; t < shape.pageSize(); t++) {
+                    float[] key = fixture.key(0, head, page * shape.pageSize() + t);
+                    greatest = Math.max(greatest, SparseFixture.dot(query, key));
+                }
+                // Σ max(q M, q m) = q·(M + m) / 2 + |q|·(M - m) / 2
+                double identity = 0;
+                double magnitude = 0;
+                for (int i = 0; i < query.length; i++) {
+                    identity += query[i] * (max[i] + min[i]) / 2 + Math.abs(query[i]) * (max[i] - min[i]) / 2;
+                    magnitude += Math.abs(query[i]) * Math.max(Math.abs(max[i]), Math.abs(min[i]));
+                }
+                double score = scores[1 + 3 * r];
+                assertThat(score).as(what).isGreaterThanOrEqualTo(greatest - 1e-5 * magnitude);
+                assertThat(score).as(what).isBetween(identity - 1e-5 * magnitude, identity + 0.008 * magnitude);
+            }
+        });
+    }
+
+    private static void extremes(SparseFixture fixture, int head, int page, double[] max, double[] min) {
+        Arrays.fill(max, Double.NEGATIVE_INFINITY);
+        Arrays.fill(min, Double.POSITIVE_INFINITY);
+        for (int t = 0; t < fixture.shape.pageSize(); t++) {
+            float[] key = fixture.key(0, head, page * fixture.shape.pageSize() + t);
+            for (int i = 0; i < key.length; i++) {
+                max[i] = Math.max(max[i], key[i]);
+                min[i] = Math.min(min[i], key[i]);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void momentsAreMeanPlusStandardDeviation(CpuKernels kernels) {
+        forPages(kernels, Score.MOMENTS, (what, fixture, queries, head, page, scores) -> {
+            Shape shape = fixture.shape;
+            int headDim = shape.headDim();
+            for (int r = 0; r < shape.group(); r++) {
+                double mean = 0;
+                double variance = 0;
+                double magnitude = 0;
+                for (int i = 0; i < headDim; i++) {
+                    double sum = 0;
+                    for (int t = 0; t < shape.pageSize(); t++) {
+                        sum += fixture.key(0, head, page * shape.pageSize() + t)[i];
+                    }
+                    double average = sum / shape.pageSize();
+                    double squares = 0;
+                    for (int t = 0; t < shape.pageSize(); t++) {
+                        squares += Math.pow(fixture.key(0, head, page * shape.pageSize() + t)[i] - average, 2);
+                    }
+                    double q = queries[r * headDim + i];
+                    mean += q * average;
+                    magnitude += Math.abs(q * average);
+                    variance += q * q * squares / shape.pageSize();
+                }
+                double deviation = Math.sqrt(variance);
+                assertThat((double) scores[1 + 3 * r])
+                        .as(what)
+                        .isCloseTo(mean + deviation, within(0.004 * (magnitude + deviation)));
+            }
+        });
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void keysOfOneSignAreBoundedToo(CpuKernels kernels) {
+        for (float sign : new float[] {-1, 1}) {
+            Random random = new Random(1);
+            Shape shape = Shape.random(random);
+            try (SparseFixture fixture = new SparseFixture(shape, kernels, shape.pageSize() + 1, 1, 0, random)) {
+                float[] key = new float[shape.headDim()];
+                for (int slot = 0; slot < shape.pageSize(); slot++) {
+                    for (int i = 0; i < key.length; i++) {
+                        key[i] = sign * (1 + random.nextFloat());
+                    }
+                    fixture.write(0, 0, slot, key, key);
+                }
+                PageStatistics statistics =
+                        fixture.filled(new PageStatistics(fixture.config, fixture.pages.count(), Score.BOUNDS), 0);
+                double[] max = new double[key.length];
+                double[] min = new double[key.length];
+                extremes(fixture, 0, 0, max, min);
+                int[] pairs = statistics.of(fixture.sequence.page(0), 0);
+                for (int i = 0; i < key.length; i++) {
+                    double upper = Float.intBitsToFloat(pairs[i] << 16);
+                    double lower = Float.intBitsToFloat(pairs[i] & 0xffff0000);
+                    assertThat(upper).as("dimension %s", i).isBetween(max[i], max[i] + 0.016);
+                    assertThat(lower).as("dimension %s", i).isBetween(min[i] - 0.016, min[i]);
+                }
+            }
+        }
+    }
+}
