@@ -117,6 +117,9 @@ final class TopP implements Selection.Stage {
                 weights[members++] = logits[from + i];
             }
         }
+        if (members == 0) {
+            return Float.NEGATIVE_INFINITY; // p is so close to 1 that rounding left a share beyond all tokens
+        }
         Arrays.sort(weights, 0, members);
         int last = members - 1;
         while (last > 0 && (missing -= Exp.exp(weights[last] - max)) > 0) {

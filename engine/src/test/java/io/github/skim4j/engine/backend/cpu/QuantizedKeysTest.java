@@ -38,33 +38,10 @@ class QuantizedKeysTest {
         return dimensions;
     }
 
-    private static float[] estimates(
-            CpuKernels kernels, SparseFixture fixture, QuantizedKeys keys, int layer, int head, int page) {
-        Shape shape = fixture.shape;
-        int rows = Attend.even(shape.group());
-        int channels = keys.channels();
-        float[] prepared = new float[rows * (channels + 1)];
-        for (int r = 0; r < shape.group(); r++) {
-            float[] query = fixture.query(0, head * shape.group() + r);
-            for (int c = 0; c < channels; c++) {
-                prepared[rows + r * channels + c] = query[keys.dimension(layer, head, c)];
-                prepared[r] += query[keys.dimension(layer, head, c)];
-            }
-        }
-        float[] logits = new float[rows * shape.pageSize()];
-        kernels.selection()
-                .quantized(
-                        prepared,
-                        rows,
-                        shape.group(),
-                        channels,
-                        keys.of(fixture.sequence.page(page), layer),
-                        keys.offset(head),
-                        shape.pageSize(),
-                        logits,
-                        0,
-                        shape.pageSize());
-        return logits;
+    private static float[][] estimates(
+            CpuKernels kernels, SparseFixture fixture, QuantizedKeys keys, int layer, int head) {
+        QuantizedScorer scorer = new QuantizedScorer(kernels, keys, fixture.shape.headDim(), fixture.shape.pageSize());
+        return fixture.estimates(scorer, layer, head);
     }
 
     @ParameterizedTest
@@ -86,7 +63,7 @@ class QuantizedKeysTest {
                                 labels ? labels(shape, 8 * (1 + random.nextInt(2)), random) : null),
                         layer);
                 for (int head = 0; head < shape.kvHeads(); head++) {
-                    float[] logits = estimates(kernels, fixture, keys, layer, head, 0);
+                    float[][] logits = estimates(kernels, fixture, keys, layer, head);
                     for (int t = 0; t < shape.pageSize(); t++) {
                         assertWithin(what, fixture, keys, layer, head, t, logits);
                     }
@@ -96,7 +73,7 @@ class QuantizedKeysTest {
     }
 
     private static void assertWithin(
-            String what, SparseFixture fixture, QuantizedKeys keys, int layer, int head, int token, float[] logits) {
+            String what, SparseFixture fixture, QuantizedKeys keys, int layer, int head, int token, float[][] logits) {
         float[] key = fixture.key(layer, head, token);
         double max = Double.NEGATIVE_INFINITY;
         double min = Double.POSITIVE_INFINITY;
@@ -116,9 +93,7 @@ class QuantizedKeysTest {
             // Scale and minimum are bfloat16, which widens the range a little.
             double scale = (max - min + Math.abs(min) / 128) / 15 * (1 + 1 / 128.0);
             double bound = scale / 2 * absolute + 1e-5 * absolute * Math.max(Math.abs(max), Math.abs(min));
-            assertThat((double) logits[r * fixture.shape.pageSize() + token])
-                    .as(what)
-                    .isCloseTo(exact, within(bound));
+            assertThat((double) logits[r][token]).as(what).isCloseTo(exact, within(bound));
         }
     }
 
@@ -133,12 +108,14 @@ class QuantizedKeysTest {
                     new SparseFixture(shape, scalar, shape.pageSize() + 1, 1, 0, random).fill(random, 10)) {
                 QuantizedKeys keys = fixture.filled(
                         new QuantizedKeys(fixture.config, shape.pageSize(), fixture.pages.count(), null), 0);
-                float[] expected = estimates(scalar, fixture, keys, 0, 0, 0);
-                float[] actual = estimates(vector, fixture, keys, 0, 0, 0);
-                for (int i = 0; i < shape.group() * shape.pageSize(); i++) {
-                    assertThat(actual[i])
-                            .as("seed %s, %s", seed, shape)
-                            .isCloseTo(expected[i], within(2e-4f * Math.max(1, Math.abs(expected[i]))));
+                float[][] expected = estimates(scalar, fixture, keys, 0, 0);
+                float[][] actual = estimates(vector, fixture, keys, 0, 0);
+                for (int r = 0; r < shape.group(); r++) {
+                    for (int t = 0; t < shape.pageSize(); t++) {
+                        assertThat(actual[r][t])
+                                .as("seed %s, %s", seed, shape)
+                                .isCloseTo(expected[r][t], within(2e-4f * Math.max(1, Math.abs(expected[r][t]))));
+                    }
                 }
             }
         }
@@ -162,7 +139,7 @@ class QuantizedKeysTest {
                 }
                 QuantizedKeys keys =
                         fixture.filled(new QuantizedKeys(fixture.config, 8, fixture.pages.count(), null), 0);
-                float[] logits = estimates(kernels, fixture, keys, 0, 0, 0);
+                float[][] logits = estimates(kernels, fixture, keys, 0, 0);
                 for (int t = 0; t < 8; t++) {
                     assertWithin("offset " + offset + ", spread " + spread, fixture, keys, 0, 0, t, logits);
                 }

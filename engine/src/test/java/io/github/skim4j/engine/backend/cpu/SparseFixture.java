@@ -1,6 +1,7 @@
 package io.github.skim4j.engine.backend.cpu;
 
 import io.github.skim4j.engine.AttentionStats;
+import io.github.skim4j.engine.attention.Always;
 import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.attention.Dense;
 import io.github.skim4j.engine.backend.Span;
@@ -254,6 +255,24 @@ final class SparseFixture implements AutoCloseable {
             data.fill(new PageData.Fill(pages, layer, sequence.page(0), scratch), sequence.page(p));
         }
         return data;
+    }
+
+    /** A scorer's logits of a KV head for the last token, [query head of the group][slot], of the pages that are full. */
+    float[][] estimates(ShareScorer scorer, int layer, int kvHead) {
+        Selection selection = new Selection();
+        QueryTile tile = new QueryTile(sequence, layer, kvHead, 0, tokens - 1, 1, config.window(layer));
+        selection.start(tile, new Pipelines.Pipeline(Always.DEFAULT, List.of(), List.of()), config);
+        System.arraycopy(group(steps - 1, kvHead), 0, selection.queries(), 0, config.group() * config.headDim());
+        scorer.prepare(selection);
+        int full = pagesAt(steps - 1) - 1;
+        int width = full * shape.pageSize();
+        float[] logits = new float[Attend.even(config.group()) * width];
+        scorer.logits(selection, 0, full, logits, width, new Selection.Scratch());
+        float[][] rows = new float[config.group()][];
+        for (int r = 0; r < rows.length; r++) {
+            rows[r] = Arrays.copyOfRange(logits, r * width, (r + 1) * width);
+        }
+        return rows;
     }
 
     /** A KV head's queries of a step, [group, rounded up to even][headDim]. */
