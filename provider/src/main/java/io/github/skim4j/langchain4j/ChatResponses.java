@@ -22,8 +22,7 @@ final class ChatResponses {
                         .finishReason(finishReason(result))
                         .timeToFirstToken(result.timeToFirstToken())
                         .tokensPerSecond(result.tokensPerSecond())
-                        .attendedDensity(result.attention().density())
-                        .tokensEvicted(result.attention().tokensEvicted())
+                        .attention(result.attention())
                         .build())
                 .build();
     }

@@ -4,10 +4,7 @@ import static java.util.concurrent.TimeUnit.NANOSECONDS;
 
 import dev.langchain4j.exception.LangChain4jException;
 import dev.langchain4j.exception.TimeoutException;
-import dev.langchain4j.model.ModelProvider;
-import dev.langchain4j.model.chat.Capability;
 import dev.langchain4j.model.chat.ChatModel;
-import dev.langchain4j.model.chat.listener.ChatModelListener;
 import dev.langchain4j.model.chat.request.ChatRequest;
 import dev.langchain4j.model.chat.response.ChatResponse;
 import dev.langchain4j.spi.ServiceHelper;
@@ -16,20 +13,16 @@ import io.github.skim4j.engine.GenerationListener;
 import io.github.skim4j.engine.GenerationResult;
 import io.github.skim4j.langchain4j.spi.SkimChatModelBuilderFactory;
 import java.time.Duration;
-import java.util.List;
-import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 
 /** A model that runs in this process and returns its answer as a whole; safe for use by several threads. */
-public class SkimChatModel implements ChatModel, AutoCloseable {
+public class SkimChatModel extends SkimModel implements ChatModel {
 
     private static final GenerationListener NO_LISTENER = new GenerationListener() {};
 
-    private final ChatEngine engine;
-
     protected SkimChatModel(Builder builder) {
-        engine = builder.open();
+        super(builder);
     }
 
     public static Builder builder() {
@@ -66,35 +59,8 @@ public class SkimChatModel implements ChatModel, AutoCloseable {
         }
     }
 
-    @Override
-    public SkimChatRequestParameters defaultRequestParameters() {
-        return engine.defaults();
-    }
-
-    @Override
-    public List<ChatModelListener> listeners() {
-        return engine.listeners();
-    }
-
-    @Override
-    public ModelProvider provider() {
-        return ModelProvider.OTHER;
-    }
-
-    /** None yet. */
-    @Override
-    public Set<Capability> supportedCapabilities() {
-        return Set.of();
-    }
-
-    /** Closes the engine if the model opened it; idempotent. */
-    @Override
-    public void close() {
-        engine.close();
-    }
-
     /** Collects settings. */
-    public static class Builder extends SkimModelBuilder<Builder> {
+    public static class Builder extends SkimModelBuilder<Builder, SkimChatModel> {
 
         public Builder() {}
 
@@ -103,10 +69,7 @@ public class SkimChatModel implements ChatModel, AutoCloseable {
             return this;
         }
 
-        /**
-         * @throws LangChain4jException if the engine can't be opened or does not do what the default parameters ask for
-         * @throws IllegalArgumentException if a setting is missing or out of range
-         */
+        @Override
         public SkimChatModel build() {
             return new SkimChatModel(this);
         }

@@ -51,7 +51,7 @@ public class SkimChatRequestParameters extends DefaultChatRequestParameters {
         return repetitionPenalty;
     }
 
-    /** Which keys and values each decode step reads. */
+    /** Which keys and values each decode step reads; the engine's method if unset. */
     public AttentionMethod attention() {
         return attention;
     }
@@ -146,6 +146,15 @@ public class SkimChatRequestParameters extends DefaultChatRequestParameters {
         public Builder attention(AttentionMethod attention) {
             this.attention = attention;
             return this;
+        }
+
+        /**
+         * Takes the method as {@link AttentionMethod#parse} reads it, such as {@code quest:budget=1024}; {@code null} unsets it.
+         *
+         * @throws IllegalArgumentException if there is no such method, or a setting is unknown or out of range
+         */
+        public Builder attention(String spec) {
+            return attention(spec == null ? null : AttentionMethod.parse(spec));
         }
 
         @Override

@@ -1,23 +1,26 @@
 package io.github.skim4j.langchain4j;
 
 import dev.langchain4j.model.chat.response.ChatResponseMetadata;
+import io.github.skim4j.engine.AttentionStats;
 import java.time.Duration;
 import java.util.Objects;
+import java.util.function.Function;
 
-/** LangChain4j's response metadata with the speed of the answer and what attention read for it. */
+/**
+ * LangChain4j's response metadata with the speed of the answer and what attention read for it. What is not known is {@code null}; the
+ * figures of attention are those of its sparse part, as {@link AttentionStats} counts them.
+ */
 public class SkimChatResponseMetadata extends ChatResponseMetadata {
 
     private final Duration timeToFirstToken;
     private final Double tokensPerSecond;
-    private final Double attendedDensity;
-    private final Long tokensEvicted;
+    private final AttentionStats attention;
 
     private SkimChatResponseMetadata(Builder builder) {
         super(builder);
         timeToFirstToken = builder.timeToFirstToken;
         tokensPerSecond = builder.tokensPerSecond;
-        attendedDensity = builder.attendedDensity;
-        tokensEvicted = builder.tokensEvicted;
+        attention = builder.attention;
     }
 
     public static Builder builder() {
@@ -34,14 +37,57 @@ public class SkimChatResponseMetadata extends ChatResponseMetadata {
         return tokensPerSecond;
     }
 
+    /** What the figures below are made of. */
+    public AttentionStats attention() {
+        return attention;
+    }
+
     /** Share of the KV cache that attention read where its method could leave some out: 0 to 1, 1 for dense attention. */
     public Double attendedDensity() {
-        return attendedDensity;
+        return figure(AttentionStats::density);
+    }
+
+    /** Bytes that attention read, its selection included, relative to dense attention's; 1 for dense attention. */
+    public Double attentionTraffic() {
+        return figure(AttentionStats::traffic);
+    }
+
+    /** Key-value pairs that attention read, summed over steps, layers and KV heads. */
+    public Long tokensRead() {
+        return figure(AttentionStats::tokensAttended);
+    }
+
+    /** Pages of the KV cache of which attention read a token or more, summed likewise. */
+    public Long pagesRead() {
+        return figure(AttentionStats::pagesRead);
     }
 
     /** Tokens that the attention method dropped from the KV cache. */
     public Long tokensEvicted() {
-        return tokensEvicted;
+        return figure(AttentionStats::tokensEvicted);
+    }
+
+    /** Mean share of the attention that fell on what was read: 0 to 1; {@code null} if the recall probe took no sample. */
+    public Double keptMass() {
+        return probe(AttentionStats.Probe::keptMass);
+    }
+
+    /** Mean relative error of the heads' outputs; {@code null} if the recall probe took no sample. */
+    public Double outputError() {
+        return probe(AttentionStats.Probe::outputError);
+    }
+
+    /** Share of attention's time that it took to find out what to read: 0 to 1. */
+    public Double selectionTimeShare() {
+        return figure(stats -> stats.time().selectionShare());
+    }
+
+    private <T> T figure(Function<AttentionStats, T> of) {
+        return attention == null ? null : of.apply(attention);
+    }
+
+    private Double probe(Function<AttentionStats.Probe, Double> of) {
+        return figure(stats -> stats.probe().samples() == 0 ? null : of.apply(stats.probe()));
     }
 
     @Override
@@ -49,8 +95,7 @@ public class SkimChatResponseMetadata extends ChatResponseMetadata {
         return ((Builder) super.toBuilder(builder()))
                 .timeToFirstToken(timeToFirstToken)
                 .tokensPerSecond(tokensPerSecond)
-                .attendedDensity(attendedDensity)
-                .tokensEvicted(tokensEvicted);
+                .attention(attention);
     }
 
     @Override
@@ -61,13 +106,12 @@ public class SkimChatResponseMetadata extends ChatResponseMetadata {
         SkimChatResponseMetadata that = (SkimChatResponseMetadata) o;
         return Objects.equals(timeToFirstToken, that.timeToFirstToken)
                 && Objects.equals(tokensPerSecond, that.tokensPerSecond)
-                && Objects.equals(attendedDensity, that.attendedDensity)
-                && Objects.equals(tokensEvicted, that.tokensEvicted);
+                && Objects.equals(attention, that.attention);
     }
 
     @Override
     public int hashCode() {
-        return Objects.hash(super.hashCode(), timeToFirstToken, tokensPerSecond, attendedDensity, tokensEvicted);
+        return Objects.hash(super.hashCode(), timeToFirstToken, tokensPerSecond, attention);
     }
 
     @Override
@@ -79,8 +123,14 @@ public class SkimChatResponseMetadata extends ChatResponseMetadata {
                 + ", finishReason=" + finishReason()
                 + ", timeToFirstToken=" + timeToFirstToken
                 + ", tokensPerSecond=" + tokensPerSecond
-                + ", attendedDensity=" + attendedDensity
-                + ", tokensEvicted=" + tokensEvicted
+                + ", attendedDensity=" + attendedDensity()
+                + ", attentionTraffic=" + attentionTraffic()
+                + ", tokensRead=" + tokensRead()
+                + ", pagesRead=" + pagesRead()
+                + ", tokensEvicted=" + tokensEvicted()
+                + ", keptMass=" + keptMass()
+                + ", outputError=" + outputError()
+                + ", selectionTimeShare=" + selectionTimeShare()
                 + '}';
     }
 
@@ -89,8 +139,7 @@ public class SkimChatResponseMetadata extends ChatResponseMetadata {
 
         private Duration timeToFirstToken;
         private Double tokensPerSecond;
-        private Double attendedDensity;
-        private Long tokensEvicted;
+        private AttentionStats attention;
 
         /** See {@link SkimChatResponseMetadata#timeToFirstToken()}. */
         public Builder timeToFirstToken(Duration timeToFirstToken) {
@@ -104,15 +153,9 @@ public class SkimChatResponseMetadata extends ChatResponseMetadata {
             return this;
         }
 
-        /** See {@link SkimChatResponseMetadata#attendedDensity()}. */
-        public Builder attendedDensity(Double attendedDensity) {
-            this.attendedDensity = attendedDensity;
-            return this;
-        }
-
-        /** See {@link SkimChatResponseMetadata#tokensEvicted()}. */
-        public Builder tokensEvicted(Long tokensEvicted) {
-            this.tokensEvicted = tokensEvicted;
+        /** See {@link SkimChatResponseMetadata#attention()}. */
+        public Builder attention(AttentionStats attention) {
+            this.attention = attention;
             return this;
         }
 

@@ -2,6 +2,7 @@ package io.github.skim4j.langchain4j;
 
 import static java.util.Objects.requireNonNull;
 
+import dev.langchain4j.exception.LangChain4jException;
 import dev.langchain4j.model.chat.listener.ChatModelListener;
 import dev.langchain4j.model.chat.request.ChatRequestParameters;
 import io.github.skim4j.engine.Engine;
@@ -15,8 +16,9 @@ import java.util.List;
  * are optional, and parameters that are not set come from the model's own generation config.
  *
  * @param <B> the concrete builder
+ * @param <M> the model
  */
-public abstract class SkimModelBuilder<B extends SkimModelBuilder<B>> {
+public abstract class SkimModelBuilder<B extends SkimModelBuilder<B, M>, M> {
 
     private Engine engine;
     private EngineConfig engineConfig;
@@ -28,6 +30,12 @@ public abstract class SkimModelBuilder<B extends SkimModelBuilder<B>> {
     SkimModelBuilder() {}
 
     abstract B self();
+
+    /**
+     * @throws LangChain4jException if the engine can't be opened or does not do what the default parameters ask for
+     * @throws IllegalArgumentException if a setting is missing or out of range
+     */
+    public abstract M build();
 
     /** An open engine, which several models may share; closing the model leaves it open. */
     public B engine(Engine engine) {
@@ -115,6 +123,12 @@ public abstract class SkimModelBuilder<B extends SkimModelBuilder<B>> {
     /** Attention method of requests that choose none; the engine's if not set. */
     public B attention(AttentionMethod attention) {
         overrides.attention(attention);
+        return self();
+    }
+
+    /** Short for {@link #attention(AttentionMethod)} with a method as {@link AttentionMethod#parse} reads it. */
+    public B attention(String spec) {
+        overrides.attention(spec);
         return self();
     }
 

@@ -1,25 +1,17 @@
 package io.github.skim4j.langchain4j;
 
-import dev.langchain4j.exception.LangChain4jException;
 import dev.langchain4j.exception.UnsupportedFeatureException;
-import dev.langchain4j.model.ModelProvider;
-import dev.langchain4j.model.chat.Capability;
 import dev.langchain4j.model.chat.StreamingChatModel;
-import dev.langchain4j.model.chat.listener.ChatModelListener;
 import dev.langchain4j.model.chat.request.ChatRequest;
 import dev.langchain4j.model.chat.response.StreamingChatResponseHandler;
 import dev.langchain4j.spi.ServiceHelper;
 import io.github.skim4j.langchain4j.spi.SkimStreamingChatModelBuilderFactory;
-import java.util.List;
-import java.util.Set;
 
 /** A model that runs in this process and hands over its answer piece by piece; safe for use by several threads. */
-public class SkimStreamingChatModel implements StreamingChatModel, AutoCloseable {
-
-    private final ChatEngine engine;
+public class SkimStreamingChatModel extends SkimModel implements StreamingChatModel {
 
     protected SkimStreamingChatModel(Builder builder) {
-        engine = builder.open();
+        super(builder);
     }
 
     public static Builder builder() {
@@ -44,35 +36,8 @@ public class SkimStreamingChatModel implements StreamingChatModel, AutoCloseable
         }
     }
 
-    @Override
-    public SkimChatRequestParameters defaultRequestParameters() {
-        return engine.defaults();
-    }
-
-    @Override
-    public List<ChatModelListener> listeners() {
-        return engine.listeners();
-    }
-
-    @Override
-    public ModelProvider provider() {
-        return ModelProvider.OTHER;
-    }
-
-    /** None yet. */
-    @Override
-    public Set<Capability> supportedCapabilities() {
-        return Set.of();
-    }
-
-    /** Closes the engine if the model opened it; idempotent. */
-    @Override
-    public void close() {
-        engine.close();
-    }
-
     /** Collects settings. */
-    public static class Builder extends SkimModelBuilder<Builder> {
+    public static class Builder extends SkimModelBuilder<Builder, SkimStreamingChatModel> {
 
         public Builder() {}
 
@@ -81,10 +46,7 @@ public class SkimStreamingChatModel implements StreamingChatModel, AutoCloseable
             return this;
         }
 
-        /**
-         * @throws LangChain4jException if the engine can't be opened or does not do what the default parameters ask for
-         * @throws IllegalArgumentException if a setting is missing or out of range
-         */
+        @Override
         public SkimStreamingChatModel build() {
             return new SkimStreamingChatModel(this);
         }

@@ -15,6 +15,8 @@ import dev.langchain4j.model.chat.request.ResponseFormatType;
 import dev.langchain4j.model.chat.request.ToolChoice;
 import dev.langchain4j.model.chat.request.json.JsonObjectSchema;
 import dev.langchain4j.model.chat.request.json.JsonSchema;
+import dev.langchain4j.service.AiServices;
+import dev.langchain4j.service.Result;
 import io.github.skim4j.engine.GenerationRequest;
 import io.github.skim4j.engine.SamplingParameters;
 import io.github.skim4j.engine.attention.AttentionMethod;
@@ -139,6 +141,37 @@ class GenerationRequestsTest {
         assertThat(engine.lastRequest().sampling().minP()).isEqualTo(0.1);
         assertThat(engine.lastRequest().sampling().temperature()).isZero();
         assertThat(engine.lastRequest().attention()).isEqualTo(STREAMING);
+    }
+
+    @Test
+    void theAttentionMethodCanBeGivenInWords() {
+        SkimChatModel model = model().attention("quest:budget=1024").build();
+
+        model.chat("Is it so?");
+        assertThat(engine.lastRequest().attention()).isEqualTo(AttentionMethod.parse("quest:budget=1024"));
+
+        model.chat(question(parameters().attention("twilight:base=quest,p=0.9").build()));
+        assertThat(engine.lastRequest().attention()).isEqualTo(AttentionMethod.parse("twilight:base=quest,p=0.9"));
+    }
+
+    interface Assistant {
+        Result<String> answer(@dev.langchain4j.service.UserMessage String question, ChatRequestParameters parameters);
+    }
+
+    @Test
+    void aCallOfAnAiServiceChoosesItsMethod() {
+        Assistant assistant = AiServices.create(
+                Assistant.class, model().attention(STREAMING).topK(40).build());
+
+        Result<String> result = assistant.answer(
+                "Is it so?", parameters().attention("quest:budget=1024").build());
+
+        assertThat(engine.lastRequest().attention()).isEqualTo(AttentionMethod.parse("quest:budget=1024"));
+        assertThat(engine.lastRequest().sampling().topK()).isEqualTo(40);
+        assertThat(result.finalResponse().metadata())
+                .isInstanceOfSatisfying(
+                        SkimChatResponseMetadata.class,
+                        metadata -> assertThat(metadata.attention()).isEqualTo(ScriptedEngine.ATTENTION));
     }
 
     @Test

@@ -29,7 +29,7 @@ class ReadmeTest {
 
     @Test
     void namesEveryBuilderOption() {
-        assertThat(names(SkimModelBuilder.class, method -> Modifier.isPublic(method.getModifiers())))
+        assertThat(names(SkimModelBuilder.class, method -> method.getParameterCount() == 1))
                 .contains("engineConfig", "timeout")
                 .allSatisfy(option -> assertThat(readme).containsPattern("`" + option + "[`(]"));
     }
@@ -44,8 +44,8 @@ class ReadmeTest {
                 .hasSize(4)
                 .allSatisfy(parameter -> assertThat(readme).contains("| `" + parameter + "` |"));
         assertThat(names(SkimChatResponseMetadata.class, getter))
-                .hasSize(4)
-                .allSatisfy(field -> assertThat(readme).contains("| `" + field + "` |"));
+                .contains("timeToFirstToken", "attendedDensity", "keptMass")
+                .allSatisfy(field -> assertThat(readme).containsPattern("\\n\\| [^|]*`" + field + "`[^|]* \\|"));
     }
 
     private static List<String> names(Class<?> type, Predicate<Method> which) {

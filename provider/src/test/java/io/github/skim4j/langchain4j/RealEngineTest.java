@@ -162,7 +162,18 @@ class RealEngineTest {
 
         SkimChatResponseMetadata metadata = (SkimChatResponseMetadata) response.metadata();
         assertThat(metadata.attendedDensity()).isBetween(0.1, 0.9);
+        assertThat(metadata.tokensRead()).isPositive();
         assertThat(metadata.tokensEvicted()).isPositive();
+        assertThat(metadata.keptMass()).as("the recall probe is off").isNull();
+    }
+
+    @Test
+    void aBudgetTooSmallForTheEnginesPagesIsAnInvalidRequest() {
+        SkimChatModel model = model().attention("quest:budget=64").build();
+
+        assertThatThrownBy(() -> model.chat("Is it so?"))
+                .isExactlyInstanceOf(InvalidRequestException.class)
+                .hasMessageContaining("quest budget must be at least 84 tokens");
     }
 
     @Test

@@ -67,8 +67,7 @@ class SkimChatModelTest {
                         .finishReason(FinishReason.STOP)
                         .timeToFirstToken(Duration.ofMillis(100))
                         .tokensPerSecond(100.0)
-                        .attendedDensity(0.25)
-                        .tokensEvicted(7L)
+                        .attention(ScriptedEngine.ATTENTION)
                         .build());
     }
 

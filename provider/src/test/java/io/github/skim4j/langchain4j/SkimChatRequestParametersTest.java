@@ -1,11 +1,15 @@
 package io.github.skim4j.langchain4j;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.langchain4j.model.chat.request.ChatRequestParameters;
 import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.attention.Dense;
+import io.github.skim4j.engine.attention.UnknownAttentionMethodException;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class SkimChatRequestParametersTest {
 
@@ -49,6 +53,49 @@ class SkimChatRequestParametersTest {
         assertThat(full().build().defaultedBy(plain)).isEqualTo(full().build());
         assertThat(plain.overrideWith(full().build())).isEqualTo(full().build());
         assertThat(plain.defaultedBy(full().build())).isEqualTo(full().topK(9).build());
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "dense",
+                "quest:budget=1024,score=bounds",
+                "sketch:budget=6.25%,coarse=0.25,dense-layers=0",
+                "double-sparsity:budget=512,channels=32",
+                "twilight:p=0.9,base=quest",
+                "vattention:epsilon=0.1,verify=both",
+                "streaming-llm:budget=64,sinks=8",
+                "h2o:budget=64",
+                "tova:budget=64",
+                "snapkv:budget=128,kernel=5",
+                "oracle:budget=12.5%",
+                "random:budget=12.5%,seed=3"
+            })
+    void everyMethodSurvivesMergingAsRecordAndAsSpec(String spec) {
+        AttentionMethod method = AttentionMethod.parse(spec);
+        SkimChatRequestParameters parameters =
+                SkimChatRequestParameters.builder().attention(spec).build();
+
+        assertThat(parameters)
+                .isEqualTo(SkimChatRequestParameters.builder().attention(method).build());
+        assertThat(full().build().overrideWith(parameters).attention()).isEqualTo(method);
+        assertThat(parameters.defaultedBy(full().build()).attention()).isEqualTo(method);
+        assertThat(parameters
+                        .overrideWith(ChatRequestParameters.builder().topK(9).build())
+                        .attention())
+                .isEqualTo(method);
+    }
+
+    @Test
+    void aSpecIsCheckedAtOnce() {
+        SkimChatRequestParameters.Builder builder = SkimChatRequestParameters.builder();
+
+        assertThatThrownBy(() -> builder.attention("telepathy:budget=5"))
+                .isInstanceOf(UnknownAttentionMethodException.class)
+                .hasMessageContaining("'telepathy'");
+        assertThatThrownBy(() -> builder.attention("twilight:p=1.5"))
+                .hasMessageContaining("twilight p must be above 0");
+        assertThat(full().attention((String) null).build().attention()).isNull();
     }
 
     @Test

@@ -4,10 +4,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.langchain4j.model.output.FinishReason;
 import dev.langchain4j.model.output.TokenUsage;
+import io.github.skim4j.engine.AttentionStats;
+import io.github.skim4j.engine.AttentionStats.Probe;
+import io.github.skim4j.engine.AttentionStats.Time;
 import java.time.Duration;
 import org.junit.jupiter.api.Test;
 
 class SkimChatResponseMetadataTest {
+
+    private static final AttentionStats ATTENTION =
+            new AttentionStats(25, 100, 7, 3, 30, 120, new Time(1, 8), new Probe(4, 3.6, 0.2));
 
     private static SkimChatResponseMetadata.Builder full() {
         return SkimChatResponseMetadata.builder()
@@ -17,8 +23,46 @@ class SkimChatResponseMetadataTest {
                 .finishReason(FinishReason.STOP)
                 .timeToFirstToken(Duration.ofMillis(20))
                 .tokensPerSecond(50.0)
-                .attendedDensity(0.25)
-                .tokensEvicted(7L);
+                .attention(ATTENTION);
+    }
+
+    @Test
+    void tellsWhatAttentionRead() {
+        SkimChatResponseMetadata metadata = full().build();
+
+        assertThat(metadata.attention()).isEqualTo(ATTENTION);
+        assertThat(metadata.attendedDensity()).isEqualTo(0.25);
+        assertThat(metadata.attentionTraffic()).isEqualTo(0.25);
+        assertThat(metadata.tokensRead()).isEqualTo(25);
+        assertThat(metadata.pagesRead()).isEqualTo(3);
+        assertThat(metadata.tokensEvicted()).isEqualTo(7);
+        assertThat(metadata.keptMass()).isEqualTo(0.9);
+        assertThat(metadata.outputError()).isEqualTo(0.05);
+        assertThat(metadata.selectionTimeShare()).isEqualTo(0.125);
+    }
+
+    @Test
+    void aProbeWithoutSamplesHasNoFigures() {
+        SkimChatResponseMetadata metadata =
+                full().attention(AttentionStats.ofTokens(25, 100, 7)).build();
+
+        assertThat(metadata.attendedDensity()).isEqualTo(0.25);
+        assertThat(metadata.keptMass()).isNull();
+        assertThat(metadata.outputError()).isNull();
+    }
+
+    @Test
+    void whatIsNotKnownIsNull() {
+        SkimChatResponseMetadata metadata = SkimChatResponseMetadata.builder().build();
+
+        assertThat(metadata.toBuilder().build()).isEqualTo(metadata).hasSameHashCodeAs(metadata);
+        assertThat(metadata.attention()).isNull();
+        assertThat(metadata)
+                .hasToString(
+                        "SkimChatResponseMetadata{id='null', modelName='null', tokenUsage=null, finishReason=null, "
+                                + "timeToFirstToken=null, tokensPerSecond=null, attendedDensity=null, attentionTraffic=null, "
+                                + "tokensRead=null, pagesRead=null, tokensEvicted=null, keptMass=null, outputError=null, "
+                                + "selectionTimeShare=null}");
     }
 
     @Test
@@ -26,8 +70,8 @@ class SkimChatResponseMetadataTest {
         SkimChatResponseMetadata metadata = full().build();
 
         assertThat(metadata.toBuilder().build()).isEqualTo(metadata).hasSameHashCodeAs(metadata);
-        assertThat(metadata.toBuilder().tokensEvicted(8L).build())
-                .isEqualTo(full().tokensEvicted(8L).build());
+        assertThat(metadata.toBuilder().tokensPerSecond(8.0).build())
+                .isEqualTo(full().tokensPerSecond(8.0).build());
     }
 
     @Test
@@ -36,14 +80,15 @@ class SkimChatResponseMetadataTest {
                 .isNotEqualTo(full().id("2").build())
                 .isNotEqualTo(full().timeToFirstToken(Duration.ZERO).build())
                 .isNotEqualTo(full().tokensPerSecond(1.0).build())
-                .isNotEqualTo(full().attendedDensity(1.0).build())
-                .isNotEqualTo(full().tokensEvicted(0L).build());
+                .isNotEqualTo(full().attention(AttentionStats.NONE).build());
     }
 
     @Test
-    void toStringNamesEveryField() {
+    void toStringNamesEveryFigure() {
         assertThat(full().build().toString())
                 .contains("id='1'", "modelName='m'", "finishReason=STOP", "timeToFirstToken=PT0.02S")
-                .contains("tokensPerSecond=50.0", "attendedDensity=0.25", "tokensEvicted=7");
+                .contains("tokensPerSecond=50.0", "attendedDensity=0.25", "attentionTraffic=0.25", "tokensRead=25")
+                .contains("pagesRead=3", "tokensEvicted=7", "keptMass=0.9", "outputError=0.05")
+                .contains("selectionTimeShare=0.125");
     }
 }

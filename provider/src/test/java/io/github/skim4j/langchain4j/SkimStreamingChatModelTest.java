@@ -61,8 +61,7 @@ class SkimStreamingChatModelTest {
                         .finishReason(FinishReason.STOP)
                         .timeToFirstToken(Duration.ofMillis(100))
                         .tokensPerSecond(100.0)
-                        .attendedDensity(0.25)
-                        .tokensEvicted(7L)
+                        .attention(ScriptedEngine.ATTENTION)
                         .build());
     }
 
