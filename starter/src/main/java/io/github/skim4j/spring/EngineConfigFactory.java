@@ -5,10 +5,6 @@ import static io.github.skim4j.spring.InvalidSkimPropertyException.apply;
 import io.github.skim4j.engine.EngineConfig;
 import io.github.skim4j.engine.EngineObserver;
 import io.github.skim4j.engine.SchedulerConfig;
-import io.github.skim4j.engine.attention.AttentionMethod;
-import io.github.skim4j.engine.attention.Budget;
-import io.github.skim4j.engine.attention.Dense;
-import io.github.skim4j.engine.attention.StreamingLlm;
 import io.github.skim4j.engine.kv.KvCacheConfig;
 import io.github.skim4j.engine.model.HubConfig;
 import io.github.skim4j.engine.tokenizer.TokenCache;
@@ -38,9 +34,11 @@ final class EngineConfigFactory {
         String model = StringUtils.hasText(properties.getModel())
                 ? properties.getModel().trim()
                 : DefaultModel.find(classLoader);
+        KvCacheConfig kvCache = kvCache();
+        AttentionProperties attention = properties.getAttention();
         EngineConfig.Builder builder = EngineConfig.builder(model)
-                .attention(attention())
-                .kvCache(kvCache())
+                .attention(new AttentionMethodFactory(attention, kvCache.pageSize()).create())
+                .kvCache(kvCache)
                 .scheduler(scheduler())
                 .hub(hub())
                 .tokenCache(tokenCache)
@@ -50,11 +48,8 @@ final class EngineConfigFactory {
         set(builder, "threads", properties.getThreads(), EngineConfig.Builder::threads);
         set(builder, "weights", properties.getWeights(), EngineConfig.Builder::weights);
         set(builder, "chat-template", properties.getChatTemplate(), (b, text) -> b.chatTemplate(chatTemplate(text)));
-        set(
-                builder,
-                "attention.min-context",
-                properties.getAttention().getMinContext(),
-                EngineConfig.Builder::minContext);
+        set(builder, "attention.min-context", attention.getMinContext(), EngineConfig.Builder::minContext);
+        set(builder, "attention.recall-probe", attention.getRecallProbe(), EngineConfig.Builder::recallProbe);
         return builder.build();
     }
 
@@ -68,29 +63,6 @@ final class EngineConfigFactory {
             change.apply(b, v).build();
             return b;
         });
-    }
-
-    private AttentionMethod attention() {
-        SkimProperties.Attention attention = properties.getAttention();
-        Budget budget = apply("attention.budget", attention.getBudget(), null, (none, text) -> Budget.parse(text));
-        return InvalidSkimPropertyException.<AttentionMethod, String>apply(
-                "attention.method", attention.getMethod(), new Dense(), (dense, method) -> switch (method) {
-                    case "dense" -> dense;
-                    case "streaming-llm" -> streamingLlm(budget, attention.getStreamingLlm());
-                    default -> AttentionMethod.parse(method);
-                });
-    }
-
-    private static AttentionMethod streamingLlm(Budget budget, SkimProperties.StreamingLlm settings) {
-        if (budget == null) {
-            throw new IllegalArgumentException("streaming-llm needs a budget: set " + SkimProperties.PREFIX
-                    + ".attention.budget to a number of tokens, such as 1024, or a share of them, such as 12.5%");
-        }
-        return apply(
-                "attention.streaming-llm.sinks",
-                settings.getSinks(),
-                new StreamingLlm(budget, 0),
-                (method, sinks) -> new StreamingLlm(budget, sinks));
     }
 
     private KvCacheConfig kvCache() {

@@ -7,7 +7,6 @@ import io.github.skim4j.langchain4j.SkimModelBuilder;
 import io.github.skim4j.langchain4j.SkimStreamingChatModel;
 import java.util.List;
 import java.util.function.BiFunction;
-import java.util.function.Function;
 
 /** Makes chat models of the properties. */
 final class ModelFactory {
@@ -24,17 +23,17 @@ final class ModelFactory {
 
     /** @throws InvalidSkimPropertyException naming a property whose value does not do */
     SkimChatModel chatModel() {
-        return model(SkimChatModel.builder(), SkimChatModel.Builder::build);
+        return model(SkimChatModel.builder());
     }
 
     /** @throws InvalidSkimPropertyException naming a property whose value does not do */
     SkimStreamingChatModel streamingChatModel() {
-        return model(SkimStreamingChatModel.builder(), SkimStreamingChatModel.Builder::build);
+        return model(SkimStreamingChatModel.builder());
     }
 
-    private <B extends SkimModelBuilder<B>, M> M model(B builder, Function<B, M> build) {
+    private <B extends SkimModelBuilder<B, M>, M> M model(B builder) {
         builder.engine(engine).listeners(listeners);
-        Settings<B> settings = new Settings<>(builder, build);
+        Settings<B> settings = new Settings<>(builder);
         settings.set("temperature", properties.getTemperature(), B::temperature);
         settings.set("top-k", properties.getTopK(), B::topK);
         settings.set("top-p", properties.getTopP(), B::topP);
@@ -46,15 +45,15 @@ final class ModelFactory {
         settings.set("max-output-tokens", properties.getMaxOutputTokens(), B::maxOutputTokens);
         settings.set("stop-sequences", properties.getStopSequences(), B::stopSequences);
         settings.set("timeout", properties.getTimeout(), B::timeout);
-        return build.apply(builder);
+        return builder.build();
     }
 
     /** Builds after each change, so that it is known which property is at fault. */
-    private record Settings<B>(B builder, Function<B, ?> build) {
+    private record Settings<B extends SkimModelBuilder<B, ?>>(B builder) {
 
         <V> void set(String property, V value, BiFunction<B, V, B> change) {
             InvalidSkimPropertyException.apply("chat-model." + property, value, builder, (b, v) -> {
-                build.apply(change.apply(b, v));
+                change.apply(b, v).build();
                 return b;
             });
         }

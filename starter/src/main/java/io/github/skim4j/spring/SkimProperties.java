@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import org.springframework.boot.context.properties.ConfigurationProperties;
+import org.springframework.boot.context.properties.NestedConfigurationProperty;
 import org.springframework.util.unit.DataSize;
 
 /** The properties {@code langchain4j.skim.*}. */
@@ -39,7 +40,8 @@ public class SkimProperties {
     /** How long requests that are under way at shutdown may go on before they are ended with an error. */
     private Duration shutdownTimeout = Duration.ofSeconds(20);
 
-    private final Attention attention = new Attention();
+    @NestedConfigurationProperty
+    private final AttentionProperties attention = new AttentionProperties();
 
     private final KvCache kvCache = new KvCache();
 
@@ -115,7 +117,7 @@ public class SkimProperties {
         this.shutdownTimeout = shutdownTimeout;
     }
 
-    public Attention getAttention() {
+    public AttentionProperties getAttention() {
         return attention;
     }
 
@@ -137,64 +139,6 @@ public class SkimProperties {
 
     public TokenCache getTokenCache() {
         return tokenCache;
-    }
-
-    /** How answers attend to the prompt. */
-    public static class Attention {
-
-        /** Attention method of requests that choose none. */
-        private String method = "dense";
-
-        /** Tokens that the method keeps or reads: a number such as 1024, or a share of the sequence such as 12.5%. Not used by dense. */
-        private String budget;
-
-        /** Sequences shorter than this many tokens are attended densely whatever the method. */
-        private Integer minContext = 0;
-
-        private final StreamingLlm streamingLlm = new StreamingLlm();
-
-        public String getMethod() {
-            return method;
-        }
-
-        public void setMethod(String method) {
-            this.method = method;
-        }
-
-        public String getBudget() {
-            return budget;
-        }
-
-        public void setBudget(String budget) {
-            this.budget = budget;
-        }
-
-        public Integer getMinContext() {
-            return minContext;
-        }
-
-        public void setMinContext(Integer minContext) {
-            this.minContext = minContext;
-        }
-
-        public StreamingLlm getStreamingLlm() {
-            return streamingLlm;
-        }
-    }
-
-    /** Settings of the attention method streaming-llm. */
-    public static class StreamingLlm {
-
-        /** First tokens of the sequence that are never dropped. */
-        private Integer sinks = 4;
-
-        public Integer getSinks() {
-            return sinks;
-        }
-
-        public void setSinks(Integer sinks) {
-            this.sinks = sinks;
-        }
     }
 
     /** The paged KV cache. */

@@ -4,6 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.skim4j.engine.attention.AttentionMethod;
+import io.github.skim4j.engine.attention.PageSelector;
+import io.github.skim4j.engine.attention.Quest;
+import io.github.skim4j.engine.attention.Twilight;
+import io.github.skim4j.engine.attention.VAttention;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.model.WeightFormat;
 import java.util.Map;
@@ -19,6 +23,8 @@ class ConfigurationMetadataTest {
             "model",
             "chat-template",
             "attention.budget",
+            "attention.sinks",
+            "attention.recent",
             "hub.endpoint",
             "hub.token",
             "hub.cache",
@@ -35,15 +41,9 @@ class ConfigurationMetadataTest {
             "chat-model.stop-sequences",
             "chat-model.timeout");
 
-    /** Not by one of the tables of {@link EngineConfigFactoryTest} and {@link ModelFactoryTest}. */
-    private static final Set<String> TESTED_APART = Set.of(
-            "enabled",
-            "shutdown-timeout",
-            "attention.method",
-            "attention.budget",
-            "attention.streaming-llm.sinks",
-            "chat-model.timeout",
-            "token-cache.memory");
+    /** Not by one of the tables of {@link EngineConfigFactoryTest}, {@link AttentionMethodFactoryTest} and {@link ModelFactoryTest}. */
+    private static final Set<String> TESTED_APART =
+            Set.of("enabled", "shutdown-timeout", "chat-model.timeout", "token-cache.memory");
 
     private final Metadata metadata = Metadata.read();
 
@@ -61,6 +61,7 @@ class ConfigurationMetadataTest {
         Stream<Object> chatModel =
                 ModelFactoryTest.settings().stream().map(setting -> "chat-model." + setting.get()[0]);
         Set<Object> tested = Stream.concat(engine, chatModel).collect(Collectors.toSet());
+        tested.addAll(AttentionMethodFactoryTest.tested());
         tested.addAll(TESTED_APART);
 
         assertThat(metadata.properties().keySet().stream().map(ConfigurationMetadataTest::shortName))
@@ -97,8 +98,14 @@ class ConfigurationMetadataTest {
     @Test
     void hintsNameEveryAttentionMethod() {
         assertThat(metadata.hints("langchain4j.skim.attention.method"))
-                .hasSize(AttentionMethod.class.getPermittedSubclasses().length)
+                .hasSize((int) records(AttentionMethod.class).count())
                 .allSatisfy(name -> assertThat(parse(name).name()).isEqualTo(name));
+    }
+
+    private static Stream<Class<?>> records(Class<?> type) {
+        return type.isRecord()
+                ? Stream.of(type)
+                : Stream.of(type.getPermittedSubclasses()).flatMap(ConfigurationMetadataTest::records);
     }
 
     private static AttentionMethod parse(String name) {
@@ -106,10 +113,28 @@ class ConfigurationMetadataTest {
     }
 
     @Test
+    void hintsNameEveryBaseOfAnAttentionMethod() {
+        long selectors = records(PageSelector.class).count();
+
+        assertThat(metadata.hints("langchain4j.skim.attention.twilight.base"))
+                .hasSize((int) selectors + 1)
+                .allSatisfy(base -> AttentionMethod.parse("twilight:base=" + base));
+        assertThat(metadata.hints("langchain4j.skim.attention.vattention.base"))
+                .hasSize((int) selectors)
+                .allSatisfy(base -> AttentionMethod.parse("vattention:base=" + base));
+    }
+
+    @Test
     void hintsNameEveryValueOfEnumerations() {
         assertThat(metadata.hints("langchain4j.skim.weights")).containsExactlyElementsOf(names(WeightFormat.values()));
         assertThat(metadata.hints("langchain4j.skim.kv-cache.type"))
                 .containsExactlyInAnyOrderElementsOf(names(KvType.values()));
+        assertThat(metadata.hints("langchain4j.skim.attention.quest.score"))
+                .containsExactlyElementsOf(names(Quest.Score.values()));
+        assertThat(metadata.hints("langchain4j.skim.attention.twilight.logits"))
+                .containsExactlyElementsOf(names(Twilight.Logits.values()));
+        assertThat(metadata.hints("langchain4j.skim.attention.vattention.verify"))
+                .containsExactlyElementsOf(names(VAttention.Verify.values()));
     }
 
     private static Iterable<String> names(Enum<?>[] values) {

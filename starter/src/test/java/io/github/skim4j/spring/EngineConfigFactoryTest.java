@@ -7,9 +7,7 @@ import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import io.github.skim4j.engine.EngineConfig;
 import io.github.skim4j.engine.EngineObserver;
-import io.github.skim4j.engine.attention.Budget;
-import io.github.skim4j.engine.attention.StreamingLlm;
-import io.github.skim4j.engine.attention.UnknownAttentionMethodException;
+import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.model.HubConfig;
 import io.github.skim4j.engine.model.WeightFormat;
@@ -51,6 +49,7 @@ class EngineConfigFactoryTest {
                 setting("weights", "as-stored", EngineConfig::weights, WeightFormat.AS_STORED),
                 setting("chat-template", TEMPLATE, EngineConfig::chatTemplate, TEMPLATE),
                 setting("attention.min-context", "512", EngineConfig::minContext, 512),
+                setting("attention.recall-probe", "0.01", EngineConfig::recallProbe, 0.01),
                 setting("kv-cache.page-size", "32", config -> config.kvCache().pageSize(), 32),
                 setting("kv-cache.type", "f32", config -> config.kvCache().type(), KvType.F32),
                 setting(
@@ -122,28 +121,14 @@ class EngineConfigFactoryTest {
                         environment.progress()));
     }
 
-    @ParameterizedTest
-    @CsvSource({"1024, 1024", "12.5%, 12.5%"})
-    void streamingLlmWithBudget(String budget, String expected) {
-        assertThat(create(Map.of("attention.method", "streaming-llm", "attention.budget", budget))
-                        .attention())
-                .isEqualTo(new StreamingLlm(Budget.parse(expected), StreamingLlm.DEFAULT_SINKS));
-    }
-
     @Test
-    void streamingLlmWithSinks() {
-        assertThat(create(Map.of(
-                                "attention.method", "streaming-llm",
-                                "attention.budget", "1024",
-                                "attention.streaming-llm.sinks", "8"))
-                        .attention())
-                .isEqualTo(new StreamingLlm(Budget.ofTokens(1024), 8));
-    }
+    void attentionMethodFitsThePagesThatAreSet() {
+        Map<String, String> attention = Map.of("attention.method", "quest", "attention.budget", "90");
 
-    @Test
-    void denseLeavesTheBudgetUnused() {
-        assertThat(create(Map.of("attention.budget", "1024")).attention().spec())
-                .isEqualTo("dense");
+        assertThat(create(attention).attention()).isEqualTo(AttentionMethod.parse("quest:budget=90"));
+        assertThatThrownBy(() -> create(with(attention, "kv-cache.page-size", "32")))
+                .hasMessageContaining("langchain4j.skim.attention.budget")
+                .hasMessageContaining("a page of 32");
     }
 
     @ParameterizedTest
@@ -154,10 +139,8 @@ class EngineConfigFactoryTest {
                 "threads | -1 | 0 (automatic) or more",
                 "chat-template | nowhere.jinja | names no readable resource",
                 "attention.min-context | -1 | 0 (automatic) or more",
+                "attention.recall-probe | 1.1 | between 0 (off) and 1",
                 "attention.budget | none | such as 12.5%",
-                "attention.budget | 101% | such as 12.5%",
-                "attention.method | telepathy | dense, streaming-llm",
-                "attention.method | streaming-llm | set langchain4j.skim.attention.budget",
                 "kv-cache.page-size | 7 | 8, 16, 32 or 64",
                 "kv-cache.memory | -1B | 0 (automatic) or more",
                 "scheduler.max-batch-size | 0 | 1 or more",
@@ -170,26 +153,6 @@ class EngineConfigFactoryTest {
 
         assertThat(e).hasMessageContaining(reason);
         assertThat(e.property()).isEqualTo("langchain4j.skim." + property);
-    }
-
-    @ParameterizedTest
-    @CsvSource({"-1, 1024, 0 or more", "64, 64, above its 64 sinks"})
-    void invalidSinks(String sinks, String budget, String reason) {
-        InvalidSkimPropertyException e = catchThrowableOfType(
-                InvalidSkimPropertyException.class,
-                () -> create(Map.of(
-                        "attention.method", "streaming-llm",
-                        "attention.budget", budget,
-                        "attention.streaming-llm.sinks", sinks)));
-
-        assertThat(e).hasMessageContaining(reason);
-        assertThat(e.property()).isEqualTo("langchain4j.skim.attention.streaming-llm.sinks");
-    }
-
-    @Test
-    void unknownMethodIsTheCause() {
-        assertThatThrownBy(() -> create(Map.of("attention.method", "telepathy")))
-                .hasCauseInstanceOf(UnknownAttentionMethodException.class);
     }
 
     @Test

@@ -1,6 +1,8 @@
 package io.github.skim4j.spring;
 
 import io.github.skim4j.engine.AttentionStats;
+import io.github.skim4j.engine.AttentionStats.Probe;
+import io.github.skim4j.engine.AttentionStats.Time;
 import io.github.skim4j.engine.Engine;
 import io.github.skim4j.engine.EngineClosedException;
 import io.github.skim4j.engine.EngineStats;
@@ -20,6 +22,10 @@ import java.util.concurrent.CompletableFuture;
 public class ScriptedEngine implements Engine {
 
     public static final String ANSWER = "scripted answer";
+
+    /** Of each generation and since the start. */
+    public static final AttentionStats ATTENTION =
+            new AttentionStats(25, 100, 5, 3, 30, 100, new Time(1, 8), new Probe(4, 3.6, 0.2));
 
     private final CompletableFuture<Void> released = new CompletableFuture<>();
     private volatile GenerationRequest lastRequest;
@@ -69,7 +75,7 @@ public class ScriptedEngine implements Engine {
                 Duration.ofMillis(5),
                 Duration.ofMillis(100),
                 Duration.ofMillis(500),
-                AttentionStats.NONE);
+                ATTENTION);
     }
 
     @Override
@@ -135,7 +141,7 @@ public class ScriptedEngine implements Engine {
                 1000,
                 0,
                 100,
-                AttentionStats.ofTokens(25, 100, 5));
+                ATTENTION);
     }
 
     @Override

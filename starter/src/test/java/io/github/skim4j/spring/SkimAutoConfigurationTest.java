@@ -9,22 +9,32 @@ import dev.langchain4j.model.chat.StreamingChatModel;
 import dev.langchain4j.model.chat.listener.ChatModelListener;
 import dev.langchain4j.model.chat.listener.ChatModelRequestContext;
 import dev.langchain4j.model.chat.request.ChatRequest;
+import dev.langchain4j.model.chat.request.ChatRequestParameters;
 import dev.langchain4j.model.chat.response.ChatResponse;
 import dev.langchain4j.model.chat.response.StreamingChatResponseHandler;
+import dev.langchain4j.service.AiServices;
+import dev.langchain4j.service.Result;
 import io.github.skim4j.engine.Engine;
 import io.github.skim4j.engine.EngineConfig;
+import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.langchain4j.SkimChatModel;
+import io.github.skim4j.langchain4j.SkimChatRequestParameters;
+import io.github.skim4j.langchain4j.SkimChatResponseMetadata;
 import io.github.skim4j.langchain4j.SkimStreamingChatModel;
 import io.github.skim4j.langchain4j.SkimTokenCountEstimator;
 import io.github.skim4j.spring.actuate.SkimEndpointAutoConfiguration;
 import io.github.skim4j.spring.actuate.SkimHealthAutoConfiguration;
 import io.github.skim4j.spring.actuate.SkimMetricsAutoConfiguration;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.mockito.Mockito;
+import org.springframework.boot.LazyInitializationBeanFactoryPostProcessor;
 import org.springframework.boot.autoconfigure.AutoConfigurations;
 import org.springframework.boot.test.context.FilteredClassLoader;
 import org.springframework.boot.test.context.runner.ApplicationContextRunner;
@@ -82,6 +92,58 @@ class SkimAutoConfigurationTest {
 
                     assertThat(engine.lastRequest().maxOutputTokens()).isEqualTo(17);
                 });
+    }
+
+    /** With lazy beans, and with the one that is not replaced, so that no model is loaded. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "dense | | dense",
+                "quest | 1024 | quest:budget=1024",
+                "sketch | 3% | sketch:budget=3%",
+                "double-sparsity | 6% | double-sparsity:budget=6%",
+                "twilight | | twilight",
+                "vattention | | vattention",
+                "streaming-llm | 12.5% | streaming-llm:budget=12.5%",
+                "h2o | 1024 | h2o:budget=1024",
+                "tova | 1024 | tova:budget=1024",
+                "snapkv | 1024 | snapkv:budget=1024",
+                "oracle | 3% | oracle:budget=3%",
+                "random | 3% | random:budget=3%"
+            })
+    void everyAttentionMethodReachesTheEnginesSettings(String method, String budget, String expected) {
+        bare.withPropertyValues("langchain4j.skim.model=m", "langchain4j.skim.attention.method=" + method)
+                .withPropertyValues(
+                        budget == null ? new String[0] : new String[] {"langchain4j.skim.attention.budget=" + budget})
+                .withBean(LazyInitializationBeanFactoryPostProcessor.class)
+                .withBean(EngineDrain.class, () -> new EngineDrain(engine, Duration.ZERO))
+                .run(context -> assertThat(
+                                context.getBean(EngineConfig.class).attention().spec())
+                        .isEqualTo(AttentionMethod.parse(expected).spec()));
+    }
+
+    interface Assistant {
+        Result<String> answer(@dev.langchain4j.service.UserMessage String question, ChatRequestParameters parameters);
+    }
+
+    @Test
+    void aRequestChoosesItsAttentionMethodAndTellsWhatItRead() {
+        runner.run(context -> {
+            Assistant assistant = AiServices.create(Assistant.class, context.getBean(ChatModel.class));
+
+            Result<String> result = assistant.answer(
+                    "hello",
+                    SkimChatRequestParameters.builder()
+                            .attention("quest:budget=1024")
+                            .build());
+
+            assertThat(engine.lastRequest().attention()).isEqualTo(AttentionMethod.parse("quest:budget=1024"));
+            SkimChatResponseMetadata metadata =
+                    (SkimChatResponseMetadata) result.finalResponse().metadata();
+            assertThat(metadata.attention()).isEqualTo(ScriptedEngine.ATTENTION);
+            assertThat(metadata.keptMass()).isEqualTo(0.9);
+        });
     }
 
     @Test

@@ -1,19 +1,24 @@
 package io.github.skim4j.spring.actuate;
 
 import io.github.skim4j.engine.Engine;
+import io.github.skim4j.engine.EngineConfig;
 import io.github.skim4j.engine.EngineStats;
+import io.micrometer.core.instrument.FunctionCounter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.binder.MeterBinder;
 import java.util.function.ToDoubleFunction;
 
-/** Gauges of the engine's state. */
+/** Meters of the engine's state and of what its attention reads. */
 public class EngineMeters implements MeterBinder {
 
     private final Engine engine;
+    private final EngineConfig config;
 
-    public EngineMeters(Engine engine) {
+    /** @param config what the engine was opened with; {@code null} if that is not known */
+    public EngineMeters(Engine engine, EngineConfig config) {
         this.engine = engine;
+        this.config = config;
     }
 
     @Override
@@ -28,6 +33,33 @@ public class EngineMeters implements MeterBinder {
                 null,
                 "Attended share of the tokens that sparse attention could have read, since the start",
                 stats -> stats.attention().density());
+        gauge(
+                registry,
+                "skim.attention.traffic",
+                null,
+                "Bytes that sparse attention read, selection included, relative to dense attention's, since the start",
+                stats -> stats.attention().traffic());
+        FunctionCounter.builder(
+                        "skim.attention.tokens.evicted",
+                        engine,
+                        e -> e.stats().attention().tokensEvicted())
+                .baseUnit("tokens")
+                .description("Tokens that attention methods dropped from the KV cache")
+                .register(registry);
+        if (config != null && config.recallProbe() > 0) {
+            gauge(
+                    registry,
+                    "skim.attention.kept.mass",
+                    null,
+                    "Mean share of the attention that fell on what was read, in the samples of the recall probe",
+                    stats -> stats.attention().probe().keptMass());
+            gauge(
+                    registry,
+                    "skim.attention.output.error",
+                    null,
+                    "Mean relative error of the heads' outputs, in the samples of the recall probe",
+                    stats -> stats.attention().probe().outputError());
+        }
     }
 
     private void gauge(

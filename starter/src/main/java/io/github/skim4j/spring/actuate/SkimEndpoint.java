@@ -23,23 +23,31 @@ public class SkimEndpoint {
     @ReadOperation
     public State state() {
         EngineStats stats = engine.stats();
-        AttentionStats attention = stats.attention();
         return new State(
                 engine.modelName(),
                 stats.device(),
                 stats.fallbackReason(),
                 stats.failure(),
                 engine.contextLength(),
-                new Attention(
-                        config == null ? null : config.attention().spec(),
-                        config == null ? null : config.minContext(),
-                        attention.density(),
-                        attention.tokensAttended(),
-                        attention.tokensTotal(),
-                        attention.tokensEvicted()),
+                attention(stats.attention()),
                 new Pages(stats.pagesTotal(), stats.pagesFree(), stats.pageSize()),
                 new Requests(stats.running(), stats.queued(), stats.completed(), stats.cancelled(), stats.failed()),
                 new Tokens(stats.promptTokens(), stats.generatedTokens()));
+    }
+
+    private Attention attention(AttentionStats stats) {
+        AttentionStats.Probe probe = stats.probe();
+        return new Attention(
+                config == null ? null : config.attention().spec(),
+                config == null ? null : config.minContext(),
+                stats.density(),
+                stats.traffic(),
+                stats.tokensAttended(),
+                stats.tokensTotal(),
+                stats.tokensEvicted(),
+                stats.pagesRead(),
+                stats.time().selectionShare(),
+                probe.samples() == 0 ? null : new RecallProbe(probe.samples(), probe.keptMass(), probe.outputError()));
     }
 
     /** The response. */
@@ -55,16 +63,31 @@ public class SkimEndpoint {
             Tokens tokens) {}
 
     /**
+     * What sparse attention read since the start, all methods together.
+     *
      * @param method default of requests that choose none, with its settings
      * @param density attended share of the tokens that sparse attention could have read
+     * @param traffic bytes read, selection included, relative to dense attention's
+     * @param selectionTimeShare share of attention's time that it took to find out what to read
+     * @param recallProbe {@code null} without samples
      */
     public record Attention(
             String method,
             Integer minContext,
             double density,
+            double traffic,
             long tokensAttended,
             long tokensTotal,
-            long tokensEvicted) {}
+            long tokensEvicted,
+            long pagesRead,
+            double selectionTimeShare,
+            RecallProbe recallProbe) {}
+
+    /**
+     * @param keptMass mean share of the attention that fell on what was read
+     * @param outputError mean relative error of the heads' outputs
+     */
+    public record RecallProbe(long samples, double keptMass, double outputError) {}
 
     /** @param size tokens in a page */
     public record Pages(int total, int free, int size) {}

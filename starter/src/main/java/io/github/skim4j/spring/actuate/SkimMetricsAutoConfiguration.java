@@ -1,6 +1,7 @@
 package io.github.skim4j.spring.actuate;
 
 import io.github.skim4j.engine.Engine;
+import io.github.skim4j.engine.EngineConfig;
 import io.github.skim4j.spring.CaffeineTokenCache;
 import io.github.skim4j.spring.SkimAutoConfiguration;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -35,8 +36,8 @@ public class SkimMetricsAutoConfiguration {
 
     @Bean
     @ConditionalOnMissingBean
-    EngineMeters skimEngineMeters(Engine engine) {
-        return new EngineMeters(engine);
+    EngineMeters skimEngineMeters(Engine engine, ObjectProvider<EngineConfig> config) {
+        return new EngineMeters(engine, config.getIfAvailable());
     }
 
     @Bean

@@ -7,12 +7,16 @@ import io.github.skim4j.engine.EngineConfig;
 import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.spring.ScriptedEngine;
 import io.github.skim4j.spring.SkimAutoConfiguration;
+import io.github.skim4j.spring.SkimProperties;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.springframework.boot.actuate.autoconfigure.context.properties.ConfigurationPropertiesReportEndpointAutoConfiguration;
+import org.springframework.boot.actuate.context.properties.ConfigurationPropertiesReportEndpoint;
 import org.springframework.boot.actuate.info.Info;
 import org.springframework.boot.autoconfigure.AutoConfigurations;
 import org.springframework.boot.health.contributor.Health;
 import org.springframework.boot.health.contributor.Status;
+import org.springframework.boot.test.context.FilteredClassLoader;
 import org.springframework.boot.test.context.runner.ApplicationContextRunner;
 
 class ActuatorTest {
@@ -85,6 +89,26 @@ class ActuatorTest {
                 .run(context -> assertThat(context).hasSingleBean(SkimEndpoint.class));
     }
 
+    /** As in an application with Actuator but without a web starter, which has only LangChain4j's Jackson 2. */
+    @Test
+    void jackson2AloneReportsPropertiesWithDurations() {
+        runner.withClassLoader(new FilteredClassLoader("tools.jackson"))
+                .withConfiguration(AutoConfigurations.of(ConfigurationPropertiesReportEndpointAutoConfiguration.class))
+                .withPropertyValues("management.endpoints.web.exposure.include=configprops")
+                .run(context -> assertThat(context.getBean(ConfigurationPropertiesReportEndpoint.class)
+                                .configurationPropertiesWithPrefix(SkimProperties.PREFIX)
+                                .getContexts()
+                                .values())
+                        .singleElement()
+                        .satisfies(report -> assertThat(report.getBeans()
+                                        .values()
+                                        .iterator()
+                                        .next()
+                                        .getProperties())
+                                .containsKeys("shutdownTimeout", "attention")
+                                .doesNotContainKey("error")));
+    }
+
     @Test
     void endpointShowsTheEnginesState() {
         EngineConfig config = EngineConfig.builder("m")
@@ -99,7 +123,17 @@ class ActuatorTest {
                         null,
                         null,
                         4096,
-                        new SkimEndpoint.Attention("streaming-llm:budget=1024,sinks=4", 2048, 0.25, 25, 100, 5),
+                        new SkimEndpoint.Attention(
+                                "streaming-llm:budget=1024,sinks=4",
+                                2048,
+                                0.25,
+                                0.3,
+                                25,
+                                100,
+                                5,
+                                3,
+                                0.125,
+                                new SkimEndpoint.RecallProbe(4, 0.9, 0.05)),
                         new SkimEndpoint.Pages(256, 200, 16),
                         new SkimEndpoint.Requests(0, 0, 20, 4, 1),
                         new SkimEndpoint.Tokens(1000, 100)));

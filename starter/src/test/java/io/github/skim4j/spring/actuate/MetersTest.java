@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.skim4j.engine.AttentionStats;
 import io.github.skim4j.engine.Engine;
+import io.github.skim4j.engine.EngineConfig;
 import io.github.skim4j.engine.FinishReason;
 import io.github.skim4j.engine.GenerationResult;
 import io.github.skim4j.engine.QueueFullException;
@@ -117,9 +118,38 @@ class MetersTest {
             assertThat(registry.get("skim.queue.depth").gauge().value()).isEqualTo(2);
             assertThat(registry.get("skim.requests.running").gauge().value()).isZero();
             assertThat(registry.get("skim.attention.density").gauge().value()).isEqualTo(0.25);
+            assertThat(registry.get("skim.attention.traffic").gauge().value()).isEqualTo(0.3);
+            assertThat(registry.get("skim.attention.tokens.evicted")
+                            .functionCounter()
+                            .count())
+                    .isEqualTo(5);
             assertThat(context).hasSingleBean(GenerationMeters.class);
             engine.queue(0);
         });
+    }
+
+    @Test
+    void gaugesOfTheRecallProbeWhereItIsOn() {
+        for (double share : new double[] {0, 0.01}) {
+            EngineConfig config = EngineConfig.builder("m").recallProbe(share).build();
+            runner.withBean(EngineConfig.class, () -> config).run(context -> {
+                MeterRegistry registry = context.getBean(MeterRegistry.class);
+
+                if (share == 0) {
+                    assertThat(registry.find("skim.attention.kept.mass").gauge())
+                            .isNull();
+                    assertThat(registry.find("skim.attention.output.error").gauge())
+                            .isNull();
+                } else {
+                    assertThat(registry.get("skim.attention.kept.mass").gauge().value())
+                            .isEqualTo(0.9);
+                    assertThat(registry.get("skim.attention.output.error")
+                                    .gauge()
+                                    .value())
+                            .isEqualTo(0.05);
+                }
+            });
+        }
     }
 
     @Test

@@ -88,7 +88,35 @@ class FailureAnalysisTest {
 
         assertThat(output)
                 .contains("Property: langchain4j.skim.attention.method")
-                .contains("there are: dense, streaming-llm");
+                .contains("there are: dense, quest, sketch,");
+    }
+
+    @Test
+    void invalidSettingOfAnAttentionMethodNamesItsProperty(CapturedOutput output) {
+        assertThatThrownBy(() -> application()
+                .run(
+                        "--langchain4j.skim.model=m",
+                        "--langchain4j.skim.attention.method=twilight",
+                        "--langchain4j.skim.attention.twilight.p=1.5"));
+
+        assertThat(output)
+                .contains("Property: langchain4j.skim.attention.twilight.p")
+                .contains("Value: 1.5")
+                .contains("Reason: twilight p must be above 0 and at most 1, but is 1.5");
+    }
+
+    @Test
+    void budgetWithoutRoomForAPageTellsTheWayOut(CapturedOutput output) {
+        assertThatThrownBy(() -> application()
+                .run(
+                        "--langchain4j.skim.model=m",
+                        "--langchain4j.skim.attention.method=quest",
+                        "--langchain4j.skim.attention.budget=64"));
+
+        assertThat(output)
+                .contains("Property: langchain4j.skim.attention.budget")
+                .contains("Value: 64")
+                .contains("raise attention.budget, or lower sinks, recent or kv-cache.page-size");
     }
 
     static Stream<Arguments> realFailures() {
