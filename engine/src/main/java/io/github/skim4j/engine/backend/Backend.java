@@ -1,6 +1,7 @@
 package io.github.skim4j.engine.backend;
 
 import io.github.skim4j.engine.AttentionStats;
+import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.attention.EvictionMethod;
 import io.github.skim4j.engine.kv.KvSequence;
 import java.util.List;
@@ -34,6 +35,22 @@ public interface Backend extends AutoCloseable {
      * @param keep fewer than {@code sequence.slots()}
      */
     void evict(KvSequence sequence, EvictionMethod method, int keep);
+
+    /**
+     * @throws IllegalArgumentException if the method can't be used with this model or device, with the way out; by any thread
+     */
+    default void requireSupports(AttentionMethod method) {}
+
+    /**
+     * Runs a span as {@link #forward} does and measures how much each dimension of the heads contributes to the logits: the mean of
+     * |query|, over tokens and the query heads of a KV head, times the mean of |key| (Double Sparsity, arXiv 2408.07092, section 3.1).
+     *
+     * @return [layer][kvHead][headDim]
+     * @throws BackendException if this kind of device can't
+     */
+    default float[][][] channelWeights(Span span) {
+        throw new BackendException(device() + " can't measure channels: calibrate on the CPU");
+    }
 
     /** Frees device, weights and pages; idempotent. */
     @Override

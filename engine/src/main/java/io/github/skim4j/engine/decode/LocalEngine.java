@@ -43,6 +43,7 @@ public final class LocalEngine implements Engine {
 
     private final Tokenizer tokenizer;
     private final PromptEncoder encoder;
+    private final Backend backend;
     private final Scheduler scheduler;
     private final String fallbackReason;
     private final ExecutorService deliveryThreads;
@@ -65,6 +66,7 @@ public final class LocalEngine implements Engine {
         this.template = source == null ? null : ChatTemplate.of(source, modelName, specialTokens);
         this.tokenizer = tokenizer;
         this.encoder = new PromptEncoder(tokenizer, config.tokenCache());
+        this.backend = backend;
         this.fallbackReason = fallbackReason;
         AtomicInteger threads = new AtomicInteger();
         this.deliveryThreads = Executors.newCachedThreadPool(task -> {
@@ -148,6 +150,7 @@ public final class LocalEngine implements Engine {
         int maxOutputTokens = request.maxOutputTokens() == 0 ? room : Math.min(request.maxOutputTokens(), room);
         AttentionMethod attention = request.attention() != null ? request.attention() : config.attention();
         attention.requireFits(config.kvCache().pageSize());
+        backend.requireSupports(attention);
         int denseTokens =
                 request.denseTokens() == null ? prompt.length : Math.min(request.denseTokens(), prompt.length);
         ActiveGeneration generation = new ActiveGeneration(

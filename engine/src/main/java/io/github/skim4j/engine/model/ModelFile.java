@@ -25,6 +25,11 @@ public interface ModelFile extends ModelWeights, Closeable {
 
     Path path();
 
+    @Override
+    default LabelChannels labelChannels() {
+        return LabelChannels.readIfThere(path(), config());
+    }
+
     /** All tensors, in the file's order. */
     List<Tensor> tensors();
 

@@ -22,6 +22,11 @@ public interface ModelWeights {
         return tensor;
     }
 
+    /** Which dimensions of the keys matter most, or {@code null} if the model was not calibrated. */
+    default LabelChannels labelChannels() {
+        return null;
+    }
+
     /** A tensor, or {@code null} if the model has none for this role. Its shape has been checked against the config. */
     Tensor find(TensorRole role, int layer);
 }

@@ -6,6 +6,7 @@ import io.github.skim4j.engine.attention.Dense;
 import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.backend.cpu.Pipelines.Pipeline;
 import io.github.skim4j.engine.kv.KvSequence;
+import io.github.skim4j.engine.model.LabelChannels;
 import io.github.skim4j.engine.model.ModelConfig;
 import java.util.ArrayList;
 import java.util.List;
@@ -41,12 +42,13 @@ final class Attention {
             KvPages pages,
             TokenRecords records,
             WorkerTeam team,
+            LabelChannels labelChannels,
             double recallProbe) {
         this.config = config;
         this.pages = pages;
         this.team = team;
         attend = new Attend(config, kernels.attention(), pages, team);
-        pipelines = new Pipelines(config, kernels, pages, attend);
+        pipelines = new Pipelines(config, kernels, pages, attend, labelChannels);
         probe = new RecallProbe(config, attend, recallProbe);
         this.records = records;
         observer = new AttentionObserver(config, kernels.attention(), pages, records, team);

@@ -1,5 +1,6 @@
 package io.github.skim4j.engine.backend.cpu;
 
+import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.attention.EvictionMethod;
 import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.BackendConfig;
@@ -8,6 +9,7 @@ import io.github.skim4j.engine.backend.DeviceMemoryException;
 import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.kv.KvCacheConfig;
 import io.github.skim4j.engine.kv.KvSequence;
+import io.github.skim4j.engine.model.LabelChannels;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.ModelWeights;
 import java.util.List;
@@ -21,6 +23,8 @@ final class CpuBackend implements Backend {
 
     private static final int SEQUENCES = 2;
 
+    private final ModelConfig config;
+    private final LabelChannels labelChannels;
     private final String device;
     private final int pages;
     private final WorkerTeam team;
@@ -29,7 +33,16 @@ final class CpuBackend implements Backend {
 
     private Evictor evictor;
 
-    private CpuBackend(String device, int pages, WorkerTeam team, Transformer transformer, Evictor evictor) {
+    private CpuBackend(
+            ModelWeights weights,
+            LabelChannels labelChannels,
+            String device,
+            int pages,
+            WorkerTeam team,
+            Transformer transformer,
+            Evictor evictor) {
+        this.config = weights.config();
+        this.labelChannels = labelChannels;
         this.device = device;
         this.pages = pages;
         this.team = team;
@@ -43,19 +56,23 @@ final class CpuBackend implements Backend {
             throw new BackendException(weights.name()
                     + ": the CPU backend needs a head size that is a multiple of 16, but it is " + shape.headDim());
         }
+        LabelChannels labelChannels = weights.labelChannels();
+        Pipelines.requireSupports(config.attention(), shape, labelChannels);
         int threads =
                 config.threads() > 0 ? config.threads() : Runtime.getRuntime().availableProcessors();
         WorkerTeam team = new WorkerTeam(threads, "skim-cpu");
         try {
             CpuModel model = CpuModel.load(
                     weights, new MatrixLoader(team, kernels.matrix().lanes(), config.weights()));
-            int pages = pages(shape, config, kernels);
+            int pages = pages(shape, config, kernels, labelChannels);
             KvCacheConfig kv = config.kvCache();
             KvPages storage = new KvPages(shape, kv.pageSize(), kv.type(), pages);
             String device = "CPU, " + threads + (threads == 1 ? " thread, " : " threads, ") + kernels.name();
             TokenRecords records = new TokenRecords(shape, kv.pageSize(), pages);
-            Attention attention = new Attention(shape, kernels, storage, records, team, config.recallProbe());
+            Attention attention = new Attention(shape, kernels, storage, records, team, labelChannels, config.recallProbe());
             return new CpuBackend(
+                    weights,
+                    labelChannels,
                     device,
                     pages,
                     team,
@@ -73,10 +90,16 @@ final class CpuBackend implements Backend {
         }
     }
 
-    private static int pages(ModelConfig shape, BackendConfig config, CpuKernels kernels) {
+    private static int pages(
+            ModelConfig shape, BackendConfig config, CpuKernels kernels, LabelChannels labelChannels) {
         KvCacheConfig kv = config.kvCache();
         long pageBytes = KvPages.bytes(shape, kv.pageSize(), kv.type())
-                + Pipelines.bytes(config.attention(), shape, kernels, new KvPages(shape, kv.pageSize(), kv.type(), 1))
+                + Pipelines.bytes(
+                        config.attention(),
+                        shape,
+                        kernels,
+                        new KvPages(shape, kv.pageSize(), kv.type(), 1),
+                        labelChannels)
                 + TokenRecords.bytes(config.attention(), shape, kv.pageSize());
         long perSequence = (config.contextLength() + kv.pageSize() - 1L) / kv.pageSize();
         long pages;
@@ -150,6 +173,21 @@ final class CpuBackend implements Backend {
             throw new IllegalStateException("the backend is closed");
         }
         evictor.run(sequence, method, keep);
+    }
+
+    @Override
+    public void requireSupports(AttentionMethod method) {
+        Pipelines.requireSupports(method, config, labelChannels);
+    }
+
+    @Override
+    public float[][][] channelWeights(Span span) {
+        if (transformer == null) {
+            throw new IllegalStateException("the backend is closed");
+        }
+        ChannelWeights weights = new ChannelWeights(transformer.config());
+        transformer.observe(span, weights);
+        return weights.result();
     }
 
     @Override

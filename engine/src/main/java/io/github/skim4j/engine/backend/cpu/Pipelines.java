@@ -3,6 +3,7 @@ package io.github.skim4j.engine.backend.cpu;
 import io.github.skim4j.engine.attention.Always;
 import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.attention.Budget;
+import io.github.skim4j.engine.attention.DoubleSparsity;
 import io.github.skim4j.engine.attention.Oracle;
 import io.github.skim4j.engine.attention.PageSelector;
 import io.github.skim4j.engine.attention.Quest;
@@ -11,12 +12,13 @@ import io.github.skim4j.engine.attention.Sketch;
 import io.github.skim4j.engine.attention.Twilight;
 import io.github.skim4j.engine.attention.VAttention;
 import io.github.skim4j.engine.backend.cpu.RankPages.Limit;
+import io.github.skim4j.engine.model.LabelChannels;
 import io.github.skim4j.engine.model.ModelConfig;
 import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Stream;
 
 /** Makes the selection stages of methods, and keeps the page data that they share. */
 final class Pipelines {
@@ -42,10 +44,16 @@ final class Pipelines {
     private final Attend attend;
     private final int pageCount;
     private final Map<Quest.Score, PageStatistics> statistics = new EnumMap<>(Quest.Score.class);
+    private final LabelChannels labelChannels;
+    private final Map<Integer, QuantizedKeys> labels = new HashMap<>();
     private QuantizedKeys quantized;
     private KeySketches sketches;
 
-    Pipelines(ModelConfig config, CpuKernels kernels, KvPages pages, Attend attend) {
+    /**
+     * @param labelChannels those of the model, or {@code null}
+     */
+    Pipelines(ModelConfig config, CpuKernels kernels, KvPages pages, Attend attend, LabelChannels labelChannels) {
+        this.labelChannels = labelChannels;
         this.config = config;
         this.kernels = kernels;
         this.pages = pages;
@@ -107,7 +115,37 @@ final class Pipelines {
         if (selector instanceof RandomPages random) {
             return new RandomScorer(random.seed());
         }
-        throw new IllegalArgumentException("the CPU backend has no attention method " + selector.name());
+        DoubleSparsity doubleSparsity = (DoubleSparsity) selector;
+        QuantizedKeys keys = labels.computeIfAbsent(
+                doubleSparsity.channels(),
+                channels -> new QuantizedKeys(config, pages.pageSize(), pageCount, labelChannels.first(channels)));
+        data.add(keys);
+        return new QuantizedScorer(kernels, keys, config.headDim(), pages.pageSize());
+    }
+
+    /** See {@link io.github.skim4j.engine.backend.Backend#requireSupports}. */
+    static void requireSupports(AttentionMethod method, ModelConfig config, LabelChannels labelChannels) {
+        PageSelector selector = selector(method);
+        if (selector instanceof DoubleSparsity doubleSparsity) {
+            if (labelChannels == null) {
+                throw new IllegalArgumentException("double-sparsity needs to know which channels of the model's keys matter:"
+                        + " 'skim calibrate' finds out and stores it beside the model");
+            }
+            if (doubleSparsity.channels() > config.headDim()) {
+                throw new IllegalArgumentException("double-sparsity channels must be at most the head size of "
+                        + config.headDim() + ", but is " + doubleSparsity.channels());
+            }
+        }
+    }
+
+    private static PageSelector selector(AttentionMethod method) {
+        if (method instanceof Twilight twilight) {
+            return twilight.base();
+        }
+        if (method instanceof VAttention vAttention) {
+            return vAttention.heavy();
+        }
+        return method instanceof PageSelector selector ? selector : null;
     }
 
     private TokenScorer quantizedScorer(List<PageData> data) {
@@ -130,14 +168,19 @@ final class Pipelines {
 
     /** A page comes to another sequence. */
     void clear(int page) {
-        Stream.concat(statistics.values().stream(), Stream.of(quantized, sketches))
-                .filter(data -> data != null)
-                .forEach(data -> data.clear(page));
+        statistics.values().forEach(data -> data.clear(page));
+        labels.values().forEach(data -> data.clear(page));
+        if (quantized != null) {
+            quantized.clear(page);
+        }
+        if (sketches != null) {
+            sketches.clear(page);
+        }
     }
 
     /** Bytes that a method keeps of a page beside keys and values, all layers together. */
-    static long bytes(AttentionMethod method, ModelConfig config, CpuKernels kernels, KvPages onePage) {
-        Pipeline pipeline = new Pipelines(config, kernels, onePage, null).of(method);
+    static long bytes(AttentionMethod method, ModelConfig config, CpuKernels kernels, KvPages onePage, LabelChannels labelChannels) {
+        Pipeline pipeline = new Pipelines(config, kernels, onePage, null, labelChannels).of(method);
         long bytes = 0;
         for (PageData data : pipeline == null ? List.<PageData>of() : pipeline.data()) {
             bytes += (long) data.bytes() * config.kvHeads() * config.layers();

@@ -30,6 +30,8 @@ final class Transformer {
     private final Attention attention;
     private final MatrixScratch[] scratch;
     private final Activations buffers = new Activations();
+    /** {@code null} but while a model is calibrated. */
+    private ChannelWeights observer;
 
     Transformer(
             CpuModel model,
@@ -91,6 +93,20 @@ final class Transformer {
 
         int token() {
             return span.tokens()[span.from() + index];
+        }
+    }
+
+    ModelConfig config() {
+        return config;
+    }
+
+    /** Runs a span and tells each layer's rotated queries and keys. */
+    void observe(Span span, ChannelWeights weights) {
+        observer = weights;
+        try {
+            forward(List.of(span));
+        } finally {
+            observer = null;
         }
     }
 
@@ -200,6 +216,9 @@ final class Transformer {
                 List.of(b.query, b.key, b.value));
         int queryStride = layer.query().weight().paddedRows();
         forRows(count, r -> finishQueriesAndKeys(index, layer, rows.get(r), r));
+        if (observer != null) {
+            observer.add(index, count, b.query, queryStride, b.key, layer.key().weight().paddedRows());
+        }
         attention.run(index, spans, new Queries(b.query, b.closedUpQuery, queryStride), b.attended, stats);
         addProjection(layer.attentionOutput(), b.attended, config.heads() * config.headDim(), count);
     }
