@@ -17,7 +17,11 @@ import java.util.stream.IntStream;
  */
 public record LabelChannels(int[][][] ranking) {
 
-    private static final String SUFFIX = "label-channels.json";
+    private static final String FILE = "label-channels.json";
+
+    /** Behind the name of a model's file. */
+    static final String SUFFIX = "." + FILE;
+
     private static final String FIELD = "label_channels";
 
     /** @param weights [layer][kvHead][headDim], the higher the more a dimension matters */
@@ -37,9 +41,7 @@ public record LabelChannels(int[][][] ranking) {
 
     /** Where those of a model lie: in its directory, or beside its file. */
     public static Path fileOf(Path model) {
-        return Files.isDirectory(model)
-                ? model.resolve(SUFFIX)
-                : model.resolveSibling(model.getFileName() + "." + SUFFIX);
+        return Files.isDirectory(model) ? model.resolve(FILE) : model.resolveSibling(model.getFileName() + SUFFIX);
     }
 
     /** The {@code count} dimensions that matter most, [layer][kvHead][count], in the order of their numbers. */
@@ -89,6 +91,9 @@ public record LabelChannels(int[][][] ranking) {
                                 && Arrays.stream(layer)
                                         .allMatch(head -> head != null
                                                 && Arrays.equals(
-                                                        Arrays.stream(head).sorted().toArray(), dimensions)));
+                                                        Arrays.stream(head)
+                                                                .sorted()
+                                                                .toArray(),
+                                                        dimensions)));
     }
 }

@@ -64,16 +64,28 @@ public final class ModelResolver {
             // Created for its owner alone; a fixed name would let other users put their own file there.
             Path copy = Files.createTempFile("skim-", "-" + file);
             copy.toFile().deleteOnExit();
-            try (InputStream in = url.openStream()) {
-                Files.copy(in, copy, StandardCopyOption.REPLACE_EXISTING);
+            ResolvedModel model = ResolvedModel.temporary(file, copy);
+            try {
+                copy(url, copy);
+                URL labelChannels = find(name + LabelChannels.SUFFIX);
+                if (labelChannels != null) {
+                    copy(labelChannels, LabelChannels.fileOf(copy));
+                    LabelChannels.fileOf(copy).toFile().deleteOnExit();
+                }
             } catch (IOException | RuntimeException e) {
-                Files.deleteIfExists(copy);
+                model.close();
                 throw e;
             }
-            return ResolvedModel.temporary(file, copy);
+            return model;
         } catch (IOException | URISyntaxException e) {
             throw new ModelNotFoundException(
                     "the model '" + CLASSPATH + resource + "' can't be read from " + url + ": " + e, e);
+        }
+    }
+
+    private static void copy(URL source, Path target) throws IOException {
+        try (InputStream in = source.openStream()) {
+            Files.copy(in, target, StandardCopyOption.REPLACE_EXISTING);
         }
     }
 

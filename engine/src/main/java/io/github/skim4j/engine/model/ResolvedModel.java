@@ -43,6 +43,7 @@ public final class ResolvedModel implements Closeable {
         if (temporary) {
             try {
                 Files.deleteIfExists(path);
+                Files.deleteIfExists(LabelChannels.fileOf(path));
             } catch (IOException e) {
                 throw new UncheckedIOException("can't delete the temporary file " + path, e);
             }

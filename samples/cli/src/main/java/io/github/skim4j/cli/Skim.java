@@ -72,6 +72,7 @@ public final class Skim {
                 .addSubcommand(new ChatCommand(host))
                 .addSubcommand(new InspectCommand(host))
                 .addSubcommand(new ConvertCommand(host))
+                .addSubcommand(new CalibrateCommand(host))
                 .addSubcommand(new EvalCommand(host))
                 .addSubcommand(new BenchCommand(host))
                 .addSubcommand(new CommandLine.HelpCommand());

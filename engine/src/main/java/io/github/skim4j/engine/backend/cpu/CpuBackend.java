@@ -69,7 +69,8 @@ final class CpuBackend implements Backend {
             KvPages storage = new KvPages(shape, kv.pageSize(), kv.type(), pages);
             String device = "CPU, " + threads + (threads == 1 ? " thread, " : " threads, ") + kernels.name();
             TokenRecords records = new TokenRecords(shape, kv.pageSize(), pages);
-            Attention attention = new Attention(shape, kernels, storage, records, team, labelChannels, config.recallProbe());
+            Attention attention =
+                    new Attention(shape, kernels, storage, records, team, labelChannels, config.recallProbe());
             return new CpuBackend(
                     weights,
                     labelChannels,
@@ -90,8 +91,7 @@ final class CpuBackend implements Backend {
         }
     }
 
-    private static int pages(
-            ModelConfig shape, BackendConfig config, CpuKernels kernels, LabelChannels labelChannels) {
+    private static int pages(ModelConfig shape, BackendConfig config, CpuKernels kernels, LabelChannels labelChannels) {
         KvCacheConfig kv = config.kvCache();
         long pageBytes = KvPages.bytes(shape, kv.pageSize(), kv.type())
                 + Pipelines.bytes(

@@ -128,8 +128,9 @@ final class Pipelines {
         PageSelector selector = selector(method);
         if (selector instanceof DoubleSparsity doubleSparsity) {
             if (labelChannels == null) {
-                throw new IllegalArgumentException("double-sparsity needs to know which channels of the model's keys matter:"
-                        + " 'skim calibrate' finds out and stores it beside the model");
+                throw new IllegalArgumentException(
+                        "double-sparsity needs to know which channels of the model's keys matter:"
+                                + " 'skim calibrate' finds out and stores it beside the model");
             }
             if (doubleSparsity.channels() > config.headDim()) {
                 throw new IllegalArgumentException("double-sparsity channels must be at most the head size of "
@@ -179,7 +180,12 @@ final class Pipelines {
     }
 
     /** Bytes that a method keeps of a page beside keys and values, all layers together. */
-    static long bytes(AttentionMethod method, ModelConfig config, CpuKernels kernels, KvPages onePage, LabelChannels labelChannels) {
+    static long bytes(
+            AttentionMethod method,
+            ModelConfig config,
+            CpuKernels kernels,
+            KvPages onePage,
+            LabelChannels labelChannels) {
         Pipeline pipeline = new Pipelines(config, kernels, onePage, null, labelChannels).of(method);
         long bytes = 0;
         for (PageData data : pipeline == null ? List.<PageData>of() : pipeline.data()) {

@@ -217,7 +217,13 @@ final class Transformer {
         int queryStride = layer.query().weight().paddedRows();
         forRows(count, r -> finishQueriesAndKeys(index, layer, rows.get(r), r));
         if (observer != null) {
-            observer.add(index, count, b.query, queryStride, b.key, layer.key().weight().paddedRows());
+            observer.add(
+                    index,
+                    count,
+                    b.query,
+                    queryStride,
+                    b.key,
+                    layer.key().weight().paddedRows());
         }
         attention.run(index, spans, new Queries(b.query, b.closedUpQuery, queryStride), b.attended, stats);
         addProjection(layer.attentionOutput(), b.attended, config.heads() * config.headDim(), count);
