@@ -263,8 +263,8 @@ public final class EvalCommand implements Callable<Integer> {
                     weights,
                     protocol.toString(),
                     results.all());
-            write(report);
             print(report);
+            write(report);
         }
     }
 
@@ -287,9 +287,21 @@ public final class EvalCommand implements Callable<Integer> {
             try (PrintWriter file = new PrintWriter(Files.newBufferedWriter(out.resolve("report.json")))) {
                 Json.print(report, file);
             }
-            Files.writeString(out.resolve("report.html"), ReportPage.of(report));
+            Files.writeString(out.resolve("report.html"), page(report));
         } catch (IOException e) {
             throw new SkimException("the report can't be written to " + out + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static String page(EvalReport report) {
+        System.setProperty("java.awt.headless", "true");
+        try {
+            return ReportPage.of(report);
+        } catch (RuntimeException | LinkageError | InternalError e) {
+            throw new SkimException(
+                    "report.html can't be drawn: " + e
+                            + "; Java needs fontconfig and a font for it, then run this again",
+                    e);
         }
     }
 

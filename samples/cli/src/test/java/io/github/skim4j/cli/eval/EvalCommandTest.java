@@ -268,8 +268,10 @@ class EvalCommandTest {
                 .anyMatch(line -> line.matches("dense +66\\.7 % +100\\.0 % +100\\.0 % +0\\.0 % +10\\.0 +3"))
                 .anyMatch(line ->
                         line.matches("streaming-llm:budget=64 +66\\.7 % +25\\.0 % +100\\.0 % +0\\.0 % +10\\.0 +3"))
-                .anyMatch(line -> line.matches("4K +2 +50\\.0 % +50\\.0 %"))
-                .anyMatch(line -> line.matches("pair +1 +100\\.0 % +100\\.0 %"));
+                .anyMatch(line -> line.matches("attention +1K +4K"))
+                .anyMatch(line -> line.matches("attention +single +pair"))
+                .anyMatch(line -> line.matches("dense +100\\.0 % +50\\.0 %"))
+                .anyMatch(line -> line.matches("dense +50\\.0 % +100\\.0 %"));
     }
 
     @Test

@@ -48,12 +48,9 @@ public record EvalCase(
                 / values.size();
     }
 
-    /** The usual context length that this case's is nearest to, by ratio: {@code 1K}, {@code 4K}, {@code 8K}, {@code 16K}, … */
+    /** The usual context length that this case's is nearest to, by ratio: {@code 1K}, {@code 2K}, {@code 4K}, … */
     public String contextGroup() {
-        if (contextTokens < 2048) {
-            return "1K";
-        }
-        int doublings = Math.max(2, (int) Math.round(Math.log(contextTokens / 1024.0) / Math.log(2)));
+        int doublings = Math.max(0, (int) Math.round(Math.log(contextTokens / 1024.0) / Math.log(2)));
         return (1 << doublings) + "K";
     }
 

@@ -5,10 +5,13 @@ import java.awt.Color;
 import java.awt.Dimension;
 import java.awt.Font;
 import java.io.StringWriter;
+import java.text.DecimalFormat;
+import java.text.DecimalFormatSymbols;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.function.ToDoubleFunction;
 import javax.xml.parsers.DocumentBuilderFactory;
@@ -68,7 +71,7 @@ final class Plots {
                 .yAxisTitle("accuracy, %")
                 .build();
         style(chart.getStyler());
-        double least = 100;
+        double least = -1;
         Map<String, List<Score>> families = new LinkedHashMap<>();
         Score dense = null;
         for (EvalReport.Method method : methods) {
@@ -81,14 +84,14 @@ final class Plots {
             } else if (score.sparse()) {
                 families.computeIfAbsent(method.family(), name -> new ArrayList<>())
                         .add(score);
-                least = Math.min(least, 100 * x.applyAsDouble(score));
+                least = Math.min(least, halvings(x.applyAsDouble(score)));
             }
         }
         if (families.isEmpty()) {
             return "";
         }
         if (dense != null) {
-            double[] ends = {least, 100};
+            double[] ends = {least, 0};
             double[] level = {100 * dense.accuracy(), 100 * dense.accuracy()};
             XYSeries line = chart.addSeries("dense", ends, level);
             line.setMarker(SeriesMarkers.NONE);
@@ -102,7 +105,7 @@ final class Plots {
             scores.sort(Comparator.comparingDouble(x));
             XYSeries series = chart.addSeries(
                     family.getKey(),
-                    scores.stream().mapToDouble(x).map(share -> 100 * share).toArray(),
+                    scores.stream().mapToDouble(x).map(Plots::halvings).toArray(),
                     scores.stream().mapToDouble(score -> 100 * score.accuracy()).toArray());
             Color colour = COLOURS[index % COLOURS.length];
             series.setLineColor(colour);
@@ -114,9 +117,23 @@ final class Plots {
         return svg(chart);
     }
 
+    /** A share's place on the axis, on which each unit to the left is a half: 0 for all of it, -1 for 50 %, -2 for 25 %. */
+    private static double halvings(double share) {
+        return Math.log(share) / Math.log(2);
+    }
+
+    private static String percentOfHalvings(double halvings) {
+        boolean whole = Math.abs(halvings - Math.rint(halvings)) < 1e-6;
+        return whole
+                ? new DecimalFormat("0.##", DecimalFormatSymbols.getInstance(Locale.ROOT))
+                        .format(100 * Math.pow(2, halvings))
+                : "";
+    }
+
     private static void style(XYStyler styler) {
         Font font = new Font(Font.SANS_SERIF, Font.PLAIN, 12);
-        styler.setXAxisLogarithmic(true);
+        styler.setxAxisTickLabelsFormattingFunction(Plots::percentOfHalvings);
+        styler.setXAxisMax(0.0);
         styler.setYAxisMin(0.0);
         styler.setYAxisMax(100.0);
         styler.setChartBackgroundColor(Color.WHITE);

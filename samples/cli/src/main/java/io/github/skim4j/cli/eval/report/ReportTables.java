@@ -37,8 +37,8 @@ public final class ReportTables {
                                 method -> method.byContext().get(context)));
             }
         }
-        tables.put("Accuracy by context", accuracies("context", EvalReport.Method::byContext));
-        tables.put("Accuracy by type", accuracies("type", EvalReport.Method::byType));
+        tables.put("Accuracy by context", accuracies(EvalReport.Method::byContext));
+        tables.put("Accuracy by type", accuracies(EvalReport.Method::byType));
         return tables;
     }
 
@@ -77,20 +77,18 @@ public final class ReportTables {
         return rows;
     }
 
-    /** A row for each group, a column for each method. */
-    private List<List<String>> accuracies(String title, Function<EvalReport.Method, Map<String, Score>> by) {
+    /** A row for each method, a column for each group. */
+    private List<List<String>> accuracies(Function<EvalReport.Method, Map<String, Score>> by) {
+        Set<String> groups = EvalReport.groups(report.results(), by);
         List<List<String>> rows = new ArrayList<>();
-        List<String> header = new ArrayList<>(List.of(title, "cases"));
-        report.results().forEach(method -> header.add(method.attention()));
+        List<String> header = new ArrayList<>(List.of("attention"));
+        header.addAll(groups);
         rows.add(header);
-        for (String group : EvalReport.groups(report.results(), by)) {
-            List<String> row = new ArrayList<>(List.of(group, ""));
-            for (EvalReport.Method method : report.results()) {
+        for (EvalReport.Method method : report.results()) {
+            List<String> row = new ArrayList<>(List.of(method.attention()));
+            for (String group : groups) {
                 Score score = by.apply(method).get(group);
                 row.add(score == null ? "-" : percent(score.accuracy()));
-                if (score != null) {
-                    row.set(1, Integer.toString(score.cases()));
-                }
             }
             rows.add(row);
         }
