@@ -126,42 +126,60 @@ class EvictionTest {
         for (int seed = 0; seed < 16; seed++) {
             Random random = new Random(seed);
             ModelConfig config = RandomModels.config(random, 32, CONTEXT);
-            ModelWeights weights = RandomModels.weights(config, TensorType.F32, random);
-            KvCacheConfig kv = kv(random, KvType.F32);
             int budget = 2 + random.nextInt(60);
-            EvictionMethod method = method(random, budget);
-            int[] prompt = random.ints(budget + 1 + random.nextInt(80), 0, config.vocabSize())
-                    .toArray();
-            String what = "seed " + seed + ", " + method.spec() + ", page " + kv.pageSize() + ", " + config;
-            ReferenceModel.Sequence reference = new ReferenceModel(weights).new Sequence();
-            try (CpuBackend backend = open(weights, kernels, 2, kv)) {
-                PagePool pool = new PagePool(backend.pages());
-                Run run = new Run(backend, pool, kv.pageSize(), method, prompt.length);
-                assertClose(run.prefill(prompt), last(reference.forward(prompt)), 2e-5, what);
-                for (int step = 0; step < 6; step++) {
-                    int keep = method.evictsOnce() ? budget : budget - 1;
-                    if (!method.evictsOnce() || step == 0) {
-                        reference.evict(method, keep);
-                    }
-                    int retained = method.evictsOnce() ? budget + step : budget - 1;
-                    run.makeRoom();
-                    assertThat(run.sequence.retained()).as(what).isEqualTo(retained);
-                    assertThat(run.sequence.length()).as(what).isEqualTo(prompt.length + step);
-                    assertThat(pool.total() - pool.free()).as(what).isEqualTo(pages(retained, kv.pageSize()));
+            int length = budget + 1 + random.nextInt(80);
+            agreesWithTheReference(kernels, config, random, method(random, budget), length, "seed " + seed);
+        }
+    }
 
-                    int token = random.nextInt(config.vocabSize());
-                    long before = run.stats.tokensAttended();
-                    assertClose(run.decode(token), last(reference.forward(token)), 2e-5, what + ", step " + step);
-                    assertThat(pool.total() - pool.free()).as(what).isEqualTo(pages(retained + 1, kv.pageSize()));
-                    if (config.slidingWindow() == 0) {
-                        assertThat(run.stats.tokensAttended() - before)
-                                .as(what)
-                                .isEqualTo((retained + 1L) * config.layers() * config.kvHeads());
-                    }
+    /** More tokens than attention and observation take in one part. */
+    @ParameterizedTest
+    @ValueSource(strings = {"h2o:budget=300", "tova:budget=300", "snapkv:budget=300"})
+    void agreesWithAReferenceBeyondOnePart(String spec) {
+        Random random = new Random(17);
+        ModelConfig config;
+        do {
+            config = RandomModels.config(random, 32, CONTEXT);
+        } while (config.heads() > 3 || config.group() == 1 || config.slidingWindow() > 0);
+        EvictionMethod method = (EvictionMethod) AttentionMethod.parse(spec);
+        agreesWithTheReference(kernels().get(1), config, random, method, 400, "seed 17");
+    }
+
+    private static void agreesWithTheReference(
+            CpuKernels kernels, ModelConfig config, Random random, EvictionMethod method, int length, String name) {
+        ModelWeights weights = RandomModels.weights(config, TensorType.F32, random);
+        KvCacheConfig kv = kv(random, KvType.F32);
+        int budget = method.budget().tokens(length);
+        int[] prompt = random.ints(length, 0, config.vocabSize()).toArray();
+        String what = name + ", " + method.spec() + ", page " + kv.pageSize() + ", " + config;
+        ReferenceModel.Sequence reference = new ReferenceModel(weights).new Sequence();
+        try (CpuBackend backend = open(weights, kernels, 2, kv)) {
+            PagePool pool = new PagePool(backend.pages());
+            Run run = new Run(backend, pool, kv.pageSize(), method, prompt.length);
+            assertClose(run.prefill(prompt), last(reference.forward(prompt)), 2e-5, what);
+            for (int step = 0; step < 6; step++) {
+                int keep = method.evictsOnce() ? budget : budget - 1;
+                if (!method.evictsOnce() || step == 0) {
+                    reference.evict(method, keep);
                 }
-                run.close();
-                assertThat(pool.free()).as(what).isEqualTo(pool.total());
+                int retained = method.evictsOnce() ? budget + step : budget - 1;
+                run.makeRoom();
+                assertThat(run.sequence.retained()).as(what).isEqualTo(retained);
+                assertThat(run.sequence.length()).as(what).isEqualTo(prompt.length + step);
+                assertThat(pool.total() - pool.free()).as(what).isEqualTo(pages(retained, kv.pageSize()));
+
+                int token = random.nextInt(config.vocabSize());
+                long before = run.stats.tokensAttended();
+                assertClose(run.decode(token), last(reference.forward(token)), 2e-5, what + ", step " + step);
+                assertThat(pool.total() - pool.free()).as(what).isEqualTo(pages(retained + 1, kv.pageSize()));
+                if (config.slidingWindow() == 0) {
+                    assertThat(run.stats.tokensAttended() - before)
+                            .as(what)
+                            .isEqualTo((retained + 1L) * config.layers() * config.kvHeads());
+                }
             }
+            run.close();
+            assertThat(pool.free()).as(what).isEqualTo(pool.total());
         }
     }
 

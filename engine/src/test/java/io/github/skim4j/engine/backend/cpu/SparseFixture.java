@@ -113,7 +113,7 @@ final class SparseFixture implements AutoCloseable {
         }
         team = new WorkerTeam(1 + random.nextInt(2), "test");
         TokenRecords records = new TokenRecords(config, shape.pageSize(), pageCount);
-        attention = new Attention(config, kernels, pages, records, team, probe);
+        attention = new Attention(config, kernels, pages, records, team, null, probe);
         queries = new float[steps * config.heads() * config.headDim()];
     }
 
