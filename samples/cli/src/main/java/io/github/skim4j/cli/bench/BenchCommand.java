@@ -9,6 +9,7 @@ import io.github.skim4j.cli.ModelOptions;
 import io.github.skim4j.cli.ProgressBars;
 import io.github.skim4j.cli.Table;
 import io.github.skim4j.cli.Version;
+import io.github.skim4j.engine.AttentionStats;
 import io.github.skim4j.engine.SkimException;
 import io.github.skim4j.engine.attention.Dense;
 import io.github.skim4j.engine.backend.Backend;
@@ -29,6 +30,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
+import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import java.util.function.ToDoubleFunction;
 import me.tongfei.progressbar.ProgressBar;
@@ -44,13 +46,18 @@ import picocli.CommandLine.Spec;
         name = "bench",
         description = {
             "Measures the speed of a model: a dense prefill of random tokens to each depth, then decode steps with each attention method.",
-            "The figures are medians over the runs, after a warm-up.",
+            "The figures are medians over the runs, in which the methods take turns, after a warm-up. A deep prefill is measured once.",
         },
         mixinStandardHelpOptions = true,
         versionProvider = Version.class)
 public final class BenchCommand implements Callable<Integer> {
 
     private static final int WARM_UP_DEPTH = 1024;
+
+    /** A prefill is repeated as long as all repetitions together have no more tokens. */
+    private static final int REPEATED_PREFILL = 8192;
+
+    private static final long SEED = 42;
 
     private final Host host;
 
@@ -150,7 +157,7 @@ public final class BenchCommand implements Callable<Integer> {
     }
 
     private int longest() {
-        return Collections.max(depths) + tokens;
+        return Collections.max(depths) + BackendBench.WARM_UP_STEPS + tokens;
     }
 
     private void bench(String name, ModelWeights weights, WeightFormat format) {
@@ -161,14 +168,13 @@ public final class BenchCommand implements Callable<Integer> {
         BackendConfig backendConfig = new BackendConfig(
                 chosen.ordinal(), device.threads(), longest(), 1, BackendBench.CHUNK, kvCache, format, new Dense(), 0);
         try (Backend backend = chosen.provider().open(weights, backendConfig)) {
-            BackendBench bench = new BackendBench(backend, kvCache.pageSize(), config);
             BenchReport report = new BenchReport(
                     name,
                     backend.device(),
                     device.threads() > 0
                             ? device.threads()
                             : Runtime.getRuntime().availableProcessors(),
-                    measure(bench));
+                    measure(backend, kvCache.pageSize(), config.vocabSize()));
             PrintWriter out = spec.commandLine().getOut();
             if (json) {
                 Json.print(report, out);
@@ -178,35 +184,73 @@ public final class BenchCommand implements Callable<Integer> {
         }
     }
 
-    /** Room for the longest run, and a page to spare. */
+    /** Room for the shared prefill, for the steps after it, and for a run that can't share. */
     private long kvBytes(ModelConfig config) {
         int pageSize = KvCacheConfig.DEFAULT.pageSize();
-        return (longest() / pageSize + 2L) * pageSize * KvCacheConfig.DEFAULT.tokenBytes(config);
+        long sequences = attention.stream().anyMatch(method -> BackendBench.packs(method.method())) ? 3 : 2;
+        return sequences * (longest() / pageSize + 2L) * pageSize * KvCacheConfig.DEFAULT.tokenBytes(config);
     }
 
-    private List<BenchReport.Result> measure(BackendBench bench) {
+    private List<BenchReport.Result> measure(Backend backend, int pageSize, int vocabSize) {
+        int[] ids = new SplittableRandom(SEED).ints(longest(), 0, vocabSize).toArray();
         List<BenchReport.Result> results = new ArrayList<>();
         try (ProgressBar bar = host.errorIsTerminal()
                 ? ProgressBars.steps("bench", "runs", (long) attention.size() * depths.size() * runs)
                 : null) {
-            for (AttentionSpec method : attention) {
-                bench.run(method.method(), Math.min(WARM_UP_DEPTH, Collections.max(depths)), tokens);
-                for (int depth : depths) {
-                    List<BackendBench.Run> measured = new ArrayList<>();
-                    for (int i = 0; i < runs; i++) {
-                        measured.add(bench.run(method.method(), depth, tokens));
-                        if (bar != null) {
-                            bar.step();
-                        }
-                    }
-                    results.add(new BenchReport.Result(
-                            method.text(),
-                            depth,
-                            median(measured, run -> depth / (run.prefillNanos() / 1e9)),
-                            median(measured, run -> tokens / (run.decodeNanos() / 1e9)),
-                            measured.get(0).density()));
+            warmUp(new BackendBench(backend, pageSize, Math.min(WARM_UP_DEPTH, Collections.max(depths)), ids));
+            for (int depth : depths) {
+                BackendBench bench = new BackendBench(backend, pageSize, depth, ids);
+                List<Long> prefills = new ArrayList<>();
+                for (int i = 0; i == 0 || i < runs && (i + 1) * depth <= REPEATED_PREFILL; i++) {
+                    prefills.add(bench.prefill());
+                }
+                results.addAll(results(depth, median(prefills, nanos -> depth / (nanos / 1e9)), decode(bench, bar)));
+            }
+        }
+        return results;
+    }
+
+    private void warmUp(BackendBench bench) {
+        bench.prefill();
+        attention.forEach(method -> bench.decode(method.method(), tokens));
+    }
+
+    /** Runs of each method, in turn, so that what disturbs one disturbs all. */
+    private List<List<BackendBench.Run>> decode(BackendBench bench, ProgressBar bar) {
+        List<List<BackendBench.Run>> decodes = new ArrayList<>();
+        attention.forEach(method -> decodes.add(new ArrayList<>()));
+        for (int i = 0; i < runs; i++) {
+            for (int m = 0; m < attention.size(); m++) {
+                decodes.get(m).add(bench.decode(attention.get(m).method(), tokens));
+                if (bar != null) {
+                    bar.step();
                 }
             }
+        }
+        return decodes;
+    }
+
+    private List<BenchReport.Result> results(int depth, double prefill, List<List<BackendBench.Run>> decodes) {
+        List<Double> rates = decodes.stream()
+                .map(measured -> median(measured, run -> tokens / (run.nanos() / 1e9)))
+                .toList();
+        Double dense = null;
+        for (int m = 0; m < rates.size(); m++) {
+            dense = attention.get(m).method() instanceof Dense ? rates.get(m) : dense;
+        }
+        List<BenchReport.Result> results = new ArrayList<>();
+        for (int m = 0; m < rates.size(); m++) {
+            List<BackendBench.Run> measured = decodes.get(m);
+            AttentionStats read = measured.get(0).read();
+            results.add(new BenchReport.Result(
+                    attention.get(m).text(),
+                    depth,
+                    prefill,
+                    rates.get(m),
+                    dense == null ? null : rates.get(m) / dense,
+                    read.density(),
+                    read.traffic(),
+                    median(measured, run -> run.read().time().selectionShare())));
         }
         return results;
     }
@@ -220,15 +264,32 @@ public final class BenchCommand implements Callable<Integer> {
     private void print(BenchReport report, PrintWriter out) {
         out.println(report.model() + " on " + report.device() + ", " + tokens + " tokens decoded, " + runs
                 + (runs == 1 ? " run" : " runs"));
-        Table table = new Table("attention", "depth", "prefill tokens/s", "decode tokens/s", "density");
+        Table table = new Table(
+                "attention",
+                "depth",
+                "prefill tokens/s",
+                "decode tokens/s",
+                "of dense",
+                "density",
+                "traffic",
+                "selection");
         for (BenchReport.Result result : report.results()) {
             table.row(
                     result.attention(),
                     Integer.toString(result.depth()),
                     String.format(Locale.ROOT, "%.1f", result.prefillTokensPerSecond()),
                     String.format(Locale.ROOT, "%.1f", result.decodeTokensPerSecond()),
-                    String.format(Locale.ROOT, "%.1f %%", 100 * result.density()));
+                    result.relativeToDense() == null
+                            ? "-"
+                            : String.format(Locale.ROOT, "%.2f x", result.relativeToDense()),
+                    percent(result.density()),
+                    percent(result.traffic()),
+                    percent(result.selectionShare()));
         }
         table.print(out);
+    }
+
+    private static String percent(double share) {
+        return String.format(Locale.ROOT, "%.1f %%", 100 * share);
     }
 }

@@ -5,7 +5,21 @@ import java.util.List;
 /** A measurement's outcome as it is printed with {@code --json}, in snake case. */
 record BenchReport(String model, String device, int threads, List<Result> results) {
 
-    /** Medians over the runs of one attention method at one depth; density is a share, 0 … 1. */
+    /**
+     * Medians over the runs of one attention method at one depth.
+     *
+     * @param relativeToDense decode rate relative to dense attention's; {@code null} if that was not among the methods
+     * @param density attended share of the tokens, 0 … 1
+     * @param traffic bytes read of the cache, selection included, relative to dense attention's
+     * @param selectionShare selection's share of the time of attention, 0 … 1
+     */
     record Result(
-            String attention, int depth, double prefillTokensPerSecond, double decodeTokensPerSecond, double density) {}
+            String attention,
+            int depth,
+            double prefillTokensPerSecond,
+            double decodeTokensPerSecond,
+            Double relativeToDense,
+            double density,
+            double traffic,
+            double selectionShare) {}
 }

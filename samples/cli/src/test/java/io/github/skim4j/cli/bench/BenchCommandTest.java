@@ -55,17 +55,26 @@ class BenchCommandTest {
             assertThat(result.fieldNames())
                     .toIterable()
                     .containsExactly(
-                            "attention", "depth", "prefill_tokens_per_second", "decode_tokens_per_second", "density");
+                            "attention",
+                            "depth",
+                            "prefill_tokens_per_second",
+                            "decode_tokens_per_second",
+                            "relative_to_dense",
+                            "density",
+                            "traffic",
+                            "selection_share");
             assertThat(result.path("prefill_tokens_per_second").doubleValue()).isPositive();
             assertThat(result.path("decode_tokens_per_second").doubleValue()).isPositive();
         });
         assertThat(json.path("results").findValuesAsText("attention"))
-                .containsExactly("dense", "dense", "streaming-llm:budget=16", "streaming-llm:budget=16");
-        assertThat(json.path("results").findValuesAsText("depth")).containsExactly("40", "100", "40", "100");
+                .containsExactly("dense", "streaming-llm:budget=16", "dense", "streaming-llm:budget=16");
+        assertThat(json.path("results").findValuesAsText("depth")).containsExactly("40", "40", "100", "100");
         assertThat(json.path("results").path(0).path("density").doubleValue()).isEqualTo(1);
-        // 16 of the 41 to 44 and of the 101 to 104 tokens that there are.
-        assertThat(json.path("results").path(2).path("density").doubleValue()).isBetween(16 / 44.0, 16 / 41.0);
-        assertThat(json.path("results").path(3).path("density").doubleValue()).isBetween(16 / 104.0, 16 / 101.0);
+        assertThat(json.path("results").path(0).path("relative_to_dense").doubleValue())
+                .isEqualTo(1);
+        // 16 of the 43 to 46 and of the 103 to 106 tokens that there are.
+        assertThat(json.path("results").path(1).path("density").doubleValue()).isBetween(16 / 46.0, 16 / 43.0);
+        assertThat(json.path("results").path(3).path("density").doubleValue()).isBetween(16 / 106.0, 16 / 103.0);
     }
 
     @Test
@@ -74,7 +83,7 @@ class BenchCommandTest {
         assertThat(run.exit()).as(run.err()).isZero();
         assertThat(run.out().lines())
                 .anyMatch(line -> line.startsWith(TINY + " on CPU") && line.endsWith("2 tokens decoded, 1 run"))
-                .anyMatch(line -> line.matches("dense +24 +[\\d.]+ +[\\d.]+ +100\\.0 %"));
+                .anyMatch(line -> line.matches("dense +24 +[\\d.]+ +[\\d.]+ +1\\.00 x +100\\.0 % +100\\.0 % +0\\.0 %"));
     }
 
     @Test
