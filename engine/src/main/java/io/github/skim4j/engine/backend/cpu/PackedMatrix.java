@@ -147,16 +147,10 @@ final class PackedMatrix {
 
     /** Stores a row of levels, scales and minima. */
     void setBlocks(int row, StoredBlocks source) {
-        for (int k = 0; k < columns; k++) {
-            int level = source.levels[k];
-            switch (layout) {
-                case BYTES -> bytes[at(row, columns, k)] = (byte) level;
-                case NIBBLES -> nibbles[at(row, columns / 8, k / 8)] |= level << k % 8 * 4;
-                default -> {
-                    highs[highByte(row, k)] |= (byte) (level >> lowBits << highShift(k));
-                    lows[lowByte(row, k)] |= (byte) ((level & (1 << lowBits) - 1) << lowShift(k));
-                }
-            }
+        switch (layout) {
+            case BYTES -> setBytes(row, source.levels);
+            case NIBBLES -> setNibbles(row, source.levels);
+            default -> setSplit(row, source.levels);
         }
         for (int b = 0; b < blocks(); b++) {
             scales[at(row, blocks(), b)] = source.scales[b];
@@ -168,6 +162,32 @@ final class PackedMatrix {
             for (int b = 0; b < source.mins.length; b++) {
                 mins[at(row, source.mins.length, b)] = source.mins[b];
             }
+        }
+    }
+
+    private void setBytes(int row, byte[] levels) {
+        int at = at(row, columns, 0);
+        for (int k = 0; k < columns; k++) {
+            bytes[at + k * lanes] = levels[k];
+        }
+    }
+
+    private void setNibbles(int row, byte[] levels) {
+        int word = at(row, columns / 8, 0);
+        for (int k = 0; k < columns; k += 8, word += lanes) {
+            int packed = 0;
+            for (int i = 0; i < 8; i++) {
+                packed |= levels[k + i] << 4 * i;
+            }
+            nibbles[word] = packed;
+        }
+    }
+
+    private void setSplit(int row, byte[] levels) {
+        int mask = (1 << lowBits) - 1;
+        for (int k = 0; k < columns; k++) {
+            highs[highByte(row, k)] |= (byte) (levels[k] >> lowBits << highShift(k));
+            lows[lowByte(row, k)] |= (byte) ((levels[k] & mask) << lowShift(k));
         }
     }
 
