@@ -11,6 +11,7 @@ import io.github.skim4j.engine.SamplingParameters;
 import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.BackendConfig;
+import io.github.skim4j.engine.backend.Device;
 import io.github.skim4j.engine.chat.ChatMessage;
 import io.github.skim4j.engine.chat.ChatTemplate;
 import io.github.skim4j.engine.model.ModelFile;
@@ -21,8 +22,10 @@ import io.github.skim4j.engine.tokenizer.Tokenizer;
 import io.github.skim4j.engine.tokenizer.Tokenizers;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -85,7 +88,7 @@ public final class LocalEngine implements Engine {
                 ModelFile file = ModelFile.open(resolved.path())) {
             int contextLength =
                     contextLength(config, resolved.name(), file.config().contextLength());
-            Tokenizer tokenizer = Tokenizers.of(file.tokenizer());
+            FutureTask<Tokenizer> tokenizer = startLoading(file.tokenizer());
             Backend backend = null;
             try {
                 backend = device.provider()
@@ -103,7 +106,13 @@ public final class LocalEngine implements Engine {
                                         config.attention(),
                                         config.recallProbe()));
                 LocalEngine engine = new LocalEngine(
-                        config, resolved.name(), file, contextLength, tokenizer, backend, device.fallbackReason());
+                        config,
+                        resolved.name(),
+                        file,
+                        contextLength,
+                        await(tokenizer),
+                        backend,
+                        device.fallbackReason());
                 LOG.info(
                         "Loaded {} in {} ms on {}: context {} tokens, {} KV pages of {} tokens, attention {}",
                         resolved.name(),
@@ -121,8 +130,50 @@ public final class LocalEngine implements Engine {
                 if (backend != null) {
                     backend.close();
                 }
-                tokenizer.close();
+                close(tokenizer, e);
                 throw e;
+            }
+        }
+    }
+
+    /** Takes about as long as the weights of a small model, so that both are read at once. */
+    private static FutureTask<Tokenizer> startLoading(ModelFile.TokenizerSource source) {
+        FutureTask<Tokenizer> task = new FutureTask<>(() -> Tokenizers.of(source));
+        Thread thread = new Thread(task, "skim-tokenizer");
+        thread.setDaemon(true);
+        thread.start();
+        return task;
+    }
+
+    private static Tokenizer await(FutureTask<Tokenizer> task) {
+        boolean interrupted = false;
+        try {
+            while (true) {
+                try {
+                    return task.get();
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+        } catch (ExecutionException e) {
+            if (e.getCause() instanceof Error error) {
+                throw error;
+            }
+            throw (RuntimeException) e.getCause();
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    /** Closes the tokenizer as soon as it is there, after {@code failure} of something else or of its own. */
+    private static void close(FutureTask<Tokenizer> task, Throwable failure) {
+        try {
+            await(task).close();
+        } catch (RuntimeException | Error e) {
+            if (e != failure) {
+                failure.addSuppressed(e);
             }
         }
     }

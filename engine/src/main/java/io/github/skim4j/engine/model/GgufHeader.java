@@ -239,7 +239,7 @@ record GgufHeader(Fields metadata, Map<String, StoredTensor> tensors) {
         }
 
         private String readString(String what) {
-            int length = readCount("length of " + what, 1, MAX_STRING);
+            int length = readCount(what, 1, MAX_STRING);
             byte[] bytes = new byte[length];
             int buffered = Math.min(length, window.remaining());
             window.get(bytes, 0, buffered);

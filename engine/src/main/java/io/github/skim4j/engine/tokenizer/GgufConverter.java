@@ -2,6 +2,8 @@ package io.github.skim4j.engine.tokenizer;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.util.TokenBuffer;
 import io.github.skim4j.engine.model.ModelFile.GgufVocabulary;
 import io.github.skim4j.engine.model.ModelFormatException;
 import java.io.IOException;
@@ -36,45 +38,77 @@ final class GgufConverter {
     /** Id by token; the first where a token comes twice. */
     private final Map<String, Integer> ids = new LinkedHashMap<>();
 
+    /** {@code null} in SentencePiece's vocabularies. */
+    private final GgufPreTokenizer preTokenizer;
+
     private GgufConverter(GgufVocabulary vocabulary) {
         this.vocabulary = vocabulary;
-        for (int id = 0; id < vocabulary.tokens().size(); id++) {
-            ids.putIfAbsent(vocabulary.tokens().get(id), id);
-        }
-    }
-
-    /** @throws ModelFormatException naming file and key */
-    static String toTokenizerJson(GgufVocabulary vocabulary) {
-        GgufConverter converter = new GgufConverter(vocabulary);
-        StringWriter text = new StringWriter();
-        try (JsonGenerator json = new JsonFactory().createGenerator(text)) {
-            converter.write(json);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-        return text.toString();
-    }
-
-    private void write(JsonGenerator json) throws IOException {
         int tokens = vocabulary.tokens().size();
         require(tokens > 0, "tokens", "is empty");
         require(
                 vocabulary.types().length == tokens,
                 "token_type",
                 "has " + vocabulary.types().length + " entries for " + tokens + " tokens");
-        json.writeStartObject();
-        json.writeStringField("version", "1.0");
-        writeAddedTokens(json);
-        switch (String.valueOf(vocabulary.model())) {
-            case "gpt2" -> writeByteLevelBpe(json);
-            case "llama" -> writeSentencePiece(json);
+        for (int id = 0; id < tokens; id++) {
+            ids.putIfAbsent(vocabulary.tokens().get(id), id);
+        }
+        this.preTokenizer = switch (String.valueOf(vocabulary.model())) {
+            case "gpt2" -> preTokenizer();
+            case "llama" -> null;
             default ->
                 throw invalid(
                         "model",
                         "is " + vocabulary.model()
                                 + ", but only gpt2 (byte-level BPE) and llama (SentencePiece) are known");
+        };
+    }
+
+    /** @throws ModelFormatException naming file and key */
+    static GgufConverter of(GgufVocabulary vocabulary) {
+        return new GgufConverter(vocabulary);
+    }
+
+    /** @throws ModelFormatException naming file and key */
+    String toTokenizerJson() {
+        StringWriter text = new StringWriter();
+        try (JsonGenerator json = new JsonFactory().createGenerator(text)) {
+            json.writeStartObject();
+            json.writeStringField("version", "1.0");
+            writeParts(json);
+            if (preTokenizer != null) {
+                writeByteLevelModel(json);
+            } else {
+                writeSentencePieceModel(json);
+            }
+            json.writeEndObject();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
-        json.writeEndObject();
+        return text.toString();
+    }
+
+    /** What {@link TokenizerSpec#parse} would read in {@link #toTokenizerJson}. */
+    TokenizerSpec spec() {
+        try (TokenBuffer json = new TokenBuffer(new ObjectMapper(), false)) {
+            json.writeStartObject();
+            writeParts(json);
+            json.writeEndObject();
+            return TokenizerSpec.of(ids, json.asParser().readValueAsTree(), vocabulary.file());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** All but the model. */
+    private void writeParts(JsonGenerator json) throws IOException {
+        writeAddedTokens(json);
+        if (preTokenizer != null) {
+            preTokenizer.write(json);
+            json.writeFieldName("decoder");
+            GgufPreTokenizer.writeByteLevel(json, false);
+        } else {
+            writeSentencePieceParts(json);
+        }
     }
 
     private void writeAddedTokens(JsonGenerator json) throws IOException {
@@ -96,11 +130,7 @@ final class GgufConverter {
         json.writeEndArray();
     }
 
-    private void writeByteLevelBpe(JsonGenerator json) throws IOException {
-        GgufPreTokenizer preTokenizer = preTokenizer();
-        preTokenizer.write(json);
-        json.writeFieldName("decoder");
-        GgufPreTokenizer.writeByteLevel(json, false);
+    private void writeByteLevelModel(JsonGenerator json) throws IOException {
         List<String[]> merges = new ArrayList<>(vocabulary.merges().size());
         for (String merge : vocabulary.merges()) {
             int space = merge.indexOf(' ', 1);
@@ -128,12 +158,7 @@ final class GgufConverter {
         return known;
     }
 
-    private void writeSentencePiece(JsonGenerator json) throws IOException {
-        require(
-                vocabulary.scores().length == vocabulary.tokens().size(),
-                "scores",
-                "has " + vocabulary.scores().length + " entries for "
-                        + vocabulary.tokens().size() + " tokens");
+    private void writeSentencePieceParts(JsonGenerator json) throws IOException {
         json.writeObjectFieldStart("normalizer");
         json.writeStringField("type", "Sequence");
         json.writeArrayFieldStart("normalizers");
@@ -166,7 +191,14 @@ final class GgufConverter {
         }
         json.writeEndArray();
         json.writeEndObject();
+    }
 
+    private void writeSentencePieceModel(JsonGenerator json) throws IOException {
+        require(
+                vocabulary.scores().length == vocabulary.tokens().size(),
+                "scores",
+                "has " + vocabulary.scores().length + " entries for "
+                        + vocabulary.tokens().size() + " tokens");
         boolean[] bytes = new boolean[256];
         String unknown = null;
         for (Map.Entry<String, Integer> token : ids.entrySet()) {

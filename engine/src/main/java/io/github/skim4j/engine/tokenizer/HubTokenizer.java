@@ -24,10 +24,11 @@ final class HubTokenizer implements Tokenizer {
 
     /**
      * @param json text of a {@code tokenizer.json}
+     * @param spec what it says
      * @param file for messages
      */
-    HubTokenizer(String json, Path file) {
-        spec = TokenizerSpec.parse(json, file);
+    HubTokenizer(String json, TokenizerSpec spec, Path file) {
+        this.spec = spec;
         splitter = new TextSplitter(spec.addedTokens(), spec.paragraphCut());
         try {
             handle = library.createTokenizerFromString(json);

@@ -5,7 +5,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.MissingNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.skim4j.engine.model.ModelFormatException;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -59,7 +59,7 @@ record TokenizerSpec(
      */
     static TokenizerSpec parse(String json, Path file) {
         Map<String, Integer> ids = new HashMap<>();
-        Map<String, JsonNode> parts = new HashMap<>();
+        ObjectNode parts = JSON.createObjectNode();
         try (JsonParser parser = JSON.createParser(json)) {
             require(parser.nextToken() == JsonToken.START_OBJECT, file, "is no JSON object");
             while (parser.nextToken() == JsonToken.FIELD_NAME) {
@@ -68,7 +68,7 @@ record TokenizerSpec(
                 if (name.equals("model")) {
                     readModel(parser, ids, file);
                 } else {
-                    parts.put(name, parser.readValueAsTree());
+                    parts.set(name, parser.readValueAsTree());
                 }
             }
         } catch (JsonProcessingException e) {
@@ -77,25 +77,29 @@ record TokenizerSpec(
             throw new ModelFormatException("can't read " + file + ": " + e.getMessage(), e);
         }
         require(!ids.isEmpty(), file, "has no vocabulary (field model.vocab)");
+        return of(ids, parts, file);
+    }
 
+    /**
+     * @param vocabulary id of each token by its name
+     * @param parts the fields of a {@code tokenizer.json} but for the model
+     */
+    static TokenizerSpec of(Map<String, Integer> vocabulary, JsonNode parts, Path file) {
+        Map<String, Integer> ids = new HashMap<>(vocabulary);
         List<AddedToken> added = new ArrayList<>();
-        for (JsonNode node : part(parts, "added_tokens")) {
+        for (JsonNode node : parts.path("added_tokens")) {
             AddedToken token = AddedToken.of(node);
             require(!token.content().isEmpty(), file, "has an empty added token");
             ids.put(token.content(), token.id());
             added.add(token);
         }
-        TokenDecoder decoder = TokenDecoder.of(part(parts, "decoder"), file);
+        TokenDecoder decoder = TokenDecoder.of(parts.path("decoder"), file);
         return new TokenizerSpec(
                 ids,
                 tokenBytes(ids, added, decoder, file),
                 decoder.leadingSpacesToStrip(),
                 added,
-                ParagraphCut.of(part(parts, "normalizer"), part(parts, "pre_tokenizer"), added));
-    }
-
-    private static JsonNode part(Map<String, JsonNode> parts, String name) {
-        return parts.getOrDefault(name, MissingNode.getInstance());
+                ParagraphCut.of(parts.path("normalizer"), parts.path("pre_tokenizer"), added));
     }
 
     private static void readModel(JsonParser parser, Map<String, Integer> ids, Path file) throws IOException {

@@ -26,18 +26,20 @@ public final class Tokenizers {
      */
     public static Tokenizer of(TokenizerSource source) {
         if (source instanceof GgufVocabulary vocabulary) {
-            return new HubTokenizer(GgufConverter.toTokenizerJson(vocabulary), vocabulary.file());
+            GgufConverter converter = GgufConverter.of(vocabulary);
+            return new HubTokenizer(converter.toTokenizerJson(), converter.spec(), vocabulary.file());
         }
         if (source instanceof TokenizerJsonText text) {
-            return new HubTokenizer(text.json(), text.file());
+            return of(text.json(), text.file());
         }
         if (source instanceof TokenizerJson json) {
-            return new HubTokenizer(read(json.file()), json.file());
-        }
-        if (source instanceof TokenizerJsonText text) {
-            return new HubTokenizer(text.json(), text.file());
+            return of(read(json.file()), json.file());
         }
         throw new IllegalArgumentException("unknown tokenizer source " + source);
+    }
+
+    private static Tokenizer of(String json, Path file) {
+        return new HubTokenizer(json, TokenizerSpec.parse(json, file), file);
     }
 
     private static String read(Path file) {

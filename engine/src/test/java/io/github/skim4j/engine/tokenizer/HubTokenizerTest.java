@@ -156,7 +156,8 @@ class HubTokenizerTest {
     }
 
     private static ObjectNode tokenizerJson() throws IOException {
-        return (ObjectNode) JSON.readTree(GgufConverter.toTokenizerJson(GoldenVocabularies.byteLevelBpe("smollm")));
+        return (ObjectNode) JSON.readTree(
+                GgufConverter.of(GoldenVocabularies.byteLevelBpe("smollm")).toTokenizerJson());
     }
 
     private Tokenizer open(ObjectNode json) throws IOException {

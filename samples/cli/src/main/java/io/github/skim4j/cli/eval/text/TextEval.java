@@ -12,7 +12,7 @@ import io.github.skim4j.engine.SkimException;
 import io.github.skim4j.engine.attention.Dense;
 import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.BackendConfig;
-import io.github.skim4j.engine.decode.Device;
+import io.github.skim4j.engine.backend.Device;
 import io.github.skim4j.engine.kv.KvCacheConfig;
 import io.github.skim4j.engine.model.HubConfig;
 import io.github.skim4j.engine.model.ModelFile;

@@ -1,7 +1,5 @@
-package io.github.skim4j.engine.decode;
+package io.github.skim4j.engine.backend;
 
-import io.github.skim4j.engine.backend.BackendException;
-import io.github.skim4j.engine.backend.BackendProvider;
 import java.util.Comparator;
 import java.util.List;
 import java.util.ServiceLoader;
