@@ -8,7 +8,8 @@ import java.util.Arrays;
 /**
  * Adds a uniform sample of the tokens that are not on the list, with the weight of those that each stands for (vAttention, arXiv 2510.05688,
  * section 4). The rest is cut into strata of equal size; a pilot of one token each tells how much the rest varies and hence how many more of each
- * stratum it takes, drawn without replacement. One sample serves all query heads: the size is that of the most demanding.
+ * stratum it takes, drawn without replacement. One sample serves all query heads: the size is that of the most demanding. The promise is as
+ * good as the pilot: the selector must have found the tokens that are so heavy, and so few, that a pilot can miss them all.
  */
 final class Sample implements Selection.Stage {
 
@@ -100,8 +101,9 @@ final class Sample implements Selection.Stage {
     }
 
     private static void addMask(TokenList list, TokenList all, int[] rest, int page, long mask, float logWeight) {
-        if (mask != 0) {
-            list.add(all.page(rest[page]), all.slot(rest[page]), mask, logWeight, TokenList.POSITIONED);
+        long visible = mask == 0 ? 0 : mask & all.mask(rest[page]);
+        if (visible != 0) {
+            list.add(all.page(rest[page]), all.slot(rest[page]), visible, logWeight, TokenList.POSITIONED);
         }
     }
 
@@ -121,46 +123,47 @@ final class Sample implements Selection.Stage {
         float[] values = new float[numerator ? pilot * headDim : 0];
         for (int s = 0; s < pilot; s++) {
             strata.draw(s, first);
-            int page = all.page(rest[first[0] / pageSize]);
+            int entry = rest[first[0] / pageSize];
+            int page = all.page(entry);
             int slot = first[0] % pageSize;
+            boolean visible = (all.mask(entry) >>> slot & 1) != 0;
             pages.key(page, selection.tile().layer(), selection.tile().kvHead(), slot, key, 0);
             for (int r = 0; r < rows; r++) {
                 float logit = 0;
                 for (int i = 0; i < headDim; i++) {
                     logit += selection.queries()[r * headDim + i] * key[i];
                 }
-                logits[r * pilot + s] = logit;
+                logits[r * pilot + s] = visible ? logit : Float.NEGATIVE_INFINITY;
             }
             if (numerator) {
                 pages.value(page, selection.tile().layer(), selection.tile().kvHead(), slot, values, s * headDim);
             }
         }
+        float[] ones = new float[pilot];
+        Arrays.fill(ones, 1);
+        double[] weights = new double[pilot];
         for (int r = 0; r < rows; r++) {
             double shift = fixed.maxima()[r];
             for (int s = 0; s < pilot; s++) {
                 shift = Math.max(shift, logits[r * pilot + s]);
             }
+            for (int s = 0; s < pilot; s++) {
+                weights[s] = Math.exp(logits[r * pilot + s] - shift);
+            }
             double scale = Math.exp(fixed.maxima()[r] - shift);
             if (method.verify() != Verify.NUMERATOR) {
-                Moments sum = new Moments(1);
-                for (int s = 0; s < pilot; s++) {
-                    value[0] = 1;
-                    sum.add(Math.exp(logits[r * pilot + s] - shift), value, 0);
-                }
-                double denominator = scale * fixed.sums()[r] + n * sum.mean(0);
-                needed[r] = sampleSize(n, sum.variance(), method.epsilon() * denominator);
+                Spread spread = Spread.of(weights, ones, 1);
+                double denominator = scale * fixed.sums()[r] + n * spread.mean[0];
+                needed[r] = sampleSize(n, spread.variance, method.epsilon() * denominator);
             }
             if (numerator) {
-                Moments sum = new Moments(headDim);
-                for (int s = 0; s < pilot; s++) {
-                    sum.add(Math.exp(logits[r * pilot + s] - shift), values, s * headDim);
-                }
+                Spread spread = Spread.of(weights, values, headDim);
                 double squares = 0;
                 for (int i = 0; i < headDim; i++) {
-                    double total = scale * fixed.values()[r * headDim + i] + n * sum.mean(i);
+                    double total = scale * fixed.values()[r * headDim + i] + n * spread.mean[i];
                     squares += total * total;
                 }
-                needed[r] = Math.max(needed[r], sampleSize(n, sum.variance(), method.epsilon() * Math.sqrt(squares)));
+                needed[r] = Math.max(needed[r], sampleSize(n, spread.variance, method.epsilon() * Math.sqrt(squares)));
             }
         }
         double most = Arrays.stream(needed).max().orElseThrow();
@@ -174,37 +177,37 @@ final class Sample implements Selection.Stage {
         return size / (1 + size / n);
     }
 
-    /** Mean and variance of weighted vectors. */
-    private static final class Moments {
+    /**
+     * What a pilot says of weighted vectors.
+     *
+     * @param variance trace of the covariance and one standard error of it: of weights with a long tail a pilot shows too little more
+     *     often than too much
+     */
+    private record Spread(double[] mean, double variance) {
 
-        private final double[] sums;
-        private double squares;
-        private int count;
-
-        Moments(int size) {
-            sums = new double[size];
-        }
-
-        void add(double weight, float[] vector, int from) {
-            for (int i = 0; i < sums.length; i++) {
-                double x = weight * vector[from + i];
-                sums[i] += x;
-                squares += x * x;
+        /** @param vectors [weights][size] */
+        static Spread of(double[] weights, float[] vectors, int size) {
+            int count = weights.length;
+            double[] mean = new double[size];
+            for (int s = 0; s < count; s++) {
+                for (int i = 0; i < size; i++) {
+                    mean[i] += weights[s] * vectors[s * size + i] / count;
+                }
             }
-            count++;
-        }
-
-        double mean(int i) {
-            return sums[i] / count;
-        }
-
-        /** Trace of the covariance. */
-        double variance() {
-            double meanSquare = 0;
-            for (double sum : sums) {
-                meanSquare += sum / count * sum;
+            double sum = 0;
+            double squares = 0;
+            for (int s = 0; s < count; s++) {
+                double distance = 0;
+                for (int i = 0; i < size; i++) {
+                    double difference = weights[s] * vectors[s * size + i] - mean[i];
+                    distance += difference * difference;
+                }
+                sum += distance;
+                squares += distance * distance;
             }
-            return Math.max(0, squares - meanSquare) / (count - 1);
+            double variance = sum / (count - 1);
+            double error = Math.sqrt(Math.max(0, squares - sum / count * sum)) / (count - 1);
+            return new Spread(mean, variance + error);
         }
     }
 }

@@ -174,8 +174,18 @@ final class SparseFixture implements AutoCloseable {
 
     /** Runs {@code count} tokens in one span, from step {@code from} on. */
     List<Read> run(int layer, AttentionMethod method, int from, int count) {
-        int length = tokens - steps + from;
-        KvSequence at = at(length);
+        List<TokenList> lists = attend(layer, method, from, count);
+        List<Read> reads = new ArrayList<>();
+        for (int i = 0; i < lists.size() && !(method instanceof Dense); i++) {
+            int position = tokens - steps + from + i / config.kvHeads();
+            reads.add(read(lists.get(i), layer, position));
+        }
+        return reads;
+    }
+
+    /** As {@link #run}, with the lists as they are: they change with the next run. */
+    List<TokenList> attend(int layer, AttentionMethod method, int from, int count) {
+        KvSequence at = at(tokens - steps + from);
         int width = config.heads() * config.headDim();
         float[] own = Arrays.copyOfRange(queries, from * width, (from + count) * width);
         Span span = new Span(at, new int[count], 0, count, method, Span.Logits.NONE);
@@ -183,13 +193,7 @@ final class SparseFixture implements AutoCloseable {
         output = new float[count * width];
         attention.run(layer, List.of(span), new Queries(own, null, width), output, all);
         stats = all[0];
-        List<Read> reads = new ArrayList<>();
-        List<TokenList> lists = attention.lists();
-        for (int i = 0; i < lists.size() && !(method instanceof Dense); i++) {
-            int position = length + i / config.kvHeads();
-            reads.add(read(lists.get(i), layer, position));
-        }
-        return reads;
+        return attention.lists();
     }
 
     /** The sequence when it had {@code length} tokens. */
