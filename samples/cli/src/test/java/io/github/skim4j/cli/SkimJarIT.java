@@ -17,6 +17,7 @@ import java.util.jar.Attributes;
 import java.util.jar.JarFile;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** The packaged program as a user starts it, on the demo model. */
 class SkimJarIT {
@@ -141,10 +142,44 @@ class SkimJarIT {
         assertThat(eval.exit()).as(eval.err()).isZero();
         assertThat(eval.err()).isEmpty();
         JsonNode results = new ObjectMapper().readTree(eval.out()).path("results");
-        assertThat(results.path(0).path("accuracy").doubleValue()).isEqualTo(1);
-        assertThat(results.path(0).path("by_context").path("1K").doubleValue()).isEqualTo(1);
-        assertThat(results.path(0).path("density").doubleValue()).isEqualTo(1);
-        assertThat(results.path(1).path("density").doubleValue()).isLessThan(0.9);
+        assertThat(results.at("/0/all/accuracy").doubleValue()).isEqualTo(1);
+        assertThat(results.at("/0/by_context/1K/accuracy").doubleValue()).isEqualTo(1);
+        assertThat(results.at("/0/all/density").doubleValue()).isEqualTo(1);
+        assertThat(results.at("/1/all/density").doubleValue()).isLessThan(0.9);
+    }
+
+    @Test
+    void resultsBecomeAPageWithPlots(@TempDir Path folder) throws Exception {
+        String out = folder.resolve("out").toString();
+        Result eval =
+                run("eval", "--cases", CASES, "--limit", "1", "--attention", "streaming-llm:budget=64", "--out", out);
+        assertThat(eval.exit()).as(eval.err()).isZero();
+        assertThat(Files.readString(Path.of(out, "report.html"))).contains("<svg");
+    }
+
+    @Test
+    void aTextIsPredictedWithEachMethod() throws Exception {
+        Result eval = run(
+                "eval",
+                "--text",
+                CASES,
+                "--context",
+                "300",
+                "--tail",
+                "20",
+                "--attention",
+                "streaming-llm:budget=64",
+                "h2o:budget=64",
+                "--json");
+        assertThat(eval.exit()).as(eval.err()).isZero();
+        JsonNode report = new ObjectMapper().readTree(eval.out());
+        assertThat(report.path("dense_loss").doubleValue()).isPositive();
+        assertThat(report.path("results")).hasSize(2).allSatisfy(method -> {
+            assertThat(method.path("density").doubleValue()).isLessThan(0.5);
+            assertThat(method.path("above_dense").doubleValue())
+                    .isEqualTo(method.path("loss").doubleValue()
+                            - report.path("dense_loss").doubleValue());
+        });
     }
 
     @Test

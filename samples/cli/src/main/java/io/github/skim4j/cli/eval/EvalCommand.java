@@ -297,7 +297,7 @@ public final class EvalCommand implements Callable<Integer> {
         System.setProperty("java.awt.headless", "true");
         try {
             return ReportPage.of(report);
-        } catch (RuntimeException | LinkageError | InternalError e) {
+        } catch (LinkageError | InternalError e) {
             throw new SkimException(
                     "report.html can't be drawn: " + e
                             + "; Java needs fontconfig and a font for it, then run this again",

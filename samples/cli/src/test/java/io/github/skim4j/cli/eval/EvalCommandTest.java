@@ -20,6 +20,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class EvalCommandTest {
 
@@ -209,6 +211,16 @@ class EvalCommandTest {
         assertThat(page.split("<svg", -1))
                 .as("two plots for each of two lengths")
                 .hasSize(5);
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 7, 43, 50, 99})
+    void plotsAnyDensity(int attended) throws IOException {
+        engine.attended = attended;
+        Path out = folder.resolve("out");
+        CommandRun run = eval(CASES, "--out", out.toString(), "--attention", "streaming-llm:budget=64");
+        assertThat(run.exit()).as(run.err()).isZero();
+        assertThat(Files.readString(out.resolve("report.html"))).contains("<svg");
     }
 
     @Test

@@ -90,6 +90,7 @@ final class Plots {
         if (families.isEmpty()) {
             return "";
         }
+        chart.getStyler().setXAxisMin(Math.floor(least));
         if (dense != null) {
             double[] ends = {least, 0};
             double[] level = {100 * dense.accuracy(), 100 * dense.accuracy()};
@@ -122,12 +123,13 @@ final class Plots {
         return Math.log(share) / Math.log(2);
     }
 
+    /** A tick's label; blank, since it must not be empty, between the halves. */
     private static String percentOfHalvings(double halvings) {
-        boolean whole = Math.abs(halvings - Math.rint(halvings)) < 1e-6;
-        return whole
-                ? new DecimalFormat("0.##", DecimalFormatSymbols.getInstance(Locale.ROOT))
-                        .format(100 * Math.pow(2, halvings))
-                : "";
+        if (Math.abs(halvings - Math.rint(halvings)) > 1e-6) {
+            return " ";
+        }
+        return new DecimalFormat("0.##", DecimalFormatSymbols.getInstance(Locale.ROOT))
+                .format(100 * Math.pow(2, Math.rint(halvings)));
     }
 
     private static void style(XYStyler styler) {
