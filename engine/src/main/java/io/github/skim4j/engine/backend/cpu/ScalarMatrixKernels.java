@@ -8,6 +8,15 @@ final class ScalarMatrixKernels implements MatrixKernels {
 
     private static final int LANES = 32;
 
+    /** Levels, signed ones by their byte as an unsigned number: the JIT compiler has no vector instructions for the conversion. */
+    private static final float[] LEVELS = new float[256];
+
+    static {
+        for (int i = 0; i < 256; i++) {
+            LEVELS[i] = (byte) i;
+        }
+    }
+
     @Override
     public int lanes() {
         return LANES;
@@ -22,7 +31,9 @@ final class ScalarMatrixKernels implements MatrixKernels {
             }
             for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
                 int count = Math.min(MatrixScratch.COLUMNS, matrix.columns - column);
-                unpack(matrix, panel, column, count, scratch.weights);
+                if (!isDirect(matrix, input)) {
+                    unpack(matrix, panel, column, count, scratch.weights);
+                }
                 for (int t = 0; t < input.tokens(); t++) {
                     multiplyPanel(
                             matrix,
@@ -55,6 +66,16 @@ final class ScalarMatrixKernels implements MatrixKernels {
             int end = Math.min(count, k + matrix.block);
             int x = token * input.columns() + column;
             int i = k;
+            if (isDirect(matrix, input)) {
+                for (; i < end; i += 8) {
+                    int from = (panel * matrix.columns + column + i) * LANES;
+                    if (matrix.layout == PackedMatrix.Layout.NIBBLES) {
+                        addEight(matrix.nibbles, from / 8, input.values(), x + i, sum);
+                    } else {
+                        addEight(matrix.bytes, from, input.values(), x + i, sum);
+                    }
+                }
+            }
             for (; i + 4 <= end; i += 4) {
                 addFour(weights, i * LANES, input.values(), x + i, sum);
             }
@@ -88,6 +109,60 @@ final class ScalarMatrixKernels implements MatrixKernels {
             for (int lane = 0; lane < LANES; lane++) {
                 output[to + lane] += matrix.mins[min + lane] * matrix.minLevels[level + lane] * sum;
             }
+        }
+    }
+
+    /** Whether levels are multiplied as they are taken out of their bits: for one token unpacking them first is not worth it. */
+    private static boolean isDirect(PackedMatrix matrix, MatrixInput input) {
+        return input.tokens() == 1 && matrix.quantized() && matrix.lowBits == 0;
+    }
+
+    /** Eight columns of nibbles, in the order of {@link #addFour}. */
+    private static void addEight(int[] nibbles, int from, float[] x, int at, float[] sum) {
+        float[] levels = LEVELS;
+        float x0 = x[at];
+        float x1 = x[at + 1];
+        float x2 = x[at + 2];
+        float x3 = x[at + 3];
+        float x4 = x[at + 4];
+        float x5 = x[at + 5];
+        float x6 = x[at + 6];
+        float x7 = x[at + 7];
+        for (int lane = 0; lane < LANES; lane++) {
+            int word = nibbles[from + lane];
+            float first = levels[word & 15] * x0
+                    + levels[word >>> 4 & 15] * x1
+                    + levels[word >>> 8 & 15] * x2
+                    + levels[word >>> 12 & 15] * x3;
+            float second = levels[word >>> 16 & 15] * x4
+                    + levels[word >>> 20 & 15] * x5
+                    + levels[word >>> 24 & 15] * x6
+                    + levels[word >>> 28] * x7;
+            sum[lane] = sum[lane] + first + second;
+        }
+    }
+
+    private static void addEight(byte[] bytes, int from, float[] x, int at, float[] sum) {
+        float[] levels = LEVELS;
+        float x0 = x[at];
+        float x1 = x[at + 1];
+        float x2 = x[at + 2];
+        float x3 = x[at + 3];
+        float x4 = x[at + 4];
+        float x5 = x[at + 5];
+        float x6 = x[at + 6];
+        float x7 = x[at + 7];
+        for (int lane = 0; lane < LANES; lane++) {
+            int i = from + lane;
+            float first = levels[bytes[i] & 255] * x0
+                    + levels[bytes[i + LANES] & 255] * x1
+                    + levels[bytes[i + 2 * LANES] & 255] * x2
+                    + levels[bytes[i + 3 * LANES] & 255] * x3;
+            float second = levels[bytes[i + 4 * LANES] & 255] * x4
+                    + levels[bytes[i + 5 * LANES] & 255] * x5
+                    + levels[bytes[i + 6 * LANES] & 255] * x6
+                    + levels[bytes[i + 7 * LANES] & 255] * x7;
+            sum[lane] = sum[lane] + first + second;
         }
     }
 
@@ -127,12 +202,8 @@ final class ScalarMatrixKernels implements MatrixKernels {
                 }
             }
             case NIBBLES -> {
-                for (int k = 0; k < count; k++) {
-                    int word = from / 8 + k / 8 * LANES;
-                    int shift = k % 8 * 4;
-                    for (int lane = 0; lane < LANES; lane++) {
-                        target[k * LANES + lane] = matrix.nibbles[word + lane] >>> shift & 15;
-                    }
+                for (int k = 0; k < count; k += 8) {
+                    unpackNibbles(matrix.nibbles, (from + k * LANES) / 8, target, k * LANES);
                 }
             }
             case SPLIT -> {
@@ -140,6 +211,22 @@ final class ScalarMatrixKernels implements MatrixKernels {
                     unpackSplit(matrix, from, k, target);
                 }
             }
+        }
+    }
+
+    /** Eight columns. */
+    private static void unpackNibbles(int[] nibbles, int from, float[] target, int to) {
+        float[] levels = LEVELS;
+        for (int lane = 0; lane < LANES; lane++) {
+            int word = nibbles[from + lane];
+            target[to + lane] = levels[word & 15];
+            target[to + LANES + lane] = levels[word >>> 4 & 15];
+            target[to + 2 * LANES + lane] = levels[word >>> 8 & 15];
+            target[to + 3 * LANES + lane] = levels[word >>> 12 & 15];
+            target[to + 4 * LANES + lane] = levels[word >>> 16 & 15];
+            target[to + 5 * LANES + lane] = levels[word >>> 20 & 15];
+            target[to + 6 * LANES + lane] = levels[word >>> 24 & 15];
+            target[to + 7 * LANES + lane] = levels[word >>> 28];
         }
     }
 
