@@ -22,7 +22,7 @@ public class AttentionProperties {
     /** First tokens of the sequence that a selecting method always reads. If not set, 4, and 128 with vattention. */
     private Integer sinks;
 
-    /** Latest tokens that a selecting method always reads. If not set, 64, and 128 with vattention. */
+    /** Latest tokens that a selecting method always reads. If not set, 16, and 128 with vattention. */
     private Integer recent;
 
     /** Layers from the first on that read everything with a selecting method. */

@@ -10,7 +10,7 @@ package io.github.skim4j.engine.attention;
 public record Always(int sinks, int recent, int denseLayers) {
 
     public static final int DEFAULT_SINKS = 4;
-    public static final int DEFAULT_RECENT = 64;
+    public static final int DEFAULT_RECENT = 16;
     public static final int DEFAULT_DENSE_LAYERS = 2;
     public static final Always DEFAULT = new Always(DEFAULT_SINKS, DEFAULT_RECENT, DEFAULT_DENSE_LAYERS);
 

@@ -82,13 +82,13 @@ class AttentionMethodTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "quest:budget=1024 | quest:budget=1024,score=moments,sinks=4,recent=64,dense-layers=2",
-                "sketch:budget=3% | sketch:budget=3%,coarse=0.125,sinks=4,recent=64,dense-layers=2",
+                "quest:budget=1024 | quest:budget=1024,score=moments,sinks=4,recent=16,dense-layers=2",
+                "sketch:budget=3% | sketch:budget=3%,coarse=0.125,sinks=4,recent=16,dense-layers=2",
                 "oracle:budget=512,recent=0 | oracle:budget=512,sinks=4,recent=0,dense-layers=2",
                 "h2o:budget=512 | h2o:budget=512,recent=0.5",
                 "snapkv:budget=512 | snapkv:budget=512,window=64,kernel=7",
-                "twilight | twilight:p=0.95,logits=int4,base=sketch,budget=25%,coarse=0.125,sinks=4,recent=64,dense-layers=2",
-                "twilight:base=dense,p=0.9 | twilight:p=0.9,logits=int4,base=dense,sinks=4,recent=64,dense-layers=2",
+                "twilight | twilight:p=0.95,logits=int4,base=sketch,budget=25%,coarse=0.125,sinks=4,recent=16,dense-layers=2",
+                "twilight:base=dense,p=0.9 | twilight:p=0.9,logits=int4,base=dense,sinks=4,recent=16,dense-layers=2",
             })
     void fillsInDefaults(String spec, String whole) {
         assertThat(AttentionMethod.parse(spec).spec()).isEqualTo(whole);
@@ -202,7 +202,7 @@ class AttentionMethodTest {
 
     @ParameterizedTest
     @ValueSource(
-            strings = {"quest:budget=%d", "twilight:base=oracle,budget=%d", "vattention:sinks=4,recent=64,budget=%d"})
+            strings = {"quest:recent=64,budget=%d", "twilight:base=oracle,recent=64,budget=%d", "vattention:sinks=4,recent=64,budget=%d"})
     void aBudgetHasRoomForWhatIsAlwaysReadAndAPage(String spec) {
         AttentionMethod least = AttentionMethod.parse(spec.formatted(4 + 64 + 16));
         least.requireFits(16);
