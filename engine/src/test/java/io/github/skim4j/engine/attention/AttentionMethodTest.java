@@ -202,7 +202,11 @@ class AttentionMethodTest {
 
     @ParameterizedTest
     @ValueSource(
-            strings = {"quest:recent=64,budget=%d", "twilight:base=oracle,recent=64,budget=%d", "vattention:sinks=4,recent=64,budget=%d"})
+            strings = {
+                "quest:recent=64,budget=%d",
+                "twilight:base=oracle,recent=64,budget=%d",
+                "vattention:sinks=4,recent=64,budget=%d"
+            })
     void aBudgetHasRoomForWhatIsAlwaysReadAndAPage(String spec) {
         AttentionMethod least = AttentionMethod.parse(spec.formatted(4 + 64 + 16));
         least.requireFits(16);

@@ -175,13 +175,13 @@ final class Attention {
             while (first > 0 && !data.has(sequence.page(first - 1), layer)) {
                 first--;
             }
-            if (first == 0 && full > 0) {
-                data.begin(pages, sequence, layer);
+            if (first < full) {
+                data.begin(pages, sequence, layer, first, full);
             }
             int from = first;
             team.run(full - first, (worker, i) -> {
                 int page = sequence.page(from + i);
-                data.fill(new PageData.Fill(pages, layer, sequence.page(0), fillScratch[worker]), page);
+                data.fill(new PageData.Fill(pages, layer, fillScratch[worker]), page);
             });
         }
     }

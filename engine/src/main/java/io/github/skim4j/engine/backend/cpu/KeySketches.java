@@ -11,7 +11,7 @@ import io.github.skim4j.engine.model.ModelConfig;
  */
 final class KeySketches extends PageData {
 
-    /** Tokens that the mean is taken of: the same however a prompt is cut, and no more than sequences that share pages have in common. */
+    /** Tokens that the mean is taken of, which therefore does not depend on how a prompt is cut. */
     static final int MEAN_TOKENS = 256;
 
     private final int kvHeads;
@@ -20,7 +20,7 @@ final class KeySketches extends PageData {
     private final int wordsPerToken;
     private final Rotation rotation;
     private final long[][] words;
-    /** [index of a sequence's first page][kvHead][headDim] */
+    /** [page and layer][kvHead][headDim]: one array for all pages of a sequence. */
     private final float[][] means;
 
     KeySketches(ModelConfig config, int pageSize, int pages) {
@@ -60,9 +60,9 @@ final class KeySketches extends PageData {
         return wordsPerToken * pageSize + pageSize / 4;
     }
 
-    /** Means of a sequence's first keys, [kvHead][headDim]. */
-    float[] means(int firstPage, int layer) {
-        return means[index(firstPage, layer)];
+    /** The means that a page's keys were taken relative to, [kvHead][headDim]. */
+    float[] means(int page, int layer) {
+        return means[index(page, layer)];
     }
 
     /** Bytes as they would be stored without padding: headDim bits and a factor of 16 a token. */
@@ -76,9 +76,16 @@ final class KeySketches extends PageData {
         return MEAN_TOKENS;
     }
 
-    /** Fixes the mean. */
+    /** The mean stays that of the pages before, whichever sequence they were made for. */
     @Override
-    void begin(KvPages source, KvSequence sequence, int layer) {
+    void begin(KvPages source, KvSequence sequence, int layer, int first, int end) {
+        float[] mean = first == 0 ? mean(source, sequence, layer) : means(sequence.page(first - 1), layer);
+        for (int p = first; p < end; p++) {
+            means[index(sequence.page(p), layer)] = mean;
+        }
+    }
+
+    private float[] mean(KvPages source, KvSequence sequence, int layer) {
         float[] mean = new float[kvHeads * headDim];
         float[] keys = new float[pageSize * headDim];
         for (int p = 0; p < MEAN_TOKENS / pageSize; p++) {
@@ -92,7 +99,7 @@ final class KeySketches extends PageData {
         for (int i = 0; i < mean.length; i++) {
             mean[i] /= MEAN_TOKENS;
         }
-        means[index(sequence.page(0), layer)] = mean;
+        return mean;
     }
 
     @Override
@@ -101,7 +108,7 @@ final class KeySketches extends PageData {
         if (words[index] == null) {
             words[index] = new long[kvHeads * words()];
         }
-        float[] mean = means(fill.firstPage(), fill.layer());
+        float[] mean = means[index];
         float[] keys = fill.keys();
         for (int head = 0; head < kvHeads; head++) {
             fill.pages().keys(page, fill.layer(), head, keys);

@@ -40,8 +40,8 @@ abstract class PageData {
         return 0;
     }
 
-    /** Called once before the first page of a sequence is filled. */
-    void begin(KvPages source, KvSequence sequence, int layer) {}
+    /** Readies for filling pages {@code first} to {@code end} of a sequence. */
+    void begin(KvPages source, KvSequence sequence, int layer, int first, int end) {}
 
     /** The page belongs to another sequence from now on. */
     final void clear(int page) {
@@ -56,5 +56,5 @@ abstract class PageData {
      *
      * @param keys scratch memory, [pageSize][headDim]
      */
-    record Fill(KvPages pages, int layer, int firstPage, float[] keys) {}
+    record Fill(KvPages pages, int layer, float[] keys) {}
 }

@@ -60,6 +60,7 @@ final class ScalarSelectionKernels implements SelectionKernels {
     public void signLogits(
             int[] counts,
             float[] factors,
+            int from,
             int count,
             float offset,
             float step,
@@ -67,7 +68,7 @@ final class ScalarSelectionKernels implements SelectionKernels {
             float[] logits,
             int to) {
         for (int t = 0; t < count; t++) {
-            logits[to + t] = offset + factors[t] * (step * counts[t] + minusSum);
+            logits[to + t] = offset + factors[from + t] * (step * counts[from + t] + minusSum);
         }
     }
 

@@ -26,21 +26,15 @@ final class SketchScorer extends ShareScorer {
         return sketches.bytes();
     }
 
-    /** For each row q·μ, the step of the planes' numbers, and minus the sum of the rotated query; then the planes, [row][word][plane]. */
+    /** For each row the step of the planes' numbers and minus the sum of the rotated query; then the planes, [row][word][plane]. */
     @Override
     public void prepare(Selection selection) {
-        QueryTile tile = selection.tile();
         int words = sketches.wordsPerToken();
-        float[] mean = sketches.means(tile.sequence().page(0), tile.layer());
-        float[] prepared = selection.prepared(3 * selection.rows());
+        float[] prepared = selection.prepared(2 * selection.rows());
         long[] planes = selection.planes(selection.rows() * words * PLANES);
         float[] rotated = new float[headDim];
         for (int r = 0; r < selection.rows(); r++) {
-            float offset = 0;
-            for (int i = 0; i < headDim; i++) {
-                rotated[i] = selection.queries()[r * headDim + i];
-                offset += rotated[i] * mean[tile.kvHead() * headDim + i];
-            }
+            System.arraycopy(selection.queries(), r * headDim, rotated, 0, headDim);
             sketches.rotation().apply(rotated, 0);
             float max = 0;
             for (float value : rotated) {
@@ -61,9 +55,8 @@ final class SketchScorer extends ShareScorer {
                     }
                 }
             }
-            prepared[3 * r] = offset;
-            prepared[3 * r + 1] = 2 * step;
-            prepared[3 * r + 2] = -step * sum;
+            prepared[2 * r] = 2 * step;
+            prepared[2 * r + 1] = -step * sum;
         }
     }
 
@@ -85,16 +78,40 @@ final class SketchScorer extends ShareScorer {
                 int at = (e - from) * pageSize;
                 count(page, signs, words, selection.planes(), r * words * PLANES, counts, at, pageSize);
             }
-            kernels.signLogits(
-                    counts,
-                    factors,
-                    stride,
-                    prepared[3 * r],
-                    prepared[3 * r + 1],
-                    prepared[3 * r + 2],
-                    logits,
-                    r * stride);
+            for (int e = from; e < end; ) {
+                float[] means = means(selection, e);
+                int next = e + 1;
+                while (next < end && means(selection, next) == means) {
+                    next++;
+                }
+                int at = (e - from) * pageSize;
+                int size = (next - e) * pageSize;
+                float offset = product(selection.queries(), r * headDim, means, tile.kvHead() * headDim);
+                kernels.signLogits(
+                        counts,
+                        factors,
+                        at,
+                        size,
+                        offset,
+                        prepared[2 * r],
+                        prepared[2 * r + 1],
+                        logits,
+                        r * stride + at);
+                e = next;
+            }
         }
+    }
+
+    private float[] means(Selection selection, int entry) {
+        return sketches.means(selection.list().page(entry), selection.tile().layer());
+    }
+
+    private float product(float[] query, int from, float[] mean, int at) {
+        float sum = 0;
+        for (int i = 0; i < headDim; i++) {
+            sum += query[from + i] * mean[at + i];
+        }
+        return sum;
     }
 
     private void factors(long[] page, int from, float[] factors, int to) {

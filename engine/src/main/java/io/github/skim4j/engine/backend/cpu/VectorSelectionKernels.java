@@ -114,6 +114,7 @@ final class VectorSelectionKernels implements SelectionKernels {
     public void signLogits(
             int[] counts,
             float[] factors,
+            int from,
             int count,
             float offset,
             float step,
@@ -121,9 +122,10 @@ final class VectorSelectionKernels implements SelectionKernels {
             float[] logits,
             int to) {
         for (int t = 0; t < count; t += LANES) {
-            FloatVector sum = (FloatVector) IntVector.fromArray(I, counts, t).convertShape(VectorOperators.I2F, F, 0);
+            FloatVector sum =
+                    (FloatVector) IntVector.fromArray(I, counts, from + t).convertShape(VectorOperators.I2F, F, 0);
             sum = sum.fma(FloatVector.broadcast(F, step), FloatVector.broadcast(F, minusSum));
-            sum.fma(FloatVector.fromArray(F, factors, t), FloatVector.broadcast(F, offset))
+            sum.fma(FloatVector.fromArray(F, factors, from + t), FloatVector.broadcast(F, offset))
                     .intoArray(logits, to + t);
         }
     }

@@ -253,10 +253,10 @@ final class SparseFixture implements AutoCloseable {
 
     /** Makes the data of all pages that are full before the last step. */
     <T extends PageData> T filled(T data, int layer) {
-        data.begin(pages, sequence, layer);
+        data.begin(pages, sequence, layer, 0, (tokens - 1) / shape.pageSize());
         float[] scratch = new float[shape.pageSize() * config.headDim()];
         for (int p = 0; (p + 1) * shape.pageSize() < tokens; p++) {
-            data.fill(new PageData.Fill(pages, layer, sequence.page(0), scratch), sequence.page(p));
+            data.fill(new PageData.Fill(pages, layer, scratch), sequence.page(p));
         }
         return data;
     }
