@@ -99,7 +99,13 @@ final class Pipelines {
     }
 
     private Limit budget(Budget budget) {
-        return selection -> (budget.tokens(selection.visibleTokens()) + pages.pageSize() - 1) / pages.pageSize();
+        return selection -> {
+            int tokens = budget.tokens(selection.visibleTokens());
+            // A window that begins within a page lies on one page more than its tokens fill.
+            return tokens >= selection.visibleTokens()
+                    ? selection.list().size()
+                    : (tokens + pages.pageSize() - 1) / pages.pageSize();
+        };
     }
 
     private PageScorer scorer(PageSelector selector, List<PageData> data) {

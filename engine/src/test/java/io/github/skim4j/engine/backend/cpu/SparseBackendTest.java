@@ -1,0 +1,254 @@
+package io.github.skim4j.engine.backend.cpu;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.skim4j.engine.AttentionStats;
+import io.github.skim4j.engine.attention.Always;
+import io.github.skim4j.engine.attention.AttentionMethod;
+import io.github.skim4j.engine.attention.Budget;
+import io.github.skim4j.engine.attention.Dense;
+import io.github.skim4j.engine.backend.Backend.SpanResult;
+import io.github.skim4j.engine.backend.BackendConfig;
+import io.github.skim4j.engine.backend.Span;
+import io.github.skim4j.engine.backend.Span.Logits;
+import io.github.skim4j.engine.kv.KvCacheConfig;
+import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
+import io.github.skim4j.engine.kv.KvSequence;
+import io.github.skim4j.engine.kv.PagePool;
+import io.github.skim4j.engine.model.ModelConfig;
+import io.github.skim4j.engine.model.ModelWeights;
+import io.github.skim4j.engine.model.Rope;
+import io.github.skim4j.engine.model.TensorType;
+import io.github.skim4j.engine.model.WeightFormat;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+
+/** Selecting methods in whole steps of a model. */
+class SparseBackendTest {
+
+    private static final int CONTEXT = 600;
+    private static final Always ALWAYS = new Always(4, 16, 0);
+
+    private static List<AttentionMethod> methods() {
+        return SelectionTest.methods(Budget.ofShare(0.3), 0.6, ALWAYS);
+    }
+
+    private static ModelConfig config(Random random, int layers) {
+        ModelConfig c = RandomModels.config(random, 32, CONTEXT);
+        return new ModelConfig(
+                c.architecture(),
+                c.vocabSize(),
+                c.hiddenSize(),
+                c.intermediateSize(),
+                layers,
+                c.heads(),
+                c.kvHeads(),
+                c.headDim(),
+                CONTEXT,
+                c.rmsNormEps(),
+                new Rope(10_000, new Rope.None(), false),
+                0,
+                0,
+                c.qkNorm(),
+                c.tiedEmbeddings());
+    }
+
+    /** A backend with its pool. */
+    private static final class Fixture implements AutoCloseable {
+
+        final CpuBackend backend;
+        final PagePool pool;
+        final int pageSize;
+
+        Fixture(ModelWeights weights, int threads, int pageSize) {
+            this.pageSize = pageSize;
+            backend = CpuBackend.open(
+                    weights,
+                    new BackendConfig(
+                            0,
+                            threads,
+                            CONTEXT,
+                            8,
+                            CONTEXT,
+                            new KvCacheConfig(pageSize, KvType.BF16, 0, false),
+                            WeightFormat.AS_STORED,
+                            new Dense(),
+                            0),
+                    SparseFixture.kernels().get(1));
+            pool = new PagePool(backend.pages());
+        }
+
+        KvSequence sequence() {
+            return new KvSequence(pool, pageSize);
+        }
+
+        /** A sequence whose prompt was attended densely, in chunks. */
+        KvSequence prefilled(int[] prompt, int chunk) {
+            KvSequence sequence = sequence();
+            for (int from = 0; from < prompt.length; from += chunk) {
+                step(new Span(sequence, prompt, from, Math.min(chunk, prompt.length - from), new Dense(), Logits.NONE));
+            }
+            return sequence;
+        }
+
+        List<SpanResult> step(Span... spans) {
+            for (Span span : spans) {
+                assertThat(span.sequence().reserve(span.count())).isTrue();
+            }
+            List<SpanResult> results = backend.forward(List.of(spans));
+            for (Span span : spans) {
+                span.sequence().advance(span.count());
+            }
+            return results;
+        }
+
+        @Override
+        public void close() {
+            backend.close();
+        }
+    }
+
+    private static Span span(KvSequence sequence, AttentionMethod method, int... tokens) {
+        return new Span(sequence, tokens, 0, tokens.length, method, Logits.ALL);
+    }
+
+    private static int[] tokens(Random random, ModelConfig config, int count) {
+        return random.ints(count, 0, config.vocabSize()).toArray();
+    }
+
+    private static void assertEqual(SpanResult actual, SpanResult expected, String what) {
+        assertThat(actual.logits()).as(what).isDeepEqualTo(expected.logits());
+        assertThat(withoutTime(actual.attention())).as(what).isEqualTo(withoutTime(expected.attention()));
+    }
+
+    private static AttentionStats withoutTime(AttentionStats stats) {
+        return new AttentionStats(
+                stats.tokensAttended(),
+                stats.tokensTotal(),
+                stats.tokensEvicted(),
+                stats.pagesRead(),
+                stats.bytesRead(),
+                stats.bytesTotal(),
+                AttentionStats.Time.NONE,
+                stats.probe());
+    }
+
+    @Test
+    void spansOfDifferentMethodsInOneStepEqualSingleOnesBitForBit() {
+        for (int seed = 0; seed < 3; seed++) {
+            Random random = new Random(seed);
+            ModelConfig config = config(random, 2);
+            ModelWeights weights = RandomModels.weights(config, TensorType.Q8_0, random);
+            int pageSize = RandomModels.pick(random, List.of(8, 16, 32));
+            int[] first = tokens(random, config, 300 + random.nextInt(200));
+            int[] second = tokens(random, config, 300 + random.nextInt(200));
+            int[] third = tokens(random, config, 30);
+            List<AttentionMethod> methods = methods();
+            try (Fixture single = new Fixture(weights, 1, pageSize);
+                    Fixture batched = new Fixture(weights, 3, pageSize)) {
+                KvSequence s1 = single.prefilled(first, 600);
+                KvSequence s2 = single.prefilled(second, 600);
+                KvSequence b1 = batched.prefilled(first, 600);
+                KvSequence b2 = batched.prefilled(second, 600);
+                for (int i = 0; i < methods.size(); i++) {
+                    AttentionMethod method = methods.get(i);
+                    AttentionMethod other = methods.get((i + 3) % methods.size());
+                    String what = "seed " + seed + ", " + method.spec() + " beside " + other.spec() + ", " + config;
+                    SpanResult expected1 = single.step(span(s1, method, i)).get(0);
+                    SpanResult expected2 =
+                            single.step(span(s2, other, i, i + 1)).get(0);
+                    assertThat(expected1.attention().density()).as(what).isLessThan(1);
+                    KvSequence s3 = single.sequence();
+                    SpanResult expected3 =
+                            single.step(span(s3, new Dense(), third)).get(0);
+                    s3.close();
+                    KvSequence b3 = batched.sequence();
+                    List<SpanResult> all =
+                            batched.step(span(b2, other, i, i + 1), span(b3, new Dense(), third), span(b1, method, i));
+                    b3.close();
+                    assertEqual(all.get(2), expected1, what);
+                    assertEqual(all.get(0), expected2, what);
+                    assertEqual(all.get(1), expected3, what);
+                }
+            }
+        }
+    }
+
+    @Test
+    void aSpanOfTokensEqualsOneTokenAtATimeBitForBit() {
+        for (AttentionMethod method : methods()) {
+            Random random = new Random(17);
+            ModelConfig config = config(random, 2);
+            ModelWeights weights = RandomModels.weights(config, TensorType.F32, random);
+            int[] prompt = tokens(random, config, 290);
+            int[] question = tokens(random, config, 21);
+            try (Fixture fixture = new Fixture(weights, 2, 16)) {
+                SpanResult together = fixture.step(span(fixture.prefilled(prompt, 600), method, question))
+                        .get(0);
+                KvSequence sequence = fixture.prefilled(prompt, 600);
+                for (int t = 0; t < question.length; t++) {
+                    float[] row = fixture.step(span(sequence, method, question[t]))
+                            .get(0)
+                            .logits()[0];
+                    assertThat(together.logits()[t])
+                            .as("%s, token %s", method.spec(), t)
+                            .isEqualTo(row);
+                }
+            }
+        }
+    }
+
+    /** Keys of the only layer don't depend on attention, so that whatever differs comes from selection. */
+    @Test
+    void howAPromptWasCutMakesNoDifference() {
+        for (int pageSize : new int[] {8, 16, 32, 64}) {
+            Random random = new Random(pageSize);
+            ModelConfig config = config(random, 1);
+            ModelWeights weights = RandomModels.weights(config, TensorType.BF16, random);
+            int[] prompt = tokens(random, config, 300 + random.nextInt(250));
+            List<List<SpanResult>> results = new ArrayList<>();
+            for (int chunk : new int[] {600, 1 + random.nextInt(200), pageSize}) {
+                try (Fixture fixture = new Fixture(weights, 2, pageSize)) {
+                    KvSequence sequence = fixture.prefilled(prompt, chunk);
+                    results.add(methods().stream()
+                            .map(method ->
+                                    fixture.step(span(sequence, method, 1)).get(0))
+                            .toList());
+                }
+            }
+            for (int i = 0; i < methods().size(); i++) {
+                String what = "pages of " + pageSize + ", " + methods().get(i).spec();
+                assertEqual(results.get(1).get(i), results.get(0).get(i), what);
+                assertEqual(results.get(2).get(i), results.get(0).get(i), what);
+            }
+        }
+    }
+
+    /** Page data of one method's steps serve another method, and what a method left in a page is gone with its sequence. */
+    @Test
+    void pagesThatServedAnotherSequenceAreLikeNewOnes() {
+        Random random = new Random(5);
+        ModelConfig config = config(random, 2);
+        ModelWeights weights = RandomModels.weights(config, TensorType.F32, random);
+        int[] before = tokens(random, config, 550);
+        int[] prompt = tokens(random, config, 400);
+        try (Fixture used = new Fixture(weights, 2, 16)) {
+            for (int round = 0; round < 2; round++) {
+                KvSequence sequence = used.prefilled(before, 600);
+                methods().forEach(method -> used.step(span(sequence, method, 1)));
+                sequence.close();
+                KvSequence second = used.prefilled(prompt, 600);
+                try (Fixture fresh = new Fixture(weights, 2, 16)) {
+                    KvSequence alone = fresh.prefilled(prompt, 600);
+                    for (AttentionMethod method : methods()) {
+                        SpanResult expected = fresh.step(span(alone, method, 2)).get(0);
+                        assertEqual(used.step(span(second, method, 2)).get(0), expected, method.spec());
+                    }
+                }
+                second.close();
+            }
+        }
+    }
+}
