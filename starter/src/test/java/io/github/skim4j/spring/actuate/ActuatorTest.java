@@ -7,16 +7,12 @@ import io.github.skim4j.engine.EngineConfig;
 import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.spring.ScriptedEngine;
 import io.github.skim4j.spring.SkimAutoConfiguration;
-import io.github.skim4j.spring.SkimProperties;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
-import org.springframework.boot.actuate.autoconfigure.context.properties.ConfigurationPropertiesReportEndpointAutoConfiguration;
-import org.springframework.boot.actuate.context.properties.ConfigurationPropertiesReportEndpoint;
 import org.springframework.boot.actuate.info.Info;
 import org.springframework.boot.autoconfigure.AutoConfigurations;
 import org.springframework.boot.health.contributor.Health;
 import org.springframework.boot.health.contributor.Status;
-import org.springframework.boot.test.context.FilteredClassLoader;
 import org.springframework.boot.test.context.runner.ApplicationContextRunner;
 
 class ActuatorTest {
@@ -87,26 +83,6 @@ class ActuatorTest {
         runner.run(context -> assertThat(context).doesNotHaveBean(SkimEndpoint.class));
         runner.withPropertyValues("management.endpoints.web.exposure.include=skim")
                 .run(context -> assertThat(context).hasSingleBean(SkimEndpoint.class));
-    }
-
-    /** As in an application with Actuator but without a web starter, which has only LangChain4j's Jackson 2. */
-    @Test
-    void jackson2AloneReportsPropertiesWithDurations() {
-        runner.withClassLoader(new FilteredClassLoader("tools.jackson"))
-                .withConfiguration(AutoConfigurations.of(ConfigurationPropertiesReportEndpointAutoConfiguration.class))
-                .withPropertyValues("management.endpoints.web.exposure.include=configprops")
-                .run(context -> assertThat(context.getBean(ConfigurationPropertiesReportEndpoint.class)
-                                .configurationPropertiesWithPrefix(SkimProperties.PREFIX)
-                                .getContexts()
-                                .values())
-                        .singleElement()
-                        .satisfies(report -> assertThat(report.getBeans()
-                                        .values()
-                                        .iterator()
-                                        .next()
-                                        .getProperties())
-                                .containsKeys("shutdownTimeout", "attention")
-                                .doesNotContainKey("error")));
     }
 
     @Test
