@@ -21,24 +21,29 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A trained model behind the provider: questions over documents of about a thousand tokens. */
 class DemoModelTest {
 
     private static final int THREADS = 10;
 
-    @Test
+    @ParameterizedTest
+    @ValueSource(strings = {"dense", "sketch:budget=50%"})
     @Tag("slow")
-    void tenThreadsOnOneModelEachGetTheRightAnswer() throws Exception {
+    void tenThreadsOnOneModelEachGetTheRightAnswer(String method) throws Exception {
         Path folder = Path.of(System.getProperty("skim.shared", "../../shared"), "demo-model");
         assumeTrue(Files.exists(folder), () -> folder + " is absent; -Dskim.shared=FOLDER tells where to look");
         List<Case> cases = answeredByTheReference(folder.resolve("eval"));
         EngineConfig config =
                 EngineConfig.builder(folder.toString()).contextLength(2048).build();
         ExecutorService threads = Executors.newFixedThreadPool(THREADS);
-        try (SkimChatModel model =
-                SkimChatModel.builder().engineConfig(config).maxOutputTokens(60).build()) {
+        try (SkimChatModel model = SkimChatModel.builder()
+                .engineConfig(config)
+                .maxOutputTokens(60)
+                .attention(method)
+                .build()) {
             List<Future<ChatResponse>> responses = threads.invokeAll(cases.stream()
                     .map(one -> (Callable<ChatResponse>) () -> model.chat(one.messages()))
                     .toList());
@@ -49,6 +54,8 @@ class DemoModelTest {
                         .as(cases.get(i).id())
                         .containsIgnoringCase(cases.get(i).value());
                 assertThat(response.tokenUsage().inputTokenCount()).isGreaterThan(500);
+                assertThat(((SkimChatResponseMetadata) response.metadata()).attendedDensity())
+                        .isBetween(0.1, method.equals("dense") ? 1 : 0.6);
             }
         } finally {
             threads.shutdownNow();

@@ -93,11 +93,7 @@ final class AttentionMethodFactory {
     private List<Setting> settings(String name) {
         return switch (name) {
             case "dense", "tova" -> List.of();
-            case "quest", "sketch", "double-sparsity", "oracle" -> selector(name);
-            case "random" ->
-                and(
-                        selector(name),
-                        new Setting("random.seed", properties.getRandom().getSeed()));
+            case "quest", "sketch", "double-sparsity", "oracle", "random" -> selector(name);
             case "twilight" -> twilight(properties.getTwilight());
             case "vattention" -> vAttention(properties.getVattention());
             case "streaming-llm" ->
@@ -128,6 +124,8 @@ final class AttentionMethodFactory {
                         new Setting(
                                 "double-sparsity.channels",
                                 properties.getDoubleSparsity().getChannels()));
+            case "random" ->
+                and(always, new Setting("random.seed", properties.getRandom().getSeed()));
             default -> always;
         };
     }
@@ -144,7 +142,7 @@ final class AttentionMethodFactory {
                 .toList();
     }
 
-    /** The base first, as above. */
+    /** The base first, as above; its seed is the method's own. */
     private List<Setting> vAttention(AttentionProperties.VAttentionSettings vattention) {
         return Stream.of(
                         List.of(new Setting("vattention.base", vattention.getBase())),

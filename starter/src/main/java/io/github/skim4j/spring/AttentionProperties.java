@@ -239,7 +239,7 @@ public class AttentionProperties {
         private Double pilot = 0.05;
 
         /** Seed of the random numbers. */
-        private Integer seed = 0;
+        private Long seed = 0L;
 
         public String getBase() {
             return base;
@@ -281,11 +281,11 @@ public class AttentionProperties {
             this.pilot = pilot;
         }
 
-        public Integer getSeed() {
+        public Long getSeed() {
             return seed;
         }
 
-        public void setSeed(Integer seed) {
+        public void setSeed(Long seed) {
             this.seed = seed;
         }
     }
@@ -350,13 +350,13 @@ public class AttentionProperties {
     public static class RandomSettings {
 
         /** Seed of the random numbers. */
-        private Integer seed = 0;
+        private Long seed = 0L;
 
-        public Integer getSeed() {
+        public Long getSeed() {
             return seed;
         }
 
-        public void setSeed(Integer seed) {
+        public void setSeed(Long seed) {
             this.seed = seed;
         }
     }

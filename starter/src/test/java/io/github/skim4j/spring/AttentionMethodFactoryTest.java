@@ -63,7 +63,11 @@ class AttentionMethodFactoryTest {
                         "snapkv:budget=32,window=16,kernel=5"),
                 arguments("method=oracle budget=6.25% recent=16", "oracle:budget=6.25%,recent=16"),
                 arguments("method=random budget=6.25%", "random:budget=6.25%"),
-                arguments("method=random budget=6.25% random.seed=3", "random:budget=6.25%,seed=3"));
+                arguments("method=random budget=6.25% random.seed=3", "random:budget=6.25%,seed=3"),
+                arguments("method=twilight twilight.base=random random.seed=3", "twilight:base=random,seed=3"),
+                arguments(
+                        "method=vattention vattention.base=random vattention.seed=7 random.seed=3",
+                        "vattention:base=random,seed=7"));
     }
 
     @ParameterizedTest
@@ -108,6 +112,7 @@ class AttentionMethodFactoryTest {
                 "method=twilight sketch.coarse=0 | sketch.coarse | above 0 and at most 1",
                 "method=double-sparsity budget=5% double-sparsity.channels=12 | double-sparsity.channels | multiple of 8",
                 "method=twilight twilight.base=tova | twilight.base | double-sparsity, oracle, quest, random, sketch or dense",
+                "method=twilight twilight.base=quest,p=0.5 | twilight.p | twice",
                 "method=twilight twilight.p=0 | twilight.p | above 0 and at most 1",
                 "method=twilight twilight.p=1.5 | twilight.p | above 0 and at most 1",
                 "method=twilight twilight.p=NaN | twilight.p | above 0 and at most 1",

@@ -2,12 +2,14 @@ package io.github.skim4j.spring;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.langchain4j.data.message.UserMessage;
 import dev.langchain4j.model.chat.ChatModel;
 import io.github.skim4j.engine.Engine;
 import io.github.skim4j.engine.EngineConfig;
 import io.github.skim4j.engine.EngineObserver;
 import io.github.skim4j.engine.GenerationResult;
 import io.github.skim4j.engine.tokenizer.TokenCache;
+import io.github.skim4j.langchain4j.SkimChatResponseMetadata;
 import java.io.IOException;
 import java.net.URL;
 import java.net.URLClassLoader;
@@ -18,6 +20,8 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.springframework.boot.autoconfigure.AutoConfigurations;
 import org.springframework.boot.test.context.runner.ApplicationContextRunner;
 import org.springframework.boot.test.system.CapturedOutput;
@@ -45,6 +49,32 @@ class RealEngineTest {
 
             assertThat(engine.stats().failure()).isEqualTo("the engine is closed");
         });
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"quest", "oracle", "random"})
+    void selectingMethodOfThePropertiesReadsLessAndIsProbed(String method) {
+        runner.withPropertyValues(
+                        "langchain4j.skim.attention.method=" + method,
+                        "langchain4j.skim.attention.budget=32",
+                        "langchain4j.skim.attention.sinks=4",
+                        "langchain4j.skim.attention.recent=4",
+                        "langchain4j.skim.attention.dense-layers=0",
+                        "langchain4j.skim.attention.recall-probe=1",
+                        "langchain4j.skim.kv-cache.page-size=8")
+                .run(context -> {
+                    String question = "Tell me, is it really so, or is it not? " + "Who knows? ".repeat(4);
+                    SkimChatResponseMetadata metadata = (SkimChatResponseMetadata) context.getBean(ChatModel.class)
+                            .chat(UserMessage.from(question))
+                            .metadata();
+
+                    assertThat(metadata.tokenUsage().inputTokenCount()).isGreaterThan(40);
+                    assertThat(metadata.attendedDensity()).isBetween(0.1, 0.95);
+                    assertThat(metadata.pagesRead()).isPositive();
+                    assertThat(metadata.keptMass()).isBetween(0.01, 1.0);
+                    assertThat(metadata.outputError()).isNotNegative();
+                    assertThat(metadata.tokensEvicted()).isZero();
+                });
     }
 
     @Test
