@@ -57,22 +57,6 @@ final class ScalarSelectionKernels implements SelectionKernels {
     }
 
     @Override
-    public void signLogits(
-            int[] counts,
-            float[] factors,
-            int from,
-            int count,
-            float offset,
-            float step,
-            float minusSum,
-            float[] logits,
-            int to) {
-        for (int t = 0; t < count; t++) {
-            logits[to + t] = offset + factors[from + t] * (step * counts[from + t] + minusSum);
-        }
-    }
-
-    @Override
     public void roughExpSums(float[] logits, int from, int pageSize, int pages, float shift, float[] sums, int to) {
         float addend = RoughExp.addend(shift);
         for (int p = 0; p < pages; p++) {

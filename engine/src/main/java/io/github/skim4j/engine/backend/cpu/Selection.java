@@ -30,7 +30,6 @@ final class Selection {
 
         private float[] floats = {};
         private float[] levels = {};
-        private int[] counts = {};
 
         float[] floats(int size) {
             return floats = grown(floats, size);
@@ -38,10 +37,6 @@ final class Selection {
 
         float[] levels(int size) {
             return levels = grown(levels, size);
-        }
-
-        int[] counts(int size) {
-            return counts = counts.length < size ? new int[size] : counts;
         }
     }
 

@@ -15,18 +15,6 @@ interface SelectionKernels {
     /** {@code scores[to + t] = scale_t * scores[to + t] + min_t * sum}, with scales and minima of {@link QuantizedKeys} at {@code pairs[from…]}. */
     void scale(int[] pairs, int from, int pageSize, float sum, float[] scores, int to);
 
-    /** {@code logits[to + t] = offset + factors[from + t] * (step * counts[from + t] + minusSum)} for {@code count} tokens, a multiple of 8. */
-    void signLogits(
-            int[] counts,
-            float[] factors,
-            int from,
-            int count,
-            float offset,
-            float step,
-            float minusSum,
-            float[] logits,
-            int to);
-
     /** {@link #expSums} with {@link RoughExp}, for logits that are rough themselves. */
     void roughExpSums(float[] logits, int from, int pageSize, int pages, float shift, float[] sums, int to);
 

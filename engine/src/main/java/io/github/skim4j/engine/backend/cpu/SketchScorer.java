@@ -62,48 +62,82 @@ final class SketchScorer extends ShareScorer {
 
     @Override
     void logits(Selection selection, int from, int end, float[] logits, int stride, Scratch scratch) {
-        int words = sketches.wordsPerToken();
-        float[] prepared = selection.prepared();
-        int[] counts = scratch.counts(stride);
-        float[] factors = scratch.levels(stride);
         QueryTile tile = selection.tile();
+        float[] factors = scratch.levels(pageSize);
+        float[] offsets = new float[selection.rows()];
+        float[] last = null;
         for (int e = from; e < end; e++) {
             long[] page = sketches.of(selection.list().page(e), tile.layer());
-            factors(page, sketches.factors(tile.kvHead()), factors, (e - from) * pageSize);
-        }
-        for (int r = 0; r < selection.rows(); r++) {
-            for (int e = from; e < end; e++) {
-                long[] page = sketches.of(selection.list().page(e), tile.layer());
-                int signs = sketches.signs(tile.kvHead());
-                int at = (e - from) * pageSize;
-                count(page, signs, words, selection.planes(), r * words * PLANES, counts, at, pageSize);
+            float[] means = sketches.means(selection.list().page(e), tile.layer());
+            for (int r = 0; means != last && r < offsets.length; r++) {
+                offsets[r] = product(selection.queries(), r * headDim, means, tile.kvHead() * headDim);
             }
-            for (int e = from; e < end; ) {
-                float[] means = means(selection, e);
-                int next = e + 1;
-                while (next < end && means(selection, next) == means) {
-                    next++;
+            last = means;
+            factors(page, sketches.factors(tile.kvHead()), factors);
+            for (int r = 0; r < offsets.length; r++) {
+                int to = r * stride + (e - from) * pageSize;
+                if (sketches.wordsPerToken() == 1) {
+                    oneWord(page, sketches.signs(tile.kvHead()), selection, r, factors, offsets[r], logits, to);
+                } else {
+                    someWords(page, sketches.signs(tile.kvHead()), selection, r, factors, offsets[r], logits, to);
                 }
-                int at = (e - from) * pageSize;
-                int size = (next - e) * pageSize;
-                float offset = product(selection.queries(), r * headDim, means, tile.kvHead() * headDim);
-                kernels.signLogits(
-                        counts,
-                        factors,
-                        at,
-                        size,
-                        offset,
-                        prepared[2 * r],
-                        prepared[2 * r + 1],
-                        logits,
-                        r * stride + at);
-                e = next;
             }
         }
     }
 
-    private float[] means(Selection selection, int entry) {
-        return sketches.means(selection.list().page(entry), selection.tile().layer());
+    /** A token's logit is offset + factor * (step * (sum of the query's levels where it has a bit) + minus sum of all levels). */
+    private void oneWord(
+            long[] page,
+            int signs,
+            Selection selection,
+            int row,
+            float[] factors,
+            float offset,
+            float[] logits,
+            int to) {
+        long[] planes = selection.planes();
+        int plane = row * PLANES;
+        long p0 = planes[plane];
+        long p1 = planes[plane + 1];
+        long p2 = planes[plane + 2];
+        long p3 = planes[plane + 3];
+        float step = selection.prepared()[2 * row];
+        float minusSum = selection.prepared()[2 * row + 1];
+        for (int t = 0; t < pageSize; t++) {
+            long bits = page[signs + t];
+            int sum = Long.bitCount(bits & p0)
+                    + (Long.bitCount(bits & p1) << 1)
+                    + (Long.bitCount(bits & p2) << 2)
+                    - (Long.bitCount(bits & p3) << 3);
+            logits[to + t] = offset + factors[t] * (step * sum + minusSum);
+        }
+    }
+
+    private void someWords(
+            long[] page,
+            int signs,
+            Selection selection,
+            int row,
+            float[] factors,
+            float offset,
+            float[] logits,
+            int to) {
+        long[] planes = selection.planes();
+        int words = sketches.wordsPerToken();
+        float step = selection.prepared()[2 * row];
+        float minusSum = selection.prepared()[2 * row + 1];
+        for (int t = 0; t < pageSize; t++) {
+            int sum = 0;
+            for (int w = 0; w < words; w++) {
+                long bits = page[signs + w * pageSize + t];
+                int plane = (row * words + w) * PLANES;
+                sum += Long.bitCount(bits & planes[plane])
+                        + (Long.bitCount(bits & planes[plane + 1]) << 1)
+                        + (Long.bitCount(bits & planes[plane + 2]) << 2)
+                        - (Long.bitCount(bits & planes[plane + 3]) << 3);
+            }
+            logits[to + t] = offset + factors[t] * (step * sum + minusSum);
+        }
     }
 
     private float product(float[] query, int from, float[] mean, int at) {
@@ -114,32 +148,13 @@ final class SketchScorer extends ShareScorer {
         return sum;
     }
 
-    private void factors(long[] page, int from, float[] factors, int to) {
+    private void factors(long[] page, int from, float[] factors) {
         for (int t = 0; t < pageSize; t += 4) {
             long word = page[from + t / 4];
-            factors[to + t] = Float.intBitsToFloat((int) word << 16);
-            factors[to + t + 1] = Float.intBitsToFloat((int) word & 0xffff0000);
-            factors[to + t + 2] = Float.intBitsToFloat((int) (word >>> 32) << 16);
-            factors[to + t + 3] = Float.intBitsToFloat((int) (word >>> 32) & 0xffff0000);
-        }
-    }
-
-    /** Sums of the query's levels where each token's signs have a bit. */
-    private static void count(
-            long[] page, int signs, int words, long[] planes, int plane, int[] counts, int to, int pageSize) {
-        for (int w = 0; w < words; w++) {
-            long p0 = planes[plane + w * PLANES];
-            long p1 = planes[plane + w * PLANES + 1];
-            long p2 = planes[plane + w * PLANES + 2];
-            long p3 = planes[plane + w * PLANES + 3];
-            for (int t = 0; t < pageSize; t++) {
-                long bits = page[signs + w * pageSize + t];
-                int sum = Long.bitCount(bits & p0)
-                        + (Long.bitCount(bits & p1) << 1)
-                        + (Long.bitCount(bits & p2) << 2)
-                        - (Long.bitCount(bits & p3) << 3);
-                counts[to + t] = w == 0 ? sum : counts[to + t] + sum;
-            }
+            factors[t] = Float.intBitsToFloat((int) word << 16);
+            factors[t + 1] = Float.intBitsToFloat((int) word & 0xffff0000);
+            factors[t + 2] = Float.intBitsToFloat((int) (word >>> 32) << 16);
+            factors[t + 3] = Float.intBitsToFloat((int) (word >>> 32) & 0xffff0000);
         }
     }
 

@@ -111,26 +111,6 @@ final class VectorSelectionKernels implements SelectionKernels {
     }
 
     @Override
-    public void signLogits(
-            int[] counts,
-            float[] factors,
-            int from,
-            int count,
-            float offset,
-            float step,
-            float minusSum,
-            float[] logits,
-            int to) {
-        for (int t = 0; t < count; t += LANES) {
-            FloatVector sum =
-                    (FloatVector) IntVector.fromArray(I, counts, from + t).convertShape(VectorOperators.I2F, F, 0);
-            sum = sum.fma(FloatVector.broadcast(F, step), FloatVector.broadcast(F, minusSum));
-            sum.fma(FloatVector.fromArray(F, factors, from + t), FloatVector.broadcast(F, offset))
-                    .intoArray(logits, to + t);
-        }
-    }
-
-    @Override
     public void roughExpSums(float[] logits, int from, int pageSize, int pages, float shift, float[] sums, int to) {
         float[] lanes = new float[LANES];
         FloatVector factor = FloatVector.broadcast(F, RoughExp.FACTOR);
