@@ -169,11 +169,11 @@ class RealEngineTest {
 
     @Test
     void aBudgetTooSmallForTheEnginesPagesIsAnInvalidRequest() {
-        SkimChatModel model = model().attention("quest:budget=64").build();
+        SkimChatModel model = model().attention("quest:budget=32").build();
 
         assertThatThrownBy(() -> model.chat("Is it so?"))
                 .isExactlyInstanceOf(InvalidRequestException.class)
-                .hasMessageContaining("quest budget must be at least 84 tokens");
+                .hasMessageContaining("quest budget must be at least 36 tokens");
     }
 
     @Test

@@ -103,7 +103,7 @@ class AttentionMethodFactoryTest {
                 "method=quest budget=none | budget | such as 12.5%",
                 "budget=101% | budget | such as 12.5%",
                 "method=quest budget=35 | budget | at least 36 tokens (4 sinks, 16 recent ones and a page of 16)",
-                "method=twilight budget=83 | budget | at least 84 tokens",
+                "method=twilight budget=35 | budget | at least 36 tokens",
                 "method=vattention budget=271 | budget | at least 272 tokens",
                 "method=quest budget=64 sinks=-1 | sinks | 0 or more",
                 "method=sketch budget=5% recent=-1 | recent | 0 or more",
