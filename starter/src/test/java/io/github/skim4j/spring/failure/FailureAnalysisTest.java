@@ -111,11 +111,11 @@ class FailureAnalysisTest {
                 .run(
                         "--langchain4j.skim.model=m",
                         "--langchain4j.skim.attention.method=quest",
-                        "--langchain4j.skim.attention.budget=64"));
+                        "--langchain4j.skim.attention.budget=32"));
 
         assertThat(output)
                 .contains("Property: langchain4j.skim.attention.budget")
-                .contains("Value: 64")
+                .contains("Value: 32")
                 .contains("raise attention.budget, or lower sinks, recent or kv-cache.page-size");
     }
 
