@@ -23,6 +23,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Flow;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicLong;
@@ -256,11 +257,15 @@ final class HubClient {
 
     private HttpResponse<Void> exchange(HttpRequest request, Receiver receiver) throws IOException {
         AtomicLong received = new AtomicLong();
-        CompletableFuture<HttpResponse<Void>> exchange = http.sendAsync(request, info -> {
+        // Not sendAsync: its result comes by way of the common pool, whose threads may all be waiting here.
+        FutureTask<HttpResponse<Void>> exchange = new FutureTask<>(() -> http.send(request, info -> {
             received.incrementAndGet();
             boolean wanted = info.statusCode() == 200 || info.statusCode() == 206;
             return wanted ? new Body(receiver, info.headers(), received) : BodySubscribers.discarding();
-        });
+        }));
+        Thread thread = new Thread(exchange, "skim-download");
+        thread.setDaemon(true);
+        thread.start();
         try {
             while (true) {
                 long before = received.get();
