@@ -77,6 +77,14 @@ public record AttentionStats(
         return new AttentionStats(attended, total, evicted, 0, 0, 0, Time.NONE, Probe.NONE);
     }
 
+    public static AttentionStats ofTime(Time time) {
+        return new AttentionStats(0, 0, 0, 0, 0, 0, time, Probe.NONE);
+    }
+
+    public static AttentionStats ofProbe(Probe probe) {
+        return new AttentionStats(0, 0, 0, 0, 0, 0, Time.NONE, probe);
+    }
+
     /** Attended share of all tokens, 0 … 1; 1 where nothing was counted. */
     public double density() {
         return tokensTotal == 0 ? 1 : (double) tokensAttended / tokensTotal;

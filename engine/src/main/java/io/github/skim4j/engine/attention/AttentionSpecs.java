@@ -32,8 +32,8 @@ final class AttentionSpecs {
                         s.budget(),
                         s.integer("window", SnapKv.DEFAULT_WINDOW),
                         s.integer("kernel", SnapKv.DEFAULT_KERNEL)));
-        METHODS.put("oracle", s -> new Oracle(s.budget(), s.always(Always.DEFAULT)));
-        METHODS.put("random", s -> new RandomPages(s.budget(), s.seed(), s.always(Always.DEFAULT)));
+        METHODS.put("oracle", AttentionSpecs::oracle);
+        METHODS.put("random", AttentionSpecs::random);
     }
 
     /** Selectors that {@code twilight} and {@code vattention} can be built on. */
@@ -41,21 +41,27 @@ final class AttentionSpecs {
             "quest", AttentionSpecs::quest,
             "sketch", AttentionSpecs::sketch,
             "double-sparsity", AttentionSpecs::doubleSparsity,
-            "oracle", s -> new Oracle(s.budget(), s.always(Always.DEFAULT)),
-            "random", s -> new RandomPages(s.budget(), s.seed(), s.always(Always.DEFAULT)));
+            "oracle", AttentionSpecs::oracle,
+            "random", AttentionSpecs::random);
 
     private static Quest quest(Settings s) {
-        return new Quest(
-                s.budget(), s.constant("score", Quest.Score.class, Quest.DEFAULT_SCORE), s.always(Always.DEFAULT));
+        return new Quest(s.budget(), s.constant("score", Quest.Score.class, Quest.DEFAULT_SCORE), s.always());
     }
 
     private static Sketch sketch(Settings s) {
-        return new Sketch(s.budget(), s.number("coarse", Sketch.DEFAULT_COARSE), s.always(Always.DEFAULT));
+        return new Sketch(s.budget(), s.number("coarse", Sketch.DEFAULT_COARSE), s.always());
     }
 
     private static DoubleSparsity doubleSparsity(Settings s) {
-        return new DoubleSparsity(
-                s.budget(), s.integer("channels", DoubleSparsity.DEFAULT_CHANNELS), s.always(Always.DEFAULT));
+        return new DoubleSparsity(s.budget(), s.integer("channels", DoubleSparsity.DEFAULT_CHANNELS), s.always());
+    }
+
+    private static Oracle oracle(Settings s) {
+        return new Oracle(s.budget(), s.always());
+    }
+
+    private static RandomPages random(Settings s) {
+        return new RandomPages(s.budget(), s.seed(), s.always());
     }
 
     private static Twilight twilight(Settings s) {
@@ -63,7 +69,7 @@ final class AttentionSpecs {
         double p = s.number("p", Twilight.DEFAULT_P);
         Twilight.Logits logits = s.constant("logits", Twilight.Logits.class, Twilight.Logits.INT4);
         if (base.equals("dense")) {
-            return new Twilight(null, p, logits, s.always(Always.DEFAULT));
+            return new Twilight(null, p, logits, s.always());
         }
         PageSelector selector = s.base(base, Twilight.DEFAULT_BUDGET, Always.DEFAULT);
         return new Twilight(selector, p, logits, selector.always());
@@ -110,7 +116,7 @@ final class AttentionSpecs {
         private final Map<String, String> values = new TreeMap<>();
         private final List<String> known = new ArrayList<>();
         private Budget defaultBudget;
-        private Always defaultAlways;
+        private Always defaultAlways = Always.DEFAULT;
         private Long seed;
 
         Settings(String method, String text) {
@@ -156,12 +162,11 @@ final class AttentionSpecs {
             return selector.apply(this);
         }
 
-        Always always(Always otherwise) {
-            Always defaults = defaultAlways == null ? otherwise : defaultAlways;
+        Always always() {
             return new Always(
-                    integer("sinks", defaults.sinks()),
-                    integer("recent", defaults.recent()),
-                    integer("dense-layers", defaults.denseLayers()));
+                    integer("sinks", defaultAlways.sinks()),
+                    integer("recent", defaultAlways.recent()),
+                    integer("dense-layers", defaultAlways.denseLayers()));
         }
 
         String text(String key, String otherwise) {

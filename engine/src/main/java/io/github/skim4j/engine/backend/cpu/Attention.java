@@ -253,7 +253,7 @@ final class Attention {
         for (int s = 0; s < spans.size(); s++) {
             if (!(spans.get(s).attention() instanceof Dense)) {
                 AttentionStats.Time time = new AttentionStats.Time(selection / sparse, total / sparse);
-                stats[s] = stats[s].plus(new AttentionStats(0, 0, 0, 0, 0, 0, time, AttentionStats.Probe.NONE));
+                stats[s] = stats[s].plus(AttentionStats.ofTime(time));
             }
         }
     }

@@ -185,7 +185,7 @@ final class CpuBackend implements Backend {
         if (transformer == null) {
             throw new IllegalStateException("the backend is closed");
         }
-        ChannelWeights weights = new ChannelWeights(transformer.config());
+        ChannelWeights weights = new ChannelWeights(config);
         transformer.observe(span, weights);
         return weights.result();
     }

@@ -5,6 +5,7 @@ import io.github.skim4j.engine.attention.H2o;
 import io.github.skim4j.engine.attention.SnapKv;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.stream.IntStream;
 
 /** Which of a KV head's tokens an evicting method keeps: those of the highest rank. */
 final class KeptTokens {
@@ -62,55 +63,20 @@ final class KeptTokens {
     /** The {@code keep} slots of the highest ranks; of equal ones the latest tokens'. */
     private static BitSet highest(float[] ranks, int[] positions, int count, int keep) {
         BitSet kept = new BitSet(count);
-        if (keep > 0) {
-            long[] keys = new long[count];
-            for (int i = 0; i < count; i++) {
-                keys[i] = key(ranks[i], positions[i]);
-            }
-            long least = nthLeast(keys, count - keep);
-            for (int i = 0; i < count; i++) {
-                if (key(ranks[i], positions[i]) >= least) {
-                    kept.set(i);
-                }
-            }
+        if (keep == 0) {
+            return kept;
         }
+        float least = Ranks.largest(ranks.clone(), count, keep);
+        IntStream.range(0, count).filter(i -> ranks[i] > least).forEach(kept::set);
+        int[] latest = IntStream.range(0, count)
+                .filter(i -> ranks[i] == least)
+                .map(i -> positions[i])
+                .sorted()
+                .toArray();
+        int first = latest[latest.length - (keep - kept.cardinality())];
+        IntStream.range(0, count)
+                .filter(i -> ranks[i] == least && positions[i] >= first)
+                .forEach(kept::set);
         return kept;
-    }
-
-    /** A number in the order of ranks (that of their bits, for those not below 0), then positions. */
-    private static long key(float rank, int position) {
-        return (long) Float.floatToIntBits(rank) << 32 | position;
-    }
-
-    /** The value that would be at index {@code n} if the values were sorted (Hoare's quickselect); changes their order. */
-    private static long nthLeast(long[] values, int n) {
-        int low = 0;
-        int high = values.length - 1;
-        while (low < high) {
-            long pivot = values[low + high >>> 1];
-            int i = low;
-            int j = high;
-            while (i <= j) {
-                while (values[i] < pivot) {
-                    i++;
-                }
-                while (values[j] > pivot) {
-                    j--;
-                }
-                if (i <= j) {
-                    long swapped = values[i];
-                    values[i++] = values[j];
-                    values[j--] = swapped;
-                }
-            }
-            if (n <= j) {
-                high = j;
-            } else if (n >= i) {
-                low = i;
-            } else {
-                return values[n];
-            }
-        }
-        return values[n];
     }
 }

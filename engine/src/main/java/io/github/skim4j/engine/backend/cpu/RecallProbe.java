@@ -58,14 +58,6 @@ final class RecallProbe {
             }
             error += norm == 0 ? 0 : Math.sqrt(difference / norm);
         }
-        return new AttentionStats(
-                0,
-                0,
-                0,
-                0,
-                0,
-                0,
-                AttentionStats.Time.NONE,
-                new AttentionStats.Probe(1, mass / selection.rows(), error / selection.rows()));
+        return AttentionStats.ofProbe(new AttentionStats.Probe(1, mass / selection.rows(), error / selection.rows()));
     }
 }

@@ -39,9 +39,6 @@ final class Sample implements Selection.Stage {
     }
 
     @Override
-    public void part(Selection selection, int part, Scratch scratch) {}
-
-    @Override
     public void end(Selection selection, Scratch scratch) {
         TokenList all = new TokenList();
         selection.tile().addRetained(all);
@@ -114,7 +111,6 @@ final class Sample implements Selection.Stage {
         Attend.Result fixed = attend.whole(selection.tile(), selection.list(), selection.queries());
         double[] needed = new double[rows];
         float[] key = new float[headDim];
-        float[] value = new float[headDim];
         int pilot = strata.count();
         float[] logits = scratch.floats(rows * pilot);
         int pageSize = selection.tile().sequence().pageSize();

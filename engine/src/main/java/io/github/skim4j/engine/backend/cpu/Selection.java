@@ -20,7 +20,7 @@ final class Selection {
         /** Parts that there are for the list as it is, or {@link #SKIP} if nothing is to be done; on the step's thread. */
         int begin(Selection selection);
 
-        void part(Selection selection, int part, Scratch scratch);
+        default void part(Selection selection, int part, Scratch scratch) {}
 
         void end(Selection selection, Scratch scratch);
     }

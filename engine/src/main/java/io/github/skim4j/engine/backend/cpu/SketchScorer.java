@@ -113,6 +113,7 @@ final class SketchScorer extends ShareScorer {
         }
     }
 
+    /** The same for larger heads: {@link #oneWord} has the planes in registers. */
     private void someWords(
             long[] page,
             int signs,

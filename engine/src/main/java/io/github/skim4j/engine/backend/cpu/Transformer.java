@@ -96,10 +96,6 @@ final class Transformer {
         }
     }
 
-    ModelConfig config() {
-        return config;
-    }
-
     /** Runs a span and tells each layer's rotated queries and keys. */
     void observe(Span span, ChannelWeights weights) {
         observer = weights;
