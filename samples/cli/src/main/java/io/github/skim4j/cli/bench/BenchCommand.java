@@ -7,6 +7,7 @@ import io.github.skim4j.cli.Host;
 import io.github.skim4j.cli.Json;
 import io.github.skim4j.cli.ModelOptions;
 import io.github.skim4j.cli.ProgressBars;
+import io.github.skim4j.cli.SequenceRun;
 import io.github.skim4j.cli.Table;
 import io.github.skim4j.cli.Version;
 import io.github.skim4j.engine.AttentionStats;
@@ -166,7 +167,7 @@ public final class BenchCommand implements Callable<Integer> {
         KvCacheConfig kvCache = new KvCacheConfig(
                 KvCacheConfig.DEFAULT.pageSize(), KvCacheConfig.DEFAULT.type(), kvBytes(config), false);
         BackendConfig backendConfig = new BackendConfig(
-                chosen.ordinal(), device.threads(), longest(), 1, BackendBench.CHUNK, kvCache, format, new Dense(), 0);
+                chosen.ordinal(), device.threads(), longest(), 1, SequenceRun.CHUNK, kvCache, format, new Dense(), 0);
         try (Backend backend = chosen.provider().open(weights, backendConfig)) {
             BenchReport report = new BenchReport(
                     name,
@@ -187,7 +188,7 @@ public final class BenchCommand implements Callable<Integer> {
     /** Room for the shared prefill, for the steps after it, and for a run that can't share. */
     private long kvBytes(ModelConfig config) {
         int pageSize = KvCacheConfig.DEFAULT.pageSize();
-        long sequences = attention.stream().anyMatch(method -> BackendBench.packs(method.method())) ? 3 : 2;
+        long sequences = attention.stream().anyMatch(method -> SequenceRun.packs(method.method())) ? 3 : 2;
         return sequences * (longest() / pageSize + 2L) * pageSize * KvCacheConfig.DEFAULT.tokenBytes(config);
     }
 

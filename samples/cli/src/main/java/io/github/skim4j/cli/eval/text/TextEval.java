@@ -5,6 +5,7 @@ import io.github.skim4j.cli.DownloadBar;
 import io.github.skim4j.cli.EngineOptions;
 import io.github.skim4j.cli.Host;
 import io.github.skim4j.cli.ProgressBars;
+import io.github.skim4j.cli.SequenceRun;
 import io.github.skim4j.cli.Table;
 import io.github.skim4j.cli.eval.text.TextPredictor.Prediction;
 import io.github.skim4j.engine.AttentionStats;
@@ -137,7 +138,7 @@ public final class TextEval {
                     options.threads(),
                     context,
                     1,
-                    TextPredictor.CHUNK,
+                    SequenceRun.CHUNK,
                     kvCache,
                     options.weights(),
                     new Dense(),
