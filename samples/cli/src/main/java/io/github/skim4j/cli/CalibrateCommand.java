@@ -9,16 +9,12 @@ import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.kv.KvCacheConfig;
 import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.kv.PagePool;
-import io.github.skim4j.engine.model.HubConfig;
 import io.github.skim4j.engine.model.LabelChannels;
 import io.github.skim4j.engine.model.ModelFile;
-import io.github.skim4j.engine.model.ModelResolver;
 import io.github.skim4j.engine.model.ResolvedModel;
 import io.github.skim4j.engine.tokenizer.Tokenizer;
 import io.github.skim4j.engine.tokenizer.Tokenizers;
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -84,10 +80,8 @@ final class CalibrateCommand implements Callable<Integer> {
                     spec.commandLine(),
                     "a model on the class path has no place beside it: give --out, or --model as a path");
         }
-        String content = read();
-        try (DownloadBar downloads = new DownloadBar(host.errorIsTerminal());
-                ResolvedModel resolved = ModelResolver.resolve(
-                        model.reference(), HubConfig.fromEnvironment().withProgress(downloads));
+        String content = TextFiles.read(text);
+        try (ResolvedModel resolved = host.resolve(model.reference());
                 ModelFile file = ModelFile.open(resolved.path())) {
             int[] prompt = encode(file, content);
             Path target = out != null ? out : LabelChannels.fileOf(resolved.path());
@@ -95,14 +89,6 @@ final class CalibrateCommand implements Callable<Integer> {
             spec.commandLine().getErr().println(target + ": from " + Math.min(tokens, prompt.length) + " tokens");
         }
         return 0;
-    }
-
-    private String read() throws IOException {
-        try {
-            return Files.readString(text);
-        } catch (NoSuchFileException e) {
-            throw new SkimException(text + " does not exist", e);
-        }
     }
 
     private int[] encode(ModelFile file, String content) {

@@ -2,9 +2,7 @@ package io.github.skim4j.cli;
 
 import io.github.skim4j.engine.SkimException;
 import io.github.skim4j.engine.model.GgufConverter;
-import io.github.skim4j.engine.model.HubConfig;
 import io.github.skim4j.engine.model.ModelFile;
-import io.github.skim4j.engine.model.ModelResolver;
 import io.github.skim4j.engine.model.ResolvedModel;
 import io.github.skim4j.engine.model.TensorType;
 import io.github.skim4j.engine.model.WeightFormat;
@@ -66,9 +64,7 @@ final class ConvertCommand implements Callable<Integer> {
         if (!force && Files.exists(target)) {
             throw new SkimException(target + " exists: give another name, or --force to overwrite it");
         }
-        try (DownloadBar downloads = new DownloadBar(host.errorIsTerminal());
-                ResolvedModel resolved =
-                        ModelResolver.resolve(model, HubConfig.fromEnvironment().withProgress(downloads));
+        try (ResolvedModel resolved = host.resolve(model);
                 ModelFile file = ModelFile.open(resolved.path())) {
             if (Files.exists(target) && Files.isSameFile(target, resolved.path())) {
                 throw new SkimException(target + " is the model itself: give another name");

@@ -2,6 +2,9 @@ package io.github.skim4j.cli;
 
 import io.github.skim4j.engine.Engine;
 import io.github.skim4j.engine.EngineConfig;
+import io.github.skim4j.engine.model.HubConfig;
+import io.github.skim4j.engine.model.ModelResolver;
+import io.github.skim4j.engine.model.ResolvedModel;
 import java.io.InputStream;
 import java.nio.charset.Charset;
 import java.util.function.Function;
@@ -15,4 +18,12 @@ import java.util.function.Function;
  * @param errorIsTerminal whether a person watches the error stream
  */
 public record Host(
-        Function<EngineConfig, Engine> engines, InputStream input, Charset charset, boolean errorIsTerminal) {}
+        Function<EngineConfig, Engine> engines, InputStream input, Charset charset, boolean errorIsTerminal) {
+
+    /** A model on disk, for {@code reference} as {@link ModelResolver#resolve} takes it; a bar shows the download. */
+    public ResolvedModel resolve(String reference) {
+        try (DownloadBar downloads = new DownloadBar(errorIsTerminal)) {
+            return ModelResolver.resolve(reference, HubConfig.fromEnvironment().withProgress(downloads));
+        }
+    }
+}

@@ -2,7 +2,6 @@ package io.github.skim4j.cli.bench;
 
 import io.github.skim4j.cli.AttentionSpec;
 import io.github.skim4j.cli.DeviceOptions;
-import io.github.skim4j.cli.DownloadBar;
 import io.github.skim4j.cli.Host;
 import io.github.skim4j.cli.Json;
 import io.github.skim4j.cli.ModelOptions;
@@ -17,10 +16,8 @@ import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.BackendConfig;
 import io.github.skim4j.engine.backend.Device;
 import io.github.skim4j.engine.kv.KvCacheConfig;
-import io.github.skim4j.engine.model.HubConfig;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.ModelFile;
-import io.github.skim4j.engine.model.ModelResolver;
 import io.github.skim4j.engine.model.ModelWeights;
 import io.github.skim4j.engine.model.RandomWeights;
 import io.github.skim4j.engine.model.ResolvedModel;
@@ -144,9 +141,7 @@ public final class BenchCommand implements Callable<Integer> {
     }
 
     private void benchModel() {
-        try (DownloadBar downloads = new DownloadBar(host.errorIsTerminal());
-                ResolvedModel resolved = ModelResolver.resolve(
-                        model.reference(), HubConfig.fromEnvironment().withProgress(downloads));
+        try (ResolvedModel resolved = host.resolve(model.reference());
                 ModelFile file = ModelFile.open(resolved.path())) {
             int longest = longest();
             if (longest > file.config().contextLength()) {

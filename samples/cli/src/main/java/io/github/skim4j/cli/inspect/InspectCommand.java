@@ -1,15 +1,12 @@
 package io.github.skim4j.cli.inspect;
 
-import io.github.skim4j.cli.DownloadBar;
 import io.github.skim4j.cli.Host;
 import io.github.skim4j.cli.Json;
 import io.github.skim4j.cli.Table;
 import io.github.skim4j.cli.Version;
 import io.github.skim4j.cli.WeightFormats;
-import io.github.skim4j.engine.model.HubConfig;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.ModelFile;
-import io.github.skim4j.engine.model.ModelResolver;
 import io.github.skim4j.engine.model.ResolvedModel;
 import io.github.skim4j.engine.model.Rope;
 import io.github.skim4j.engine.model.TensorType;
@@ -75,9 +72,7 @@ public final class InspectCommand implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), "--context must be 1 or more");
         }
         PrintWriter out = spec.commandLine().getOut();
-        try (DownloadBar downloads = new DownloadBar(host.errorIsTerminal());
-                ResolvedModel resolved =
-                        ModelResolver.resolve(model, HubConfig.fromEnvironment().withProgress(downloads));
+        try (ResolvedModel resolved = host.resolve(model);
                 ModelFile file = ModelFile.open(resolved.path())) {
             List<Integer> lengths =
                     contexts != null ? contexts : lengthsUpTo(file.config().contextLength());

@@ -1,12 +1,12 @@
 package io.github.skim4j.cli.eval.text;
 
 import io.github.skim4j.cli.AttentionSpec;
-import io.github.skim4j.cli.DownloadBar;
 import io.github.skim4j.cli.EngineOptions;
 import io.github.skim4j.cli.Host;
 import io.github.skim4j.cli.ProgressBars;
 import io.github.skim4j.cli.SequenceRun;
 import io.github.skim4j.cli.Table;
+import io.github.skim4j.cli.TextFiles;
 import io.github.skim4j.cli.eval.text.TextPredictor.Prediction;
 import io.github.skim4j.engine.AttentionStats;
 import io.github.skim4j.engine.SkimException;
@@ -15,16 +15,11 @@ import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.BackendConfig;
 import io.github.skim4j.engine.backend.Device;
 import io.github.skim4j.engine.kv.KvCacheConfig;
-import io.github.skim4j.engine.model.HubConfig;
 import io.github.skim4j.engine.model.ModelFile;
-import io.github.skim4j.engine.model.ModelResolver;
 import io.github.skim4j.engine.model.ResolvedModel;
 import io.github.skim4j.engine.tokenizer.Tokenizer;
 import io.github.skim4j.engine.tokenizer.Tokenizers;
-import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -121,10 +116,8 @@ public final class TextEval {
      * @param tail how many of them to predict
      */
     public Report run(Path text, int context, int tail, List<AttentionSpec> methods, double probe) {
-        String content = read(text);
-        try (DownloadBar downloads = new DownloadBar(host.errorIsTerminal());
-                ResolvedModel resolved = ModelResolver.resolve(
-                        options.reference(), HubConfig.fromEnvironment().withProgress(downloads));
+        String content = TextFiles.read(text);
+        try (ResolvedModel resolved = host.resolve(options.reference());
                 ModelFile file = ModelFile.open(resolved.path())) {
             if (context > file.config().contextLength()) {
                 throw new SkimException(resolved.name() + " was made for at most "
@@ -146,16 +139,6 @@ public final class TextEval {
             try (Backend backend = device.provider().open(file, config)) {
                 return measure(resolved.name(), backend, kvCache.pageSize(), tokens, tail, methods);
             }
-        }
-    }
-
-    private static String read(Path text) {
-        try {
-            return Files.readString(text);
-        } catch (NoSuchFileException e) {
-            throw new SkimException(text + " does not exist", e);
-        } catch (IOException e) {
-            throw new SkimException(text + " can't be read as UTF-8 text: " + e.getMessage(), e);
         }
     }
 
