@@ -147,7 +147,7 @@ public class SkimProperties {
         /** Tokens in a page: 8, 16, 32 or 64. */
         private Integer pageSize = 16;
 
-        /** Storage type of keys and values: bf16 or f32. */
+        /** Storage type of keys and values: bf16; f32 on the CPU; f16, fp8 or int8 on a GPU. */
         private KvType type = KvType.BF16;
 
         /** Memory for all pages; 0B takes what two sequences of the full context length need, within half of the free heap. */

@@ -58,7 +58,22 @@ public interface Backend extends AutoCloseable {
 
     /**
      * @param logits [rows][vocabSize]: no row, one, or one for each token, as the span asked
+     * @param best the token of the highest logit if the span asked for {@link Span.Logits#BEST}, else -1
      * @param attention what attention read, if the span's method is not dense
      */
-    record SpanResult(float[][] logits, AttentionStats attention) {}
+    record SpanResult(float[][] logits, int best, AttentionStats attention) {
+
+        /** The token of the highest logit; the lower one among equals; -1 if none is a number above -∞. */
+        public static int best(float[] logits) {
+            int best = -1;
+            float bestLogit = Float.NEGATIVE_INFINITY;
+            for (int i = 0; i < logits.length; i++) {
+                if (logits[i] > bestLogit) {
+                    bestLogit = logits[i];
+                    best = i;
+                }
+            }
+            return best;
+        }
+    }
 }

@@ -11,7 +11,7 @@ import io.github.skim4j.engine.kv.KvSequence;
  *     sequence.length() + i}
  * @param tokens token ids; the span is [{@code from}, {@code from + count})
  * @param attention method for these tokens; dense for a dense prefill
- * @param logits rows wanted
+ * @param logits what is wanted
  * @param observation what to remember for {@link Backend#evict}; {@code null} if that is never called for the sequence
  */
 public record Span(
@@ -39,6 +39,8 @@ public record Span(
     /** Which tokens need logits. */
     public enum Logits {
         NONE,
+        /** Of the last token the highest one's index alone, which saves a device from sending the others. */
+        BEST,
         LAST,
         ALL
     }

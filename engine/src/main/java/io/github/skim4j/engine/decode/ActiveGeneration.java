@@ -240,9 +240,14 @@ final class ActiveGeneration implements Generation {
         return length - promptLength + endTokensDrawn;
     }
 
-    /** Draws the next token from {@code logits} and tells the listener; the reason if this was the last one, else null. */
-    FinishReason accept(float[] logits) {
-        int token = sampler.next(logits);
+    /** What the step of the last token must give. */
+    Span.Logits wantedLogits() {
+        return sampler.takesBest() ? Span.Logits.BEST : Span.Logits.LAST;
+    }
+
+    /** Draws the next token and tells the listener; the reason if this was the last one, else null. */
+    FinishReason accept(Backend.SpanResult step) {
+        int token = sampler.next(step);
         if (firstToken == 0) {
             firstToken = System.nanoTime();
         }

@@ -1,6 +1,7 @@
 package io.github.skim4j.engine.decode;
 
 import io.github.skim4j.engine.SamplingParameters;
+import io.github.skim4j.engine.backend.Backend.SpanResult;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
@@ -26,6 +27,19 @@ final class Sampler {
         this.promptTokens = parameters.repetitionPenalty() == 1
                 ? new int[0]
                 : Arrays.stream(prompt).distinct().toArray();
+    }
+
+    /** Whether the highest logit alone decides, so that a backend may pick the token. */
+    boolean takesBest() {
+        return parameters.temperature() == 0
+                && parameters.repetitionPenalty() == 1
+                && parameters.frequencyPenalty() == 0
+                && parameters.presencePenalty() == 0;
+    }
+
+    /** Picks the next token by what a backend gave for {@link #takesBest} or, with its logits, which the penalties change. */
+    int next(SpanResult result) {
+        return takesBest() ? checked(result.best()) : next(result.logits()[0]);
     }
 
     /**
@@ -61,16 +75,12 @@ final class Sampler {
         return (float) (logit > 0 ? logit / penalty : logit * penalty);
     }
 
-    /** The highest logit; the lower id among equals. */
-    static int argmax(float[] logits) {
-        int best = -1;
-        float bestLogit = Float.NEGATIVE_INFINITY;
-        for (int i = 0; i < logits.length; i++) {
-            if (logits[i] > bestLogit) {
-                bestLogit = logits[i];
-                best = i;
-            }
-        }
+    /** @throws ArithmeticException if no logit is a number above -∞ */
+    private static int argmax(float[] logits) {
+        return checked(SpanResult.best(logits));
+    }
+
+    private static int checked(int best) {
         if (best < 0) {
             throw new ArithmeticException("the model gave no finite logit");
         }

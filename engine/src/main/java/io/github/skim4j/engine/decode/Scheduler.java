@@ -267,8 +267,8 @@ final class Scheduler implements AutoCloseable {
                 prefixCache.put(span.sequence(), generation.tokens(), generation.reusableByOthers());
             }
             generation.addStats(results.get(i).attention());
-            if (span.logits() == Span.Logits.LAST) {
-                FinishReason reason = generation.accept(results.get(i).logits()[0]);
+            if (span.logits() != Span.Logits.NONE) {
+                FinishReason reason = generation.accept(results.get(i));
                 if (reason != null) {
                     finish(generation, reason);
                 }
@@ -307,7 +307,7 @@ final class Scheduler implements AutoCloseable {
                 sequence.length(),
                 count,
                 generation.nextAttention(),
-                last ? Span.Logits.LAST : Span.Logits.NONE,
+                last ? generation.wantedLogits() : Span.Logits.NONE,
                 generation.observation());
     }
 

@@ -15,10 +15,15 @@ public record KvCacheConfig(int pageSize, KvType type, long memory, boolean pref
 
     public static final KvCacheConfig DEFAULT = new KvCacheConfig(16, KvType.BF16, 0, true);
 
-    /** Storage type of keys and values. */
+    /** Storage type of keys and values; each kind of device has some of them. */
     public enum KvType {
         F32(4),
-        BF16(2);
+        BF16(2),
+        F16(2),
+        /** 8-bit floats with a sign, 4 bits of exponent and 3 of mantissa (e4m3, OCP OFP8). */
+        FP8(1),
+        /** 8-bit integers with a scale for each token and head. */
+        INT8(1);
 
         private final int bytes;
 
@@ -26,6 +31,7 @@ public record KvCacheConfig(int pageSize, KvType type, long memory, boolean pref
             this.bytes = bytes;
         }
 
+        /** Bytes of a number, scales aside. */
         public int bytes() {
             return bytes;
         }

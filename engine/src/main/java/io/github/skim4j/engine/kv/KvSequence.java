@@ -1,5 +1,6 @@
 package io.github.skim4j.engine.kv;
 
+import java.nio.IntBuffer;
 import java.util.Arrays;
 
 /**
@@ -92,6 +93,11 @@ public final class KvSequence implements AutoCloseable {
             throw new IndexOutOfBoundsException("page " + index + " of a sequence of " + slots + " slots is not held");
         }
         return page;
+    }
+
+    /** Writes the page of each index from 0 on, -1 for those in the gap, at most as many as {@code target} takes. */
+    public void copyPages(IntBuffer target) {
+        target.put(pages, 0, Math.min(pageCount, target.remaining()));
     }
 
     /** Pages that {@link #reserve} would take for {@code count} more slots. */

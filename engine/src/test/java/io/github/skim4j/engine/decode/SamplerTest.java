@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.skim4j.engine.SamplingParameters;
+import io.github.skim4j.engine.backend.Backend.SpanResult;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.Random;
@@ -70,7 +71,7 @@ class SamplerTest {
                     .as("token %s, %s, seed %s", token, parameters, seed)
                     .isTrue();
         }
-        int best = Sampler.argmax(logits);
+        int best = SpanResult.best(logits);
         assertThat(drawn[best])
                 .as("the most probable token is drawn, seed %s", seed)
                 .isTrue();

@@ -439,12 +439,23 @@ class SchedulerTest {
     @Test
     void cancelEndsRunningAndWaitingOnes() throws Exception {
         start(100, new SchedulerConfig(1, 16, 10));
+        // The machine may be slower than 700 steps: both cancellations come before the end.
+        CountDownLatch waitingCancelled = new CountDownLatch(1);
+        CountDownLatch runningCancelled = new CountDownLatch(1);
+        backend.before(spans -> {
+            awaitLatch(waitingCancelled);
+            if (spans.get(0).sequence().length() > 600) {
+                awaitLatch(runningCancelled);
+            }
+        });
         ActiveGeneration runs = submit(new int[4], 700);
         ActiveGeneration waits = submit(new int[4], 700);
         waits.cancel();
+        waitingCancelled.countDown();
         assertThat(waits.result().get(10, TimeUnit.SECONDS).finishReason()).isEqualTo(FinishReason.CANCELLED);
         runs.cancel();
         runs.cancel();
+        runningCancelled.countDown();
         GenerationResult result = runs.result().get(10, TimeUnit.SECONDS);
         assertThat(result.finishReason()).isEqualTo(FinishReason.CANCELLED);
         assertThat(result.generatedTokens()).isLessThan(700);

@@ -56,6 +56,11 @@ final class CpuBackend implements Backend {
             throw new BackendException(weights.name()
                     + ": the CPU backend needs a head size that is a multiple of 16, but it is " + shape.headDim());
         }
+        KvCacheConfig.KvType type = config.kvCache().type();
+        if (type != KvCacheConfig.KvType.BF16 && type != KvCacheConfig.KvType.F32) {
+            throw new BackendException(
+                    "the CPU backend has no kv-cache.type " + type + ": choose bf16 or f32, or a device that has it");
+        }
         LabelChannels labelChannels = weights.labelChannels();
         Pipelines.requireSupports(config.attention(), shape, labelChannels);
         int threads =

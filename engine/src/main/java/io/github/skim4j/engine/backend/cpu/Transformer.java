@@ -354,7 +354,7 @@ final class Transformer {
             Span span = spans.get(s);
             int first = switch (span.logits()) {
                 case NONE -> span.count();
-                case LAST -> span.count() - 1;
+                case BEST, LAST -> span.count() - 1;
                 case ALL -> 0;
             };
             float[][] logits = new float[span.count() - first][config.vocabSize()];
@@ -362,12 +362,18 @@ final class Transformer {
                 wanted.add(logits[i]);
                 rows.add(row + first + i);
             }
-            results.add(new SpanResult(logits, stats[s]));
+            results.add(new SpanResult(logits, -1, stats[s]));
             row += span.count();
         }
         for (int i = 0; i < rows.size(); i += LOGIT_ROWS) {
             int end = Math.min(rows.size(), i + LOGIT_ROWS);
             logits(rows.subList(i, end), wanted.subList(i, end));
+        }
+        for (int s = 0; s < spans.size(); s++) {
+            if (spans.get(s).logits() == Span.Logits.BEST) {
+                float[] last = results.get(s).logits()[0];
+                results.set(s, new SpanResult(new float[0][], SpanResult.best(last), stats[s]));
+            }
         }
         return results;
     }

@@ -82,6 +82,7 @@ class TextPredictorTest {
                 logits[(last + 1) % 10] = (float) Math.log(9);
                 results.add(new SpanResult(
                         span.logits() == Span.Logits.LAST ? new float[][] {logits} : new float[0][],
+                        -1,
                         isDense ? AttentionStats.NONE : AttentionStats.ofTokens(1, 2, 0)));
             }
             return results;
