@@ -439,7 +439,7 @@ class SchedulerTest {
     @Test
     void cancelEndsRunningAndWaitingOnes() throws Exception {
         start(100, new SchedulerConfig(1, 16, 10));
-        // The machine may be slower than 700 steps: both cancellations come before the end.
+        // Both cancellations come before the end, however slow this thread is.
         CountDownLatch waitingCancelled = new CountDownLatch(1);
         CountDownLatch runningCancelled = new CountDownLatch(1);
         backend.before(spans -> {

@@ -10,6 +10,7 @@ import io.github.skim4j.engine.decode.Eviction;
 import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.kv.PagePool;
 import io.github.skim4j.engine.kv.PrefixCache;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -18,7 +19,7 @@ import java.util.List;
  */
 public final class SequenceRun implements AutoCloseable {
 
-    /** Tokens in a step of the dense part. */
+    /** Tokens in a step of the dense part, if nothing else is said. */
     public static final int CHUNK = 512;
 
     private final Pages pages;
@@ -42,12 +43,19 @@ public final class SequenceRun implements AutoCloseable {
 
         private final Backend backend;
         private final int pageSize;
+        private final int chunk;
         private final PagePool pool;
         private final PrefixCache prefixes;
 
         public Pages(Backend backend, int pageSize) {
+            this(backend, pageSize, CHUNK);
+        }
+
+        /** @param chunk tokens in a step of the dense part */
+        public Pages(Backend backend, int pageSize, int chunk) {
             this.backend = backend;
             this.pageSize = pageSize;
+            this.chunk = chunk;
             pool = new PagePool(backend.pages());
             prefixes = new PrefixCache(pool, pageSize);
         }
@@ -77,7 +85,7 @@ public final class SequenceRun implements AutoCloseable {
     /** Attends what is left of the dense part, and leaves its pages to later runs. */
     public void prefill(Span.Logits last) {
         while (sequence.length() < dense) {
-            int count = Math.min(CHUNK, dense - sequence.length());
+            int count = Math.min(pages.chunk, dense - sequence.length());
             boolean isLast = sequence.length() + count == dense;
             step(count, new Dense(), isLast ? last : Span.Logits.NONE);
         }
@@ -86,20 +94,33 @@ public final class SequenceRun implements AutoCloseable {
         }
     }
 
-    /** Attends the next token with the method; its logits are the result's. */
-    public SpanResult next() {
-        eviction.makeRoom(pages.backend, sequence);
-        return step(1, method, Span.Logits.LAST);
+    /** Attends the next token with the method. */
+    public SpanResult next(Span.Logits logits) {
+        return next(List.of(this), logits).get(0);
     }
 
-    private SpanResult step(int count, AttentionMethod attention, Span.Logits logits) {
+    /** Attends the next token of each run in one step; the runs share their pages' backend. */
+    public static List<SpanResult> next(List<SequenceRun> runs, Span.Logits logits) {
+        List<Span> spans = new ArrayList<>();
+        for (SequenceRun run : runs) {
+            run.eviction.makeRoom(run.pages.backend, run.sequence);
+            spans.add(run.span(1, run.method, logits));
+        }
+        List<SpanResult> results = runs.get(0).pages.backend.forward(spans);
+        runs.forEach(run -> run.sequence.advance(1));
+        return results;
+    }
+
+    private void step(int count, AttentionMethod attention, Span.Logits logits) {
+        pages.backend.forward(List.of(span(count, attention, logits)));
+        sequence.advance(count);
+    }
+
+    private Span span(int count, AttentionMethod attention, Span.Logits logits) {
         if (!sequence.reserve(count)) {
             throw new IllegalStateException("the backend has " + pages.pool.total() + " pages, too few for the run");
         }
-        Span span = new Span(sequence, tokens, sequence.length(), count, attention, logits, eviction.observation());
-        SpanResult result = pages.backend.forward(List.of(span)).get(0);
-        sequence.advance(count);
-        return result;
+        return new Span(sequence, tokens, sequence.length(), count, attention, logits, eviction.observation());
     }
 
     @Override

@@ -14,17 +14,17 @@ import java.util.List;
 import java.util.Random;
 import java.util.Set;
 
-/** Small models of random shapes. */
-final class RandomModels {
+/** Small models of random shapes, for tests of any backend. */
+public final class RandomModels {
 
     private RandomModels() {}
 
-    static <T> T pick(Random random, List<T> values) {
+    public static <T> T pick(Random random, List<T> values) {
         return values.get(random.nextInt(values.size()));
     }
 
     /** @param block that rows must be multiples of */
-    static ModelConfig config(Random random, int block, int contextLength) {
+    public static ModelConfig config(Random random, int block, int contextLength) {
         int headDim = pick(random, block > 32 ? List.of(64, 128) : List.of(64, 80, 96, 128));
         int kvHeads = pick(random, List.of(1, 2, 3));
         int group = pick(random, List.of(1, 2, 3, 4, 8));
@@ -54,7 +54,7 @@ final class RandomModels {
                 random.nextBoolean());
     }
 
-    static Rope.Scaling scaling(Random random, int headDim) {
+    public static Rope.Scaling scaling(Random random, int headDim) {
         float[] divisors = new float[headDim / 2];
         for (int i = 0; i < divisors.length; i++) {
             divisors[i] = 1 + 3 * random.nextFloat();
@@ -70,7 +70,7 @@ final class RandomModels {
                         new Rope.Factors(divisors)));
     }
 
-    static Set<TensorRole> biases(Random random) {
+    public static Set<TensorRole> biases(Random random) {
         Set<TensorRole> biases = EnumSet.noneOf(TensorRole.class);
         for (TensorRole role : TensorRole.values()) {
             if (role.isBias() && random.nextInt(3) == 0) {
@@ -80,7 +80,7 @@ final class RandomModels {
         return biases;
     }
 
-    static ModelWeights weights(ModelConfig config, TensorType type, Random random) {
+    public static ModelWeights weights(ModelConfig config, TensorType type, Random random) {
         ModelWeights plain = new RandomWeights(config, TensorType.F32, biases(random), random.nextLong());
         if (type == TensorType.F32) {
             return plain;

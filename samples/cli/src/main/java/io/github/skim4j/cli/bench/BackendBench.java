@@ -5,7 +5,10 @@ import io.github.skim4j.engine.AttentionStats;
 import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.attention.Dense;
 import io.github.skim4j.engine.backend.Backend;
+import io.github.skim4j.engine.backend.Backend.SpanResult;
 import io.github.skim4j.engine.backend.Span;
+import java.util.ArrayList;
+import java.util.List;
 
 /** Random tokens on a backend: a dense prefill up to a depth, then decode steps of one token, for all methods from the same prefill. */
 final class BackendBench {
@@ -15,38 +18,50 @@ final class BackendBench {
 
     private final SequenceRun.Pages pages;
     private final int depth;
-    private final int[] ids;
+    private final int[][] ids;
 
-    /** @param ids random tokens, for all steps */
-    BackendBench(Backend backend, int pageSize, int depth, int[] ids) {
-        this.pages = new SequenceRun.Pages(backend, pageSize);
+    /**
+     * @param chunk prompt tokens in a step
+     * @param ids random tokens for all steps of each sequence
+     */
+    BackendBench(Backend backend, int pageSize, int chunk, int depth, int[][] ids) {
+        this.pages = new SequenceRun.Pages(backend, pageSize, chunk);
         this.depth = depth;
         this.ids = ids;
     }
 
-    /** Nanoseconds of a prefill of all tokens up to the depth. */
+    /** Nanoseconds of a prefill of all tokens of one sequence up to the depth. */
     long prefill() {
-        try (SequenceRun run = pages.run(new Dense(), ids, depth)) {
+        try (SequenceRun run = pages.run(new Dense(), ids[0], depth)) {
             long start = System.nanoTime();
             run.prefill(Span.Logits.LAST);
             return System.nanoTime() - start;
         }
     }
 
-    /** {@code tokens} steps of decode with {@code method}. */
+    /** {@code tokens} steps of decode of all sequences with {@code method}. */
     Run decode(AttentionMethod method, int tokens) {
-        try (SequenceRun run = pages.run(method, ids, depth)) {
-            run.takeShared();
-            run.prefill(Span.Logits.NONE);
+        List<SequenceRun> runs = new ArrayList<>();
+        try {
+            for (int[] sequence : ids) {
+                SequenceRun run = pages.run(method, sequence, depth);
+                runs.add(run);
+                run.takeShared();
+                run.prefill(Span.Logits.NONE);
+            }
             for (int i = 0; i < WARM_UP_STEPS; i++) {
-                run.next();
+                SequenceRun.next(runs, Span.Logits.BEST);
             }
             AttentionStats read = AttentionStats.NONE;
             long start = System.nanoTime();
             for (int i = 0; i < tokens; i++) {
-                read = read.plus(run.next().attention());
+                for (SpanResult result : SequenceRun.next(runs, Span.Logits.BEST)) {
+                    read = read.plus(result.attention());
+                }
             }
             return new Run(System.nanoTime() - start, read);
+        } finally {
+            runs.forEach(SequenceRun::close);
         }
     }
 

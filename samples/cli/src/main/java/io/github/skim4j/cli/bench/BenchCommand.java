@@ -25,6 +25,7 @@ import io.github.skim4j.engine.model.TensorType;
 import io.github.skim4j.engine.model.WeightFormat;
 import java.io.PrintWriter;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
@@ -98,6 +99,20 @@ public final class BenchCommand implements Callable<Integer> {
     private int tokens;
 
     @Option(
+            names = {"-b", "--batch"},
+            paramLabel = "B",
+            defaultValue = "1",
+            description = "Sequences that decode together, each with a prompt of its own (default: ${DEFAULT-VALUE}).")
+    private int batch;
+
+    @Option(
+            names = "--prefill-chunk",
+            paramLabel = "N",
+            defaultValue = "" + SequenceRun.CHUNK,
+            description = "Prompt tokens in a step (default: ${DEFAULT-VALUE}).")
+    private int prefillChunk;
+
+    @Option(
             names = {"-r", "--runs"},
             paramLabel = "R",
             defaultValue = "3",
@@ -115,6 +130,8 @@ public final class BenchCommand implements Callable<Integer> {
     public Integer call() {
         requirePositive("--tokens", tokens);
         requirePositive("--runs", runs);
+        requirePositive("--batch", batch);
+        requirePositive("--prefill-chunk", prefillChunk);
         depths.forEach(depth -> requirePositive("--depth", depth));
         if (shape == null) {
             benchModel();
@@ -162,7 +179,15 @@ public final class BenchCommand implements Callable<Integer> {
         KvCacheConfig kvCache = new KvCacheConfig(
                 KvCacheConfig.DEFAULT.pageSize(), KvCacheConfig.DEFAULT.type(), kvBytes(config), false);
         BackendConfig backendConfig = new BackendConfig(
-                chosen.ordinal(), device.threads(), longest(), 1, SequenceRun.CHUNK, kvCache, format, new Dense(), 0);
+                chosen.ordinal(),
+                device.threads(),
+                longest(),
+                batch,
+                Math.max(batch, prefillChunk),
+                kvCache,
+                format,
+                new Dense(),
+                0);
         try (Backend backend = chosen.provider().open(weights, backendConfig)) {
             BenchReport report = new BenchReport(
                     name,
@@ -184,18 +209,24 @@ public final class BenchCommand implements Callable<Integer> {
     private long kvBytes(ModelConfig config) {
         int pageSize = KvCacheConfig.DEFAULT.pageSize();
         long sequences = attention.stream().anyMatch(method -> SequenceRun.packs(method.method())) ? 3 : 2;
-        return sequences * (longest() / pageSize + 2L) * pageSize * KvCacheConfig.DEFAULT.tokenBytes(config);
+        return batch * sequences * (longest() / pageSize + 2L) * pageSize * KvCacheConfig.DEFAULT.tokenBytes(config);
     }
 
     private List<BenchReport.Result> measure(Backend backend, int pageSize, int vocabSize) {
-        int[] ids = new SplittableRandom(SEED).ints(longest(), 0, vocabSize).toArray();
+        int[][] ids = new int[batch][];
+        Arrays.setAll(
+                ids,
+                i -> new SplittableRandom(SEED + i)
+                        .ints(longest(), 0, vocabSize)
+                        .toArray());
         List<BenchReport.Result> results = new ArrayList<>();
         try (ProgressBar bar = host.errorIsTerminal()
                 ? ProgressBars.steps("bench", "runs", (long) attention.size() * depths.size() * runs)
                 : null) {
-            warmUp(new BackendBench(backend, pageSize, Math.min(WARM_UP_DEPTH, Collections.max(depths)), ids));
+            warmUp(new BackendBench(
+                    backend, pageSize, prefillChunk, Math.min(WARM_UP_DEPTH, Collections.max(depths)), ids));
             for (int depth : depths) {
-                BackendBench bench = new BackendBench(backend, pageSize, depth, ids);
+                BackendBench bench = new BackendBench(backend, pageSize, prefillChunk, depth, ids);
                 List<Long> prefills = new ArrayList<>();
                 for (int i = 0; i == 0 || i < runs && (i + 1) * depth <= REPEATED_PREFILL; i++) {
                     prefills.add(bench.prefill());
@@ -228,7 +259,7 @@ public final class BenchCommand implements Callable<Integer> {
 
     private List<BenchReport.Result> results(int depth, double prefill, List<List<BackendBench.Run>> decodes) {
         List<Double> rates = decodes.stream()
-                .map(measured -> median(measured, run -> tokens / (run.nanos() / 1e9)))
+                .map(measured -> median(measured, run -> batch * tokens / (run.nanos() / 1e9)))
                 .toList();
         Double dense = null;
         for (int m = 0; m < rates.size(); m++) {
@@ -241,6 +272,7 @@ public final class BenchCommand implements Callable<Integer> {
             results.add(new BenchReport.Result(
                     attention.get(m).text(),
                     depth,
+                    batch,
                     prefill,
                     rates.get(m),
                     dense == null ? null : rates.get(m) / dense,
@@ -258,7 +290,8 @@ public final class BenchCommand implements Callable<Integer> {
     }
 
     private void print(BenchReport report, PrintWriter out) {
-        out.println(report.model() + " on " + report.device() + ", " + tokens + " tokens decoded, " + runs
+        out.println(report.model() + " on " + report.device() + ", " + tokens + " tokens decoded"
+                + (batch == 1 ? "" : " for each of " + batch + " sequences") + ", " + runs
                 + (runs == 1 ? " run" : " runs"));
         Table table = new Table(
                 "attention",

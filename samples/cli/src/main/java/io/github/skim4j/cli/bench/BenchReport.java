@@ -8,6 +8,7 @@ record BenchReport(String model, String device, int threads, List<Result> result
     /**
      * Medians over the runs of one attention method at one depth.
      *
+     * @param batch sequences that decoded together; rates are over all of them
      * @param relativeToDense decode rate relative to dense attention's; {@code null} if that was not among the methods
      * @param density attended share of the tokens, 0 … 1
      * @param traffic bytes read of the cache, selection included, relative to dense attention's
@@ -16,6 +17,7 @@ record BenchReport(String model, String device, int threads, List<Result> result
     record Result(
             String attention,
             int depth,
+            int batch,
             double prefillTokensPerSecond,
             double decodeTokensPerSecond,
             Double relativeToDense,

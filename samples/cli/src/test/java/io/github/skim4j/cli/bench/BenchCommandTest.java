@@ -57,6 +57,7 @@ class BenchCommandTest {
                     .containsExactly(
                             "attention",
                             "depth",
+                            "batch",
                             "prefill_tokens_per_second",
                             "decode_tokens_per_second",
                             "relative_to_dense",

@@ -36,7 +36,7 @@ final class TextPredictor {
             double loss = 0;
             AttentionStats read = AttentionStats.NONE;
             for (int i = dense; i < tokens.length - 1; i++) {
-                SpanResult result = run.next();
+                SpanResult result = run.next(Span.Logits.LAST);
                 loss += loss(result.logits()[0], tokens[i + 1]);
                 read = read.plus(result.attention());
             }

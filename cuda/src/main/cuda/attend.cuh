@@ -1,0 +1,616 @@
+/*
+ * Decode attention over lists of cache pages: attend_<KV>_<D>, KV in {bf16, f16, fp8, int8}, D in {64, 80, 96, 128}.
+ *
+ * For each (batch entry, KV head) softmax(q k^T * scale + log weight) v over the visible tokens of a list of pages, for all
+ * query heads of the KV head's group. Dense attention lists a sequence's pages; every sparse method hands over its own list,
+ * perhaps with token masks and log weights.
+ *
+ * Work split
+ *   grid = (splits, kvHeads * ceil(group / 8), batch), block = ATTEND_THREADS. A CTA serves up to 8 query heads and one part of
+ *   the list; how many parts there are depends on the list's visible length, `splits` and `partTokens` alone. With those two
+ *   constants of a model, the same list gives the same bits in any batch. CTAs beyond the last part leave at once. Within a
+ *   part the warps take steps of TOKENS tokens in turn, each with its own online softmax; the CTA merges its warps through
+ *   shared memory, and the last CTA to arrive (a ticket) merges the parts through `partials`.
+ *
+ * A step of a warp: scores = K * Q^T, out^T += V^T * P^T, by mma.m16n8k16 with 8 query heads as n. Nothing of K and V goes
+ * through shared memory: the order of the dimensions (k of the first product) and of the tokens (m of the first, k of the
+ * second) is free, so it is chosen such that what a lane needs of a row of K or of V^T is contiguous. Lane = 4 g + t.
+ *   tokens      A step has four quarters of QUARTER = TOKENS / 4 tokens; a quarter lies in one page. Row r < 8 of tile j of the
+ *               scores is token 4 j + r % 2 of quarter r / 2, row r + 8 is token 4 j + 2 + r % 2 of it. So lane (g, t) loads K
+ *               of quarter g / 2 and VEC bytes of V^T of quarter t.
+ *   dimensions  Of K: lane t loads 16 bytes of each 64, and 8 or 4 bytes of the 32 or 16 that D may leave over; four values at
+ *               a time are its part of one mma: k = 2t, 2t+1, 2t+8, 2t+9. Of V^T: row g of tile i is dimension 16 i + g.
+ *   P           leaves the first product as C (row = token, column = head) and enters the second as B (k = token, n = head):
+ *               movmatrix transposes it.
+ * The next step's K is loaded when the scores have consumed this one's, and V after the second product: loads are always in
+ * flight, without further registers.
+ */
+#pragma once
+
+#include "cache.cuh"
+
+namespace skim::decode {
+
+struct AttendArgs {
+    const float* q;            // [row][qStride], head h at column h * D
+    int qStride;
+    const uint8_t* cache;      // of the layer
+    int pageSize;              // 16, 32 or 64
+    int kvHeads;
+    int group;                 // query heads per KV head
+    const int* pages;          // [list][pageStride]
+    int pageStride;
+    int pagesPerHead;          // 0: list = batch entry; 1: list = batch entry * kvHeads + kvHead
+    const int* counts;         // [list] entries of the list; entry e holds the list's slots e * pageSize ...
+    const int* first;          // [list] visible are the slots [first, last); nullable: 0
+    const int* last;           // [list] nullable: all slots of the list
+    const uint64_t* masks;     // [list][pageStride] bit i: token i of the entry's page is visible; nullable
+    const float* logWeights;   // [list][pageStride] added to the logits of the entry's tokens; nullable
+    const int* rowIndex;       // row of q and out for a batch entry; nullable: the same
+    half* out;                 // [row][outStride], head h at column h * D
+    int outStride;
+    float scale;
+    float* partials;           // attendPartialFloats(D) for each of batch * gridDim.y * splits; unused where splits is 1
+    int* tickets;              // batch * gridDim.y, zero before and after
+    int splits;                // most parts of a list, <= gridDim.x
+    int partTokens;            // least tokens of a part, as far as splits allows
+};
+
+/** A part's result: per head D unnormalised sums, then per head maximum (base 2) and sum of weights. */
+__host__ __device__ constexpr int attendPartialFloats(int dimensions) { return 8 * (dimensions + 2); }
+
+// ---- instructions ----
+
+template <int BYTES>
+__device__ inline void loadStreaming(uint32_t* to, const uint8_t* from) {
+    if constexpr (BYTES == 16) {
+        asm volatile("ld.global.L1::no_allocate.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4];"
+                     : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "l"(from));
+    } else if constexpr (BYTES == 8) {
+        asm volatile("ld.global.L1::no_allocate.L2::128B.v2.u32 {%0,%1}, [%2];" : "=r"(to[0]), "=r"(to[1]) : "l"(from));
+    } else if constexpr (BYTES == 4) {
+        asm volatile("ld.global.L1::no_allocate.L2::128B.u32 %0, [%1];" : "=r"(to[0]) : "l"(from));
+    }
+}
+
+/** Volatile, so that the compiler does not keep what is loaded here in registers across a loop. */
+__device__ inline uint2 loadShared(const uint2* from) {
+    uint2 x;
+    asm volatile("ld.shared.v2.u32 {%0,%1}, [%2];"
+                 : "=r"(x.x), "=r"(x.y) : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(from))) : "memory");
+    return x;
+}
+
+/** Transposes an 8 x 8 matrix of 16-bit values: lane (g, t) has (g, 2t) and (g, 2t+1). */
+__device__ inline uint32_t transpose8x8(uint32_t pair) {
+    uint32_t transposed;
+    asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(transposed) : "r"(pair));
+    return transposed;
+}
+
+__device__ inline float exp2Fast(float x) {
+    float power;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+    return power;
+}
+
+/** Over the lanes of equal t. */
+__device__ inline float maxOverRows(float x) {
+    x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 4));
+    x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 8));
+    return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 16));
+}
+
+__device__ inline float sumOverRows(float x) {
+    x += __shfl_xor_sync(0xffffffffu, x, 4);
+    x += __shfl_xor_sync(0xffffffffu, x, 8);
+    return x + __shfl_xor_sync(0xffffffffu, x, 16);
+}
+
+// ---- softmax states ----
+
+constexpr float ATTEND_NO_SCORE = -1e30f;   // the maximum over no tokens: finite, so that differences of maxima are numbers
+
+/** Four dimensions of a head's unfinished softmax. */
+struct SoftmaxSum {
+    float maximum = ATTEND_NO_SCORE;
+    float weight = 0.f;
+    float4 sum = make_float4(0.f, 0.f, 0.f, 0.f);
+
+    __device__ void add(float otherMaximum, float otherWeight, float4 other) {
+        const float top = fmaxf(maximum, otherMaximum);
+        const float a = exp2Fast(maximum - top), b = exp2Fast(otherMaximum - top);
+        maximum = top;
+        weight = weight * a + otherWeight * b;
+        sum.x = sum.x * a + other.x * b;
+        sum.y = sum.y * a + other.y * b;
+        sum.z = sum.z * a + other.z * b;
+        sum.w = sum.w * a + other.w * b;
+    }
+
+    /** A list without visible tokens yields zeros; NaN stays NaN. */
+    __device__ void finish(half* to) const {
+        const float inverse = weight == 0.f ? 0.f : 1.f / weight;
+        const uint32_t lower = packF16(sum.x * inverse, sum.y * inverse), upper = packF16(sum.z * inverse, sum.w * inverse);
+        *reinterpret_cast<uint2*>(to) = make_uint2(lower, upper);
+    }
+};
+
+// ---- one warp's walk over its steps ----
+
+/**
+ * VEC: bytes of V^T that a lane loads of a row in a step (8 or 16). LISTED: masks or log weights may be there.
+ */
+template <class X, int D, int VEC, bool LISTED>
+struct AttendWalk {
+    static constexpr int QUARTER = VEC / X::BYTES;
+    static constexpr int TOKENS = 4 * QUARTER;
+    static constexpr int TILES = TOKENS / 16;
+    static constexpr int CHUNKS = D * X::BYTES / 64;              // 16-byte loads of a K row
+    static constexpr int TAIL = D * X::BYTES % 64 / 4;            // bytes of the last, shorter load
+    static constexpr int KEY_WORDS = D * X::BYTES / 16;           // words a lane holds of a K row
+    static constexpr int VALUE_WORDS = VEC / 4;
+    static constexpr uint32_t ALL = (1u << QUARTER) - 1;
+    static constexpr float P_FACTOR = X::SCALED ? 1024.f : 1.f;   // keeps p * vScale in the range of f16
+    static_assert(D % 16 == 0 && QUARTER >= 4 && QUARTER <= 16, "a quarter lies within a page");
+
+    uint32_t keys[TILES][2][KEY_WORDS];    // rows g and g + 8 of each tile
+    uint32_t values[D / 16][2][VALUE_WORDS];
+    float keyScales[X::SCALED ? TILES : 1][2];
+    float valueScales[X::SCALED ? TILES : 1][2];
+    float out[D / 16][4];                  // (dimension 16 i + g | + 8; head 2t | 2t + 1): 0 1 | 2 3
+    float maximum[2], weight[2];           // of heads 2t, 2t + 1; weight is this lane's share
+    int keyPage, valuePage;                // of the step whose loads come next
+
+    const uint8_t* cache;
+    const int* pages;
+    const uint64_t* masks;
+    const float* logWeights;
+    uint64_t mask;
+    float logWeight;
+    int kvHeads, kvHead, pageSize, pageShift, lastEntry, first, last, g, t;
+
+    __device__ AttendWalk(const AttendArgs& args, int list, int kvHead, int first, int last)
+        : cache(args.cache), pages(args.pages + static_cast<size_t>(list) * args.pageStride), kvHeads(args.kvHeads),
+          kvHead(kvHead), pageSize(args.pageSize), pageShift(args.pageSize == 64 ? 6 : args.pageSize == 32 ? 5 : 4),
+          lastEntry(args.counts[list] - 1), first(first), last(last), g(threadIdx.x % 32 / 4), t(threadIdx.x % 4) {
+        if constexpr (LISTED) {
+            masks = args.masks == nullptr ? nullptr : args.masks + static_cast<size_t>(list) * args.pageStride;
+            logWeights = args.logWeights == nullptr ? nullptr : args.logWeights + static_cast<size_t>(list) * args.pageStride;
+        }
+        maximum[0] = maximum[1] = ATTEND_NO_SCORE;
+        weight[0] = weight[1] = 0.f;
+        for (auto& tile : out) {
+            tile[0] = tile[1] = tile[2] = tile[3] = 0.f;
+        }
+    }
+
+    /** The B operands of the first product (head g, four dimensions of each mma), by the CTA's warps together. */
+    __device__ void stageQuery(uint2 (&query)[D / 16][32], const float* q, int heads, float scale, int warp, int warps) const {
+        constexpr int WIDE = 16 / X::BYTES;   // values of a 16-byte load
+        for (int s = warp; s < D / 16; s += warps) {
+            const int d = s * 4 < CHUNKS * WIDE ? s * 4 / WIDE * 4 * WIDE + t * WIDE + s * 4 % WIDE
+                                                : CHUNKS * 4 * WIDE + t * (TAIL / X::BYTES) + (s * 4 - CHUNKS * WIDE);
+            float4 x = make_float4(0.f, 0.f, 0.f, 0.f);
+            if (g < heads) {
+                x = *reinterpret_cast<const float4*>(q + g * D + d);
+            }
+            query[s][4 * g + t] = make_uint2(X::pack(x.x * scale, x.y * scale), X::pack(x.z * scale, x.w * scale));
+        }
+    }
+
+    __device__ int entryOf(int step, int quarter) const {
+        return min((step * TOKENS + quarter * QUARTER) >> pageShift, lastEntry);
+    }
+
+    __device__ int tokenInPage(int step, int quarter) const { return (step * TOKENS + quarter * QUARTER) & (pageSize - 1); }
+
+    __device__ void loadPages(int step) {
+        keyPage = pages[entryOf(step, g / 2)];
+        valuePage = pages[entryOf(step, t)];
+    }
+
+    __device__ const uint8_t* block(int page) const {
+        return kvBlock(cache, page, kvHeads, kvHead, kvBlockBytes<X>(D, pageSize));
+    }
+
+    __device__ void loadKeys(int step) {
+        const uint8_t* from = block(keyPage);
+        const int token = tokenInPage(step, g / 2) + g % 2;
+        const uint8_t* row = from + token * (D * X::BYTES);
+#pragma unroll
+        for (int j = 0; j < TILES; j++) {
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                const uint8_t* key = row + (4 * j + 2 * h) * (D * X::BYTES);
+#pragma unroll
+                for (int c = 0; c < CHUNKS; c++) {
+                    loadStreaming<16>(&keys[j][h][4 * c], key + 64 * c + 16 * t);
+                }
+                if constexpr (TAIL > 0) {
+                    loadStreaming<TAIL>(&keys[j][h][4 * CHUNKS], key + 64 * CHUNKS + TAIL * t);
+                }
+                if constexpr (X::SCALED) {
+                    keyScales[j][h] = reinterpret_cast<const float*>(from + kvScaleOffset<X>(D, pageSize))[token + 4 * j + 2 * h];
+                }
+            }
+        }
+        if constexpr (LISTED) {
+            const int entry = entryOf(step, g / 2);
+            mask = masks == nullptr ? ~0ull : masks[entry];
+            logWeight = logWeights == nullptr ? 0.f : logWeights[entry] * 1.4426950408889634f;
+        }
+    }
+
+    __device__ void loadValues(int step) {
+        const uint8_t* from = block(valuePage);
+        const uint8_t* row = from + kvValueOffset<X>(D, pageSize) + (g * pageSize + tokenInPage(step, t)) * X::BYTES;
+        const int stride = 8 * pageSize * X::BYTES;
+#pragma unroll
+        for (int i = 0; i < D / 16; i++) {
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                loadStreaming<VEC>(values[i][h], row);
+                row += stride;
+            }
+        }
+        if constexpr (X::SCALED) {   // of the lane's tokens of P, which are those of its K rows
+            const float* scales = reinterpret_cast<const float*>(block(keyPage) + kvScaleOffset<X>(D, pageSize)) + pageSize;
+            const int token = tokenInPage(step, g / 2) + g % 2;
+#pragma unroll
+            for (int j = 0; j < TILES; j++) {
+                valueScales[j][0] = scales[token + 4 * j];
+                valueScales[j][1] = scales[token + 4 * j + 2];
+            }
+        }
+    }
+
+    /** The tokens of a quarter that are visible, a bit each. */
+    __device__ uint32_t visible(int step, int quarter, uint64_t mask) const {
+        const int slot = step * TOKENS + quarter * QUARTER;
+        const int from = max(0, min(QUARTER, first - slot)), to = max(0, min(QUARTER, last - slot));
+        const uint32_t range = ((1u << to) - 1) & ~((1u << from) - 1);
+        return LISTED ? range & static_cast<uint32_t>(mask >> (slot & (pageSize - 1))) : range;
+    }
+
+    static __device__ uint2 widen(const uint32_t* words) {
+        if constexpr (X::BYTES == 2) {
+            return X::widen(make_uint2(words[0], words[1]));
+        } else {
+            return X::widen(words[0]);
+        }
+    }
+
+    /** Rows g and g + 8, four values each, as an A operand. */
+    static __device__ void operandA(uint32_t (&a)[4], const uint32_t* row, const uint32_t* rowPlus8) {
+        const uint2 lower = widen(row), upper = widen(rowPlus8);
+        a[0] = lower.x;
+        a[1] = upper.x;
+        a[2] = lower.y;
+        a[3] = upper.y;
+    }
+
+    __device__ void score(float (&scores)[TILES][4], const uint2 (&query)[D / 16][32], int step, bool edge) {
+#pragma unroll
+        for (int j = 0; j < TILES; j++) {
+            scores[j][0] = scores[j][1] = scores[j][2] = scores[j][3] = 0.f;
+        }
+#pragma unroll
+        for (int s = 0; s < D / 16; s++) {
+            const uint2 b = loadShared(&query[s][4 * g + t]);
+#pragma unroll
+            for (int j = 0; j < TILES; j++) {
+                uint32_t a[4];
+                operandA(a, &keys[j][0][s * X::BYTES], &keys[j][1][s * X::BYTES]);
+                X::mma(scores[j], a, b.x, b.y);
+            }
+        }
+#pragma unroll
+        for (int j = 0; j < TILES; j++) {
+            if constexpr (X::SCALED) {
+                scores[j][0] *= keyScales[j][0];
+                scores[j][1] *= keyScales[j][0];
+                scores[j][2] *= keyScales[j][1];
+                scores[j][3] *= keyScales[j][1];
+            }
+        }
+        if (LISTED || edge) {
+            const uint32_t bits = visible(step, g / 2, mask) >> (g % 2);
+#pragma unroll
+            for (int j = 0; j < TILES; j++) {
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    const bool seen = bits >> (4 * j + i / 2 * 2) & 1;
+                    scores[j][i] = seen ? (LISTED ? scores[j][i] + logWeight : scores[j][i]) : -INFINITY;
+                }
+            }
+        }
+    }
+
+    /** Scores to the B operands of the second product; the sums follow the new maximum. */
+    __device__ void soften(float (&scores)[TILES][4], uint32_t (&p)[TILES][2]) {
+        float top[2] = {maximum[0], maximum[1]};
+#pragma unroll
+        for (int j = 0; j < TILES; j++) {
+            top[0] = fmaxf(top[0], fmaxf(scores[j][0], scores[j][2]));
+            top[1] = fmaxf(top[1], fmaxf(scores[j][1], scores[j][3]));
+        }
+        top[0] = maxOverRows(top[0]);
+        top[1] = maxOverRows(top[1]);
+        if (__any_sync(0xffffffffu, top[0] > maximum[0] || top[1] > maximum[1])) {
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                const float factor = exp2Fast(maximum[h] - top[h]);
+                maximum[h] = top[h];
+                weight[h] *= factor;
+#pragma unroll
+                for (int i = 0; i < D / 16; i++) {
+                    out[i][h] *= factor;
+                    out[i][h + 2] *= factor;
+                }
+            }
+        }
+#pragma unroll
+        for (int j = 0; j < TILES; j++) {
+            float x[4];
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                x[i] = exp2Fast(scores[j][i] - maximum[i % 2]);
+                weight[i % 2] += x[i];
+                if constexpr (X::SCALED) {   // an unseen token's scale may be anything
+                    x[i] = x[i] == 0.f ? 0.f : x[i] * (valueScales[j][i / 2] * P_FACTOR);
+                }
+            }
+            p[j][0] = transpose8x8(X::pack(x[0], x[1]));
+            p[j][1] = transpose8x8(X::pack(x[2], x[3]));
+        }
+    }
+
+    /** What lies in the cache at unseen tokens may be NaN, and 0 * NaN is NaN: V becomes 0 there. */
+    __device__ void clearUnseen(int step) {
+        const uint64_t valueMask = LISTED && masks != nullptr ? masks[entryOf(step, t)] : ~0ull;
+        const uint32_t bits = visible(step, t, valueMask) & ALL;
+        if (__all_sync(0xffffffffu, bits == ALL)) {
+            return;
+        }
+#pragma unroll
+        for (int w = 0; w < VALUE_WORDS; w++) {
+            constexpr int PER_WORD = 4 / X::BYTES;
+            uint32_t keep = 0;
+#pragma unroll
+            for (int i = 0; i < PER_WORD; i++) {
+                keep |= bits >> (w * PER_WORD + i) & 1 ? (X::BYTES == 2 ? 0xffffu : 0xffu) << (8 * X::BYTES * i) : 0u;
+            }
+#pragma unroll
+            for (int i = 0; i < D / 16; i++) {
+                values[i][0][w] &= keep;
+                values[i][1][w] &= keep;
+            }
+        }
+    }
+
+    __device__ void accumulate(const uint32_t (&p)[TILES][2]) {
+#pragma unroll
+        for (int j = 0; j < TILES; j++) {
+#pragma unroll
+            for (int i = 0; i < D / 16; i++) {
+                uint32_t a[4];
+                operandA(a, &values[i][0][j * X::BYTES], &values[i][1][j * X::BYTES]);
+                X::mma(out[i], a, p[j][0], p[j][1]);
+            }
+        }
+    }
+
+    /** Issues the loads of the first step. */
+    __device__ void start(int begin, int end, int stride) {
+        if (begin < end) {
+            loadPages(begin);
+            loadKeys(begin);
+            loadValues(begin);
+            loadPages(begin + stride);
+        }
+    }
+
+    /** Steps begin, begin + stride, ... before end. */
+    __device__ void walk(const uint2 (&query)[D / 16][32], int begin, int end, int stride) {
+        for (int step = begin; step < end; step += stride) {
+            const bool edge = step * TOKENS < first || (step + 1) * TOKENS > last;
+            const int next = step + stride;
+            float scores[TILES][4];
+            uint32_t p[TILES][2];
+            score(scores, query, step, edge);
+            if (next < end) {
+                loadKeys(next);
+            }
+            soften(scores, p);
+            if (LISTED || edge) {
+                clearUnseen(step);
+            }
+            accumulate(p);
+            if (next < end) {
+                loadValues(next);
+                loadPages(next + stride);
+            }
+        }
+        weight[0] = sumOverRows(weight[0]);
+        weight[1] = sumOverRows(weight[1]);
+    }
+};
+
+// ---- a CTA ----
+
+/** What the CTA's warps hand to each other: the pad makes the stores of the fragments free of bank conflicts. */
+template <int D, int WARPS>
+struct AttendShared {
+    alignas(16) float sums[WARPS][8][D + 4];
+    float2 weights[WARPS][8];   // maximum, sum of weights
+    uint2 query[D / 16][32];    // B operands, see AttendWalk
+    int ticket;
+};
+
+/** Walks this warp's steps and leaves its result in shared memory. */
+template <class X, int D, int VEC, int WARPS, bool LISTED>
+__device__ void attendWarp(const AttendArgs& args, AttendShared<D, WARPS>& shared, const float* q, int heads, int list,
+                           int kvHead, int first, int last, int begin, int end) {
+    AttendWalk<X, D, VEC, LISTED> warp(args, list, kvHead, first, last);
+    const int w = __shfl_sync(0xffffffffu, threadIdx.x / 32, 0);   // tells the compiler that it is uniform
+    warp.start(begin + w, end, WARPS);
+    warp.stageQuery(shared.query, q, heads, args.scale * 1.4426950408889634f, w, WARPS);
+    __syncthreads();
+    warp.walk(shared.query, begin + w, end, WARPS);
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        const int head = 2 * warp.t + h;
+        if (head < heads) {
+            if (warp.g == 0) {
+                shared.weights[w][head] = make_float2(warp.maximum[h], warp.weight[h]);
+            }
+#pragma unroll
+            for (int i = 0; i < D / 16; i++) {
+                shared.sums[w][head][16 * i + warp.g] = warp.out[i][h] * (1.f / warp.P_FACTOR);
+                shared.sums[w][head][16 * i + 8 + warp.g] = warp.out[i][h + 2] * (1.f / warp.P_FACTOR);
+            }
+        }
+    }
+}
+
+/**
+ * The last CTA's merge of all parts. A thread takes four dimensions of a head (a column), and where there are fewer columns than
+ * threads, a slice of the parts of a column; the loads of several parts are in flight at a time.
+ */
+template <int D, int WARPS>
+__device__ void attendMerge(const float* partials, int parts, int heads, half* out, AttendShared<D, WARPS>& shared) {
+    constexpr int THREADS = 32 * WARPS, AHEAD = 8;
+    const int columns = heads * (D / 4);
+    const int slices = max(1, THREADS / columns);
+    SoftmaxSum* const states = reinterpret_cast<SoftmaxSum*>(&shared.sums);
+    static_assert(sizeof(SoftmaxSum) * (THREADS > 2 * D ? THREADS : 2 * D) <= sizeof(shared.sums), "states fit");
+    for (int item = threadIdx.x; item < columns * slices; item += THREADS) {
+        const int head = item % columns / (D / 4), d = item % columns % (D / 4) * 4;
+        SoftmaxSum state;
+        for (int part = item / columns; part < parts; part += AHEAD * slices) {
+            float2 weights[AHEAD];
+            float4 sums[AHEAD];
+#pragma unroll
+            for (int i = 0; i < AHEAD; i++) {
+                weights[i] = make_float2(ATTEND_NO_SCORE, 0.f);
+                sums[i] = make_float4(0.f, 0.f, 0.f, 0.f);
+                if (part + i * slices < parts) {
+                    const float* from = partials + static_cast<size_t>(part + i * slices) * attendPartialFloats(D);
+                    weights[i] = __ldcg(reinterpret_cast<const float2*>(from + 8 * D) + head);
+                    sums[i] = __ldcg(reinterpret_cast<const float4*>(from + head * D + d));
+                }
+            }
+#pragma unroll
+            for (int i = 0; i < AHEAD; i++) {
+                state.add(weights[i].x, weights[i].y, sums[i]);
+            }
+        }
+        states[item] = state;
+    }
+    __syncthreads();
+    for (int column = threadIdx.x; column < columns; column += THREADS) {
+        SoftmaxSum state = states[column];
+        for (int slice = 1; slice < slices; slice++) {
+            const SoftmaxSum& other = states[slice * columns + column];
+            state.add(other.maximum, other.weight, other.sum);
+        }
+        state.finish(out + column * 4);
+    }
+}
+
+template <class X, int D, int VEC, int WARPS>
+__device__ void attend(const AttendArgs& args) {
+    waitForPreviousKernel();
+    __shared__ AttendShared<D, WARPS> shared;
+    constexpr int THREADS = 32 * WARPS, TOKENS = 4 * VEC / X::BYTES;
+    const int part = blockIdx.x, entry = blockIdx.z, result = entry * gridDim.y + blockIdx.y;
+    const int tiles = (args.group + 7) / 8, kvHead = blockIdx.y / tiles, firstHead = blockIdx.y % tiles * 8;
+    const int heads = min(8, args.group - firstHead);
+    const int list = args.pagesPerHead ? entry * args.kvHeads + kvHead : entry;
+    const int row = args.rowIndex == nullptr ? entry : args.rowIndex[entry];
+    const int first = args.first == nullptr ? 0 : args.first[list];
+    int last = args.counts[list] * args.pageSize;
+    last = args.last == nullptr ? last : min(last, args.last[list]);
+
+    const int firstStep = first / TOKENS, steps = max(0, (last + TOKENS - 1) / TOKENS - firstStep);
+    const int parts = max(1, min(args.splits, (steps * TOKENS + args.partTokens - 1) / args.partTokens));
+    if (part >= parts) {
+        return;
+    }
+    const int begin = firstStep + static_cast<int>(static_cast<int64_t>(steps) * part / parts);
+    const int end = firstStep + static_cast<int>(static_cast<int64_t>(steps) * (part + 1) / parts);
+
+    const size_t column = static_cast<size_t>(kvHead * args.group + firstHead) * D;
+    const float* q = args.q + static_cast<size_t>(row) * args.qStride + column;
+    half* out = args.out + static_cast<size_t>(row) * args.outStride + column;
+    if (args.masks == nullptr && args.logWeights == nullptr) {
+        attendWarp<X, D, VEC, WARPS, false>(args, shared, q, heads, list, kvHead, first, last, begin, end);
+    } else {
+        attendWarp<X, D, VEC, WARPS, true>(args, shared, q, heads, list, kvHead, first, last, begin, end);
+    }
+    __syncthreads();
+    letNextKernelStart();
+
+    float* partials = args.partials + static_cast<size_t>(result) * args.splits * attendPartialFloats(D);
+    for (int item = threadIdx.x; item < heads * (D / 4); item += THREADS) {
+        const int head = item / (D / 4), d = item % (D / 4) * 4;
+        SoftmaxSum state;
+#pragma unroll
+        for (int w = 0; w < WARPS; w++) {
+            const float2 weights = shared.weights[w][head];
+            state.add(weights.x, weights.y, *reinterpret_cast<const float4*>(&shared.sums[w][head][d]));
+        }
+        if (parts == 1) {
+            state.finish(out + item * 4);
+        } else {
+            float* to = partials + part * attendPartialFloats(D);
+            *reinterpret_cast<float4*>(to + head * D + d) = state.sum;
+            if (d == 0) {
+                reinterpret_cast<float2*>(to + 8 * D)[head] = make_float2(state.maximum, state.weight);
+            }
+        }
+    }
+    if (parts == 1) {
+        return;
+    }
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        shared.ticket = atomicAdd(&args.tickets[result], 1);
+    }
+    __syncthreads();
+    if (shared.ticket != parts - 1) {
+        return;
+    }
+    __threadfence();
+    if (threadIdx.x == 0) {
+        args.tickets[result] = 0;
+    }
+    attendMerge(partials, parts, heads, out, shared);
+}
+
+// ---- kernels ----
+
+constexpr int ATTEND_VEC = 8, ATTEND_WARPS = 6, ATTEND_THREADS = 32 * ATTEND_WARPS, ATTEND_CTAS = 2;
+
+#define SKIM_ATTEND(name, X, D)                                                                   \
+    extern "C" __global__ void __launch_bounds__(ATTEND_THREADS, ATTEND_CTAS)                     \
+    attend_##name##_##D(const __grid_constant__ AttendArgs args) {                                \
+        attend<X, D, ATTEND_VEC, ATTEND_WARPS>(args);                                             \
+    }
+#define SKIM_ATTEND_ALL(name, X) \
+    SKIM_ATTEND(name, X, 64)     \
+    SKIM_ATTEND(name, X, 80)     \
+    SKIM_ATTEND(name, X, 96)     \
+    SKIM_ATTEND(name, X, 128)
+
+SKIM_ATTEND_ALL(bf16, KvBf16)
+SKIM_ATTEND_ALL(f16, KvF16)
+SKIM_ATTEND_ALL(fp8, KvFp8)
+SKIM_ATTEND_ALL(int8, KvInt8)
+
+#undef SKIM_ATTEND_ALL
+#undef SKIM_ATTEND
+
+}  // namespace skim::decode

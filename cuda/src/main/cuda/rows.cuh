@@ -1,0 +1,182 @@
+/*
+ * Kernels that take one block for each row: grid = rows, any multiple of 32 threads up to 1024 (512 suit rms_norm, 1024 argmax).
+ *
+ * rms_norm: out[r] = half(x[row] * weight / sqrt(mean(x[row]^2) + eps)), row = rowIndex[r], or r without an index; columns from
+ *   `width` to outStride become zero. A thread keeps its first 16 values in registers, so that rows of up to 16 * threads floats
+ *   are read once.
+ * argmax: token[r] = the column of the largest finite value of a row of logits, the lowest one among equals, -1 if none is
+ *   finite.
+ */
+#pragma once
+
+#include <cstdint>
+#include <cuda_fp16.h>
+
+namespace skim::rows {
+
+constexpr int WARP = 32;
+constexpr unsigned ALL_LANES = 0xFFFFFFFF;
+
+/**
+ * Combines a value of each thread of the block; every thread gets the result. One call a kernel: the scratch memory is not
+ * guarded for a second.
+ */
+template <typename T, typename Combine>
+__device__ __forceinline__ T block_reduce(T value, T identity, Combine combine) {
+    __shared__ T ofWarps[WARP];
+#pragma unroll
+    for (int distance = WARP / 2; distance > 0; distance /= 2) {
+        value = combine(value, __shfl_xor_sync(ALL_LANES, value, distance));
+    }
+    const int lane = threadIdx.x % WARP;
+    if (lane == 0) {
+        ofWarps[threadIdx.x / WARP] = value;
+    }
+    __syncthreads();
+    value = lane < blockDim.x / WARP ? ofWarps[lane] : identity;
+#pragma unroll
+    for (int distance = WARP / 2; distance > 0; distance /= 2) {
+        value = combine(value, __shfl_xor_sync(ALL_LANES, value, distance));
+    }
+    return value;
+}
+
+/** V values that are moved as one. */
+template <int V>
+struct alignas(V * 4) Floats {
+    float at[V];
+};
+
+template <int V>
+struct alignas(V * 2) Halves {
+    half at[V];
+};
+
+template <int V>
+__device__ __forceinline__ float square_sum(const Floats<V>& x) {
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < V; i++) {
+        sum += x.at[i] * x.at[i];
+    }
+    return sum;
+}
+
+template <int V>
+__device__ __forceinline__ void norm_row(const float* x, const float* weight, half* out, int outStride, int width, float eps) {
+    constexpr int KEPT = 16 / V;
+    const auto* vectors = reinterpret_cast<const Floats<V>*>(x);
+    const auto* weights = reinterpret_cast<const Floats<V>*>(weight);
+    auto* target = reinterpret_cast<Halves<V>*>(out);
+    const int count = width / V;
+    const int threads = blockDim.x;
+    Floats<V> kept[KEPT];
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < KEPT; i++) {
+        const int at = threadIdx.x + i * threads;
+        kept[i] = at < count ? vectors[at] : Floats<V>{};
+    }
+#pragma unroll
+    for (int i = 0; i < KEPT; i++) {
+        sum += square_sum(kept[i]);
+    }
+    for (int at = threadIdx.x + KEPT * threads; at < count; at += threads) {
+        sum += square_sum(vectors[at]);
+    }
+    sum = block_reduce(sum, 0.0f, [](float a, float b) { return a + b; });
+    const float factor = rsqrtf(sum / width + eps);
+    auto store = [&](int at, const Floats<V>& values) {
+        const Floats<V> scales = weights[at];
+        Halves<V> normed;
+#pragma unroll
+        for (int i = 0; i < V; i++) {
+            normed.at[i] = __float2half_rn(values.at[i] * factor * scales.at[i]);
+        }
+        target[at] = normed;
+    };
+#pragma unroll
+    for (int i = 0; i < KEPT; i++) {
+        const int at = threadIdx.x + i * threads;
+        if (at < count) {
+            store(at, kept[i]);
+        }
+    }
+    for (int at = threadIdx.x + KEPT * threads; at < count; at += threads) {
+        store(at, vectors[at]);
+    }
+    for (int at = width + threadIdx.x; at < outStride; at += threads) {
+        out[at] = __float2half_rn(0);
+    }
+}
+
+/**
+ * Orders (value, column) pairs: larger values are larger, then lower columns are larger. Only for finite values; the least key is
+ * above 0, which is left for "none". The two zeros are equal.
+ */
+__device__ __forceinline__ uint64_t argmax_key(float value, int column) {
+    const uint32_t bits = __float_as_uint(value + 0.0f);
+    const uint32_t ordered = bits ^ (bits >> 31 != 0 ? 0xFFFFFFFF : 0x80000000);
+    return uint64_t(ordered) << 32 | (0xFFFFFFFF - uint32_t(column));
+}
+
+}  // namespace skim::rows
+
+extern "C" __global__ void rms_norm(const float* x, int xStride, const int* rowIndex, const float* weight, half* out,
+        int outStride, int width, float eps) {
+    const int64_t from = rowIndex != nullptr ? rowIndex[blockIdx.x] : blockIdx.x;
+    const float* row = x + from * xStride;
+    half* target = out + int64_t(blockIdx.x) * outStride;
+    if ((width | xStride | outStride) % 4 == 0) {
+        skim::rows::norm_row<4>(row, weight, target, outStride, width, eps);
+    } else {
+        skim::rows::norm_row<1>(row, weight, target, outStride, width, eps);
+    }
+}
+
+extern "C" __global__ void argmax(const float* logits, int vocab, int stride, int* token) {
+    const float* row = logits + int64_t(blockIdx.x) * stride;
+    const int threads = blockDim.x;
+    float best = -INFINITY;  // columns come in ascending order, so that "larger than" keeps the lowest of equals
+    int bestColumn = -1;
+    auto take = [&](float value, int column) {
+        if (value > best && value < INFINITY) {
+            best = value;
+            bestColumn = column;
+        }
+    };
+    constexpr int AHEAD = 4;
+    if (stride % 4 == 0) {
+        const auto* vectors = reinterpret_cast<const float4*>(row);
+        const int count = vocab / 4;
+        for (int first = threadIdx.x; first < count; first += AHEAD * threads) {
+            float4 values[AHEAD];
+#pragma unroll
+            for (int i = 0; i < AHEAD; i++) {
+                const int at = first + i * threads;
+                values[i] = at < count ? vectors[at] : make_float4(-INFINITY, -INFINITY, -INFINITY, -INFINITY);
+            }
+#pragma unroll
+            for (int i = 0; i < AHEAD; i++) {
+                const int column = (first + i * threads) * 4;
+                take(values[i].x, column);
+                take(values[i].y, column + 1);
+                take(values[i].z, column + 2);
+                take(values[i].w, column + 3);
+            }
+        }
+        for (int column = count * 4 + threadIdx.x; column < vocab; column += threads) {
+            take(row[column], column);
+        }
+    } else {
+        for (int column = threadIdx.x; column < vocab; column += threads) {
+            take(row[column], column);
+        }
+    }
+    const uint64_t own = bestColumn < 0 ? 0 : skim::rows::argmax_key(best, bestColumn);
+    const uint64_t key = skim::rows::block_reduce(own, uint64_t(0),
+            [](uint64_t a, uint64_t b) { return a > b ? a : b; });
+    if (threadIdx.x == 0) {
+        token[blockIdx.x] = key == 0 ? -1 : int(0xFFFFFFFF - uint32_t(key));
+    }
+}

@@ -1,0 +1,180 @@
+package io.github.skim4j.cuda;
+
+import io.github.skim4j.cuda.CudaModel.Layer;
+import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
+import io.github.skim4j.engine.model.ModelConfig;
+import java.util.List;
+import java.util.Locale;
+import jcuda.driver.CUstream;
+
+/**
+ * A layer's way from projected heads to attended ones: keys and values into the cache, then attention over it, with one kernel for rows
+ * that are alone and one for chunks of prompts.
+ */
+final class CudaAttention {
+
+    /** What there are kernels for. */
+    static final List<Integer> HEAD_SIZES = List.of(64, 80, 96, 128);
+
+    private static final int APPEND_HEADS = 8;
+    private static final int APPEND_THREADS = 32 * APPEND_HEADS;
+
+    /** Query heads that one block of the decode kernel serves. */
+    private static final int HEAD_TILE = 8;
+
+    private static final int DECODE_THREADS = 192;
+
+    /** Blocks of a sequence's decode attention for each multiprocessor: a choice that must not depend on the batch, or results would. */
+    private static final int BLOCKS_PER_PROCESSOR = 2;
+
+    /** Fewest tokens that are worth a block. */
+    private static final int PART_TOKENS = 128;
+
+    private static final int CHUNK_ROWS = 128;
+    private static final int CHUNK_THREADS = 128;
+
+    private final CudaDevice device;
+    private final CUstream stream;
+    private final ModelConfig config;
+    private final StepInputs inputs;
+    private final String kvName;
+    private final int headTiles;
+    private final int splits;
+    private final DeviceBuffer queries;
+    private final DeviceBuffer partials;
+    private final DeviceBuffer tickets;
+    private final int chunkSharedBytes;
+
+    CudaAttention(CudaDevice device, ModelConfig config, KvType type, StepInputs inputs) {
+        this.device = device;
+        this.stream = device.stream();
+        this.config = config;
+        this.inputs = inputs;
+        kvName = type.name().toLowerCase(Locale.ROOT);
+        headTiles = (config.group() + HEAD_TILE - 1) / HEAD_TILE;
+        int lists = config.kvHeads() * headTiles;
+        splits = Math.max(1, (BLOCKS_PER_PROCESSOR * device.multiprocessors() + lists - 1) / lists);
+        String what = "attention";
+        String remedy = "Lower scheduler.max-batch-size or scheduler.prefill-chunk";
+        queries = device.allocateCleared(
+                (long) inputs.maxRows() * config.heads() * config.headDim() * Float.BYTES, what, remedy);
+        long results = (long) inputs.maxSequences() * lists;
+        int partialFloats = HEAD_TILE * (config.headDim() + 2);
+        partials = device.allocate(results * splits * partialFloats * Float.BYTES, what, remedy);
+        tickets = device.allocateCleared(results * Integer.BYTES, what, remedy);
+        chunkSharedBytes = device.constant("prefill_shared_" + variant());
+    }
+
+    private String variant() {
+        return kvName + "_" + config.headDim();
+    }
+
+    /** Columns of a row of projected heads: queries, then keys, then values. */
+    static int headColumns(ModelConfig config) {
+        return (config.heads() + 2 * config.kvHeads()) * config.headDim();
+    }
+
+    /** Normalises and rotates the heads of {@code rows} tokens and writes keys and values to the cache. */
+    void append(KvStorage cache, int index, Layer layer, DeviceBuffer heads, int rows) {
+        Arguments arguments = new Arguments()
+                .beginStruct()
+                .address(heads)
+                .integer(headColumns(config))
+                .integer(config.heads())
+                .integer(config.kvHeads())
+                .integer(config.headDim())
+                .address(layer.queryNorm())
+                .address(layer.keyNorm())
+                .real(config.rmsNormEps())
+                .integer(config.rope().interleaved() ? 1 : 0)
+                .address(inputs.frequencies())
+                .integer(inputs.frequencyStride())
+                .real(config.rope().attentionFactor())
+                .address(inputs.positions())
+                .address(inputs.slots())
+                .address(inputs.sequences())
+                .address(inputs.pageTables())
+                .integer(inputs.tableStride())
+                .address(cache.layer(index))
+                .integer(cache.pageSize())
+                .address(queries)
+                .endStruct();
+        int blocks = (config.heads() + 2 * config.kvHeads() + APPEND_HEADS - 1) / APPEND_HEADS;
+        device.kernel("append_" + kvName).launch(stream, rows, blocks, 1, APPEND_THREADS, 0, arguments);
+    }
+
+    /** Attends {@code singles} rows and then those of {@code chunks} spans. */
+    void run(KvStorage cache, int index, HalfRows out, int singles, int chunks, int longestChunk) {
+        if (singles > 0) {
+            attendSingles(cache, index, out, singles);
+        }
+        if (chunks > 0) {
+            attendChunks(cache, index, out, chunks, longestChunk);
+        }
+    }
+
+    private void attendSingles(KvStorage cache, int index, HalfRows out, int count) {
+        boolean windowed = config.window(index) != Integer.MAX_VALUE;
+        Arguments arguments = new Arguments()
+                .beginStruct()
+                .address(queries)
+                .integer(queryColumns())
+                .address(cache.layer(index))
+                .integer(cache.pageSize())
+                .integer(config.kvHeads())
+                .integer(config.group())
+                .address(inputs.pageTables())
+                .integer(inputs.tableStride())
+                .integer(0)
+                .address(inputs.counts())
+                .address(inputs.first(windowed))
+                .address(inputs.last())
+                .address(0)
+                .address(0)
+                .address(0)
+                .address(out.buffer())
+                .integer(out.stride())
+                .real(scale())
+                .address(partials)
+                .address(tickets)
+                .integer(splits)
+                .integer(PART_TOKENS)
+                .endStruct();
+        device.kernel("attend_" + variant())
+                .launch(stream, splits, config.kvHeads() * headTiles, count, DECODE_THREADS, 0, arguments);
+    }
+
+    private void attendChunks(KvStorage cache, int index, HalfRows out, int chunks, int longestChunk) {
+        Arguments arguments = new Arguments()
+                .beginStruct()
+                .address(queries)
+                .address(cache.layer(index))
+                .address(inputs.pageTables())
+                .address(inputs.chunkRows())
+                .address(inputs.chunkCounts())
+                .address(inputs.chunkPositions())
+                .address(inputs.chunkSequences())
+                .address(out.buffer())
+                .integer(queryColumns())
+                .integer(out.stride())
+                .integer(inputs.tableStride())
+                .integer(cache.pageSize())
+                .integer(config.kvHeads())
+                .integer(config.group())
+                .integer(config.window(index))
+                .real(scale())
+                .endStruct();
+        int tiles = (longestChunk * config.group() + CHUNK_ROWS - 1) / CHUNK_ROWS;
+        device.kernel("prefill_" + variant())
+                .withSharedMemory(chunkSharedBytes)
+                .launch(stream, tiles, config.kvHeads(), chunks, CHUNK_THREADS, chunkSharedBytes, arguments);
+    }
+
+    private int queryColumns() {
+        return config.heads() * config.headDim();
+    }
+
+    private float scale() {
+        return (float) (1 / Math.sqrt(config.headDim()));
+    }
+}

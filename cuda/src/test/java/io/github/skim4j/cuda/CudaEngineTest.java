@@ -1,0 +1,77 @@
+package io.github.skim4j.cuda;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.skim4j.engine.Engine;
+import io.github.skim4j.engine.EngineConfig;
+import io.github.skim4j.engine.Generation;
+import io.github.skim4j.engine.GenerationListener;
+import io.github.skim4j.engine.GenerationRequest;
+import io.github.skim4j.engine.GenerationResult;
+import io.github.skim4j.engine.chat.ChatMessage;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/** The demo model answers the same on both devices. */
+@Tag("gpu")
+class CudaEngineTest {
+
+    private static final List<String> CITIES = List.of(
+            "Oslo", "Lima", "Kyoto", "Quito", "Turin", "Perth", "Cork", "Graz", "Bergen", "Porto", "Nice", "Bonn");
+
+    private static EngineConfig config(String device) {
+        return EngineConfig.builder("classpath:io/github/skim4j/demo/skim-demo-q8_0.gguf")
+                .device(device)
+                .contextLength(8192)
+                .build();
+    }
+
+    /** Look-ups in a register of the given length, so that prompts cross chunks and pages. */
+    private static List<GenerationRequest> requests() {
+        List<GenerationRequest> requests = new ArrayList<>();
+        for (int i = 0; i < CITIES.size(); i++) {
+            String register = IntStream.range(0, CITIES.size() * (1 + i % 4))
+                    .mapToObj(n -> "The code of depot " + n + " in " + CITIES.get(n % CITIES.size()) + " is "
+                            + (1000 + 37 * n % 9000) + ".")
+                    .collect(Collectors.joining("\n"));
+            requests.add(GenerationRequest.chat(List.of(ChatMessage.user(
+                            register + "\n\nWhat is the code of depot " + i + " in " + CITIES.get(i) + "?")))
+                    .maxOutputTokens(24)
+                    .build());
+        }
+        return requests;
+    }
+
+    private static List<List<Integer>> answers(Engine engine, boolean together) {
+        List<Generation> running = new ArrayList<>();
+        for (GenerationRequest request : requests()) {
+            Generation generation = engine.generate(request, new GenerationListener() {});
+            running.add(generation);
+            if (!together) {
+                generation.result().join();
+            }
+        }
+        return running.stream()
+                .map(generation -> generation.result().join())
+                .map(GenerationResult::tokens)
+                .toList();
+    }
+
+    @Test
+    void answersAreTheCpus() {
+        List<List<Integer>> expected;
+        try (Engine cpu = Engine.open(config("cpu"))) {
+            expected = answers(cpu, false);
+        }
+        try (Engine gpu = Engine.open(config("cuda"))) {
+            assertThat(gpu.stats().device()).startsWith("CUDA");
+            assertThat(answers(gpu, false)).isEqualTo(expected);
+            assertThat(answers(gpu, true)).isEqualTo(expected);
+            assertThat(gpu.stats().pagesFree()).isEqualTo(gpu.stats().pagesTotal());
+        }
+    }
+}
