@@ -20,6 +20,7 @@ final class ChatResponses {
                         .modelName(modelName)
                         .tokenUsage(new TokenUsage(result.promptTokens(), result.generatedTokens()))
                         .finishReason(finishReason(result))
+                        .cachedTokens(result.cachedTokens())
                         .timeToFirstToken(result.timeToFirstToken())
                         .tokensPerSecond(result.tokensPerSecond())
                         .attention(result.attention())

@@ -7,17 +7,20 @@ import java.util.Objects;
 import java.util.function.Function;
 
 /**
- * LangChain4j's response metadata with the speed of the answer and what attention read for it. What is not known is {@code null}; the
+ * LangChain4j's response metadata with the speed of the answer, what the prefix cache spared it and what attention read
+ * for it. What is not known is {@code null}; the
  * figures of attention are those of its sparse part, as {@link AttentionStats} counts them.
  */
 public class SkimChatResponseMetadata extends ChatResponseMetadata {
 
+    private final Integer cachedTokens;
     private final Duration timeToFirstToken;
     private final Double tokensPerSecond;
     private final AttentionStats attention;
 
     private SkimChatResponseMetadata(Builder builder) {
         super(builder);
+        cachedTokens = builder.cachedTokens;
         timeToFirstToken = builder.timeToFirstToken;
         tokensPerSecond = builder.tokensPerSecond;
         attention = builder.attention;
@@ -25,6 +28,11 @@ public class SkimChatResponseMetadata extends ChatResponseMetadata {
 
     public static Builder builder() {
         return new Builder();
+    }
+
+    /** How many of the prompt's tokens had their keys and values in the prefix cache, so that they were not computed again. */
+    public Integer cachedTokens() {
+        return cachedTokens;
     }
 
     /** From the request to the first token, waiting in the queue included; zero if there was no token. */
@@ -93,6 +101,7 @@ public class SkimChatResponseMetadata extends ChatResponseMetadata {
     @Override
     public Builder toBuilder() {
         return ((Builder) super.toBuilder(builder()))
+                .cachedTokens(cachedTokens)
                 .timeToFirstToken(timeToFirstToken)
                 .tokensPerSecond(tokensPerSecond)
                 .attention(attention);
@@ -104,14 +113,15 @@ public class SkimChatResponseMetadata extends ChatResponseMetadata {
             return false;
         }
         SkimChatResponseMetadata that = (SkimChatResponseMetadata) o;
-        return Objects.equals(timeToFirstToken, that.timeToFirstToken)
+        return Objects.equals(cachedTokens, that.cachedTokens)
+                && Objects.equals(timeToFirstToken, that.timeToFirstToken)
                 && Objects.equals(tokensPerSecond, that.tokensPerSecond)
                 && Objects.equals(attention, that.attention);
     }
 
     @Override
     public int hashCode() {
-        return Objects.hash(super.hashCode(), timeToFirstToken, tokensPerSecond, attention);
+        return Objects.hash(super.hashCode(), cachedTokens, timeToFirstToken, tokensPerSecond, attention);
     }
 
     @Override
@@ -121,6 +131,7 @@ public class SkimChatResponseMetadata extends ChatResponseMetadata {
                 + ", modelName='" + modelName() + '\''
                 + ", tokenUsage=" + tokenUsage()
                 + ", finishReason=" + finishReason()
+                + ", cachedTokens=" + cachedTokens
                 + ", timeToFirstToken=" + timeToFirstToken
                 + ", tokensPerSecond=" + tokensPerSecond
                 + ", attendedDensity=" + attendedDensity()
@@ -137,9 +148,16 @@ public class SkimChatResponseMetadata extends ChatResponseMetadata {
     /** Collects metadata. */
     public static class Builder extends ChatResponseMetadata.Builder<Builder> {
 
+        private Integer cachedTokens;
         private Duration timeToFirstToken;
         private Double tokensPerSecond;
         private AttentionStats attention;
+
+        /** See {@link SkimChatResponseMetadata#cachedTokens()}. */
+        public Builder cachedTokens(Integer cachedTokens) {
+            this.cachedTokens = cachedTokens;
+            return this;
+        }
 
         /** See {@link SkimChatResponseMetadata#timeToFirstToken()}. */
         public Builder timeToFirstToken(Duration timeToFirstToken) {

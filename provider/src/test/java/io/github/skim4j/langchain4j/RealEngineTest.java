@@ -151,6 +151,21 @@ class RealEngineTest {
     }
 
     @Test
+    void metadataTellsWhatThePrefixCacheSpared() {
+        SkimChatModel model = model().build();
+        List<ChatMessage> messages = List.of(UserMessage.from("A document that nobody else asks about. ".repeat(2)));
+
+        SkimChatResponseMetadata first =
+                (SkimChatResponseMetadata) model.chat(messages).metadata();
+        SkimChatResponseMetadata second =
+                (SkimChatResponseMetadata) model.chat(messages).metadata();
+
+        int prompt = second.tokenUsage().inputTokenCount();
+        assertThat(first.cachedTokens()).isLessThan(16);
+        assertThat(second.cachedTokens()).isBetween(prompt - 16, prompt - 1);
+    }
+
+    @Test
     void theAttentionMethodOfARequestIsUsed() {
         ChatResponse response = model().build()
                 .chat(ChatRequest.builder()

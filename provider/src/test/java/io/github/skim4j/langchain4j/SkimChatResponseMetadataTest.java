@@ -21,6 +21,7 @@ class SkimChatResponseMetadataTest {
                 .modelName("m")
                 .tokenUsage(new TokenUsage(3, 4))
                 .finishReason(FinishReason.STOP)
+                .cachedTokens(2)
                 .timeToFirstToken(Duration.ofMillis(20))
                 .tokensPerSecond(50.0)
                 .attention(ATTENTION);
@@ -60,7 +61,7 @@ class SkimChatResponseMetadataTest {
         assertThat(metadata)
                 .hasToString(
                         "SkimChatResponseMetadata{id='null', modelName='null', tokenUsage=null, finishReason=null, "
-                                + "timeToFirstToken=null, tokensPerSecond=null, attendedDensity=null, attentionTraffic=null, "
+                                + "cachedTokens=null, timeToFirstToken=null, tokensPerSecond=null, attendedDensity=null, attentionTraffic=null, "
                                 + "tokensRead=null, pagesRead=null, tokensEvicted=null, keptMass=null, outputError=null, "
                                 + "selectionTimeShare=null}");
     }
@@ -78,6 +79,7 @@ class SkimChatResponseMetadataTest {
     void equalsSeesEachOfOurOwn() {
         assertThat(full().build())
                 .isNotEqualTo(full().id("2").build())
+                .isNotEqualTo(full().cachedTokens(3).build())
                 .isNotEqualTo(full().timeToFirstToken(Duration.ZERO).build())
                 .isNotEqualTo(full().tokensPerSecond(1.0).build())
                 .isNotEqualTo(full().attention(AttentionStats.NONE).build());
@@ -86,7 +88,7 @@ class SkimChatResponseMetadataTest {
     @Test
     void toStringNamesEveryFigure() {
         assertThat(full().build().toString())
-                .contains("id='1'", "modelName='m'", "finishReason=STOP", "timeToFirstToken=PT0.02S")
+                .contains("id='1'", "modelName='m'", "finishReason=STOP", "cachedTokens=2", "timeToFirstToken=PT0.02S")
                 .contains("tokensPerSecond=50.0", "attendedDensity=0.25", "attentionTraffic=0.25", "tokensRead=25")
                 .contains("pagesRead=3", "tokensEvicted=7", "keptMass=0.9", "outputError=0.05")
                 .contains("selectionTimeShare=0.125");

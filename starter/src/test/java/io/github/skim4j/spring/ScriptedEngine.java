@@ -70,7 +70,7 @@ public class ScriptedEngine implements Engine {
                 List.of(1, 2, 3),
                 FinishReason.STOP,
                 10,
-                0,
+                6,
                 3,
                 Duration.ofMillis(5),
                 Duration.ofMillis(100),
@@ -139,7 +139,7 @@ public class ScriptedEngine implements Engine {
                 4,
                 1,
                 1000,
-                0,
+                400,
                 100,
                 ATTENTION);
     }

@@ -39,13 +39,16 @@ public class EngineMeters implements MeterBinder {
                 null,
                 "Bytes that sparse attention read, selection included, relative to dense attention's, since the start",
                 stats -> stats.attention().traffic());
-        FunctionCounter.builder(
-                        "skim.attention.tokens.evicted",
-                        engine,
-                        e -> e.stats().attention().tokensEvicted())
-                .baseUnit("tokens")
-                .description("Tokens that attention methods dropped from the KV cache")
-                .register(registry);
+        tokens(
+                registry,
+                "skim.attention.tokens.evicted",
+                "Tokens that attention methods dropped from the KV cache",
+                stats -> stats.attention().tokensEvicted());
+        tokens(
+                registry,
+                "skim.prefix.cache.tokens",
+                "Prompt tokens that had their keys and values in the prefix cache",
+                EngineStats::cachedTokens);
         if (config != null && config.recallProbe() > 0) {
             gauge(
                     registry,
@@ -60,6 +63,13 @@ public class EngineMeters implements MeterBinder {
                     "Mean relative error of the heads' outputs, in the samples of the recall probe",
                     stats -> stats.attention().probe().outputError());
         }
+    }
+
+    private void tokens(MeterRegistry registry, String name, String description, ToDoubleFunction<EngineStats> count) {
+        FunctionCounter.builder(name, engine, e -> count.applyAsDouble(e.stats()))
+                .baseUnit("tokens")
+                .description(description)
+                .register(registry);
     }
 
     private void gauge(

@@ -32,7 +32,7 @@ public class SkimEndpoint {
                 attention(stats.attention()),
                 new Pages(stats.pagesTotal(), stats.pagesFree(), stats.pageSize()),
                 new Requests(stats.running(), stats.queued(), stats.completed(), stats.cancelled(), stats.failed()),
-                new Tokens(stats.promptTokens(), stats.generatedTokens()));
+                new Tokens(stats.promptTokens(), stats.cachedTokens(), stats.generatedTokens()));
     }
 
     private Attention attention(AttentionStats stats) {
@@ -95,6 +95,10 @@ public class SkimEndpoint {
     /** Requests now and since the start. */
     public record Requests(int running, int queued, long completed, long cancelled, long failed) {}
 
-    /** Tokens processed since the start. */
-    public record Tokens(long prompt, long generated) {}
+    /**
+     * Tokens processed since the start.
+     *
+     * @param cached how many of the prompts' tokens had their keys and values in the prefix cache
+     */
+    public record Tokens(long prompt, long cached, long generated) {}
 }

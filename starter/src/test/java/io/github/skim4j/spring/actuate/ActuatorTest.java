@@ -112,7 +112,7 @@ class ActuatorTest {
                                 new SkimEndpoint.RecallProbe(4, 0.9, 0.05)),
                         new SkimEndpoint.Pages(256, 200, 16),
                         new SkimEndpoint.Requests(0, 0, 20, 4, 1),
-                        new SkimEndpoint.Tokens(1000, 100)));
+                        new SkimEndpoint.Tokens(1000, 400, 100)));
     }
 
     @Test

@@ -123,6 +123,10 @@ class MetersTest {
                             .functionCounter()
                             .count())
                     .isEqualTo(5);
+            assertThat(registry.get("skim.prefix.cache.tokens")
+                            .functionCounter()
+                            .count())
+                    .isEqualTo(400);
             assertThat(context).hasSingleBean(GenerationMeters.class);
             engine.queue(0);
         });
