@@ -142,10 +142,10 @@ class SkimJarIT {
         assertThat(eval.exit()).as(eval.err()).isZero();
         assertThat(eval.err()).isEmpty();
         JsonNode results = new ObjectMapper().readTree(eval.out()).path("results");
-        assertThat(results.at("/0/all/accuracy").doubleValue()).isEqualTo(1);
+        assertThat(results.at("/0/accuracy").doubleValue()).isEqualTo(1);
         assertThat(results.at("/0/by_context/1K/accuracy").doubleValue()).isEqualTo(1);
-        assertThat(results.at("/0/all/density").doubleValue()).isEqualTo(1);
-        assertThat(results.at("/1/all/density").doubleValue()).isLessThan(0.9);
+        assertThat(results.at("/0/density").doubleValue()).isEqualTo(1);
+        assertThat(results.at("/1/density").doubleValue()).isLessThan(0.9);
     }
 
     @Test

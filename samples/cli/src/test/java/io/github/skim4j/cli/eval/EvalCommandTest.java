@@ -63,10 +63,9 @@ class EvalCommandTest {
         JsonNode dense = json.path("results").path(0);
         assertThat(dense.fieldNames())
                 .toIterable()
-                .containsExactly("attention", "spec", "all", "by_context", "by_type");
-        assertThat(dense.path("all").fieldNames())
-                .toIterable()
                 .containsExactly(
+                        "attention",
+                        "spec",
                         "accuracy",
                         "density",
                         "traffic",
@@ -75,14 +74,20 @@ class EvalCommandTest {
                         "selection_share",
                         "tokens_per_second",
                         "cases",
-                        "sparse");
+                        "sparse",
+                        "by_context",
+                        "by_type");
         assertThat(dense.path("attention").textValue()).isEqualTo("dense");
-        assertThat(dense.path("all").path("accuracy").doubleValue()).isEqualTo(2 / 3.0);
-        assertThat(dense.path("all").path("density").doubleValue()).isEqualTo(1);
-        assertThat(dense.path("all").path("kept_mass").isNull()).isTrue();
-        assertThat(dense.path("all").path("cases").intValue()).isEqualTo(3);
-        assertThat(dense.path("all").path("tokens_per_second").doubleValue()).isEqualTo(10);
-        assertThat(dense.path("by_context")).hasSize(2);
+        assertThat(dense.path("accuracy").doubleValue()).isEqualTo(2 / 3.0);
+        assertThat(dense.path("density").doubleValue()).isEqualTo(1);
+        assertThat(dense.path("kept_mass").isNull()).isTrue();
+        assertThat(dense.path("cases").intValue()).isEqualTo(3);
+        assertThat(dense.path("tokens_per_second").doubleValue()).isEqualTo(10);
+        assertThat(dense.path("by_context"))
+                .hasSize(2)
+                .allSatisfy(score -> assertThat(score.fieldNames())
+                        .toIterable()
+                        .contains("accuracy", "density", "tokens_per_second", "cases"));
         assertThat(dense.at("/by_context/1K/accuracy").doubleValue()).isEqualTo(1);
         assertThat(dense.at("/by_context/4K/accuracy").doubleValue()).isEqualTo(0.5);
         assertThat(dense.at("/by_context/4K/cases").intValue()).isEqualTo(2);
@@ -92,8 +97,8 @@ class EvalCommandTest {
         JsonNode sparse = json.path("results").path(1);
         assertThat(sparse.path("attention").textValue()).isEqualTo("streaming-llm:budget=25%");
         assertThat(sparse.path("spec").textValue()).isEqualTo("streaming-llm:budget=25%,sinks=4");
-        assertThat(sparse.path("all").path("density").doubleValue()).isEqualTo(0.25);
-        assertThat(sparse.path("all").path("sparse").booleanValue()).isTrue();
+        assertThat(sparse.path("density").doubleValue()).isEqualTo(0.25);
+        assertThat(sparse.path("sparse").booleanValue()).isTrue();
     }
 
     @Test
@@ -163,7 +168,7 @@ class EvalCommandTest {
         CommandRun run = eval(CASES, "--json", "--out", out.toString());
         assertThat(run.exit()).as(run.err()).isZero();
         assertThat(engine.requests).hasSize(1);
-        assertThat(run.json().at("/results/0/all/cases").intValue()).isEqualTo(3);
+        assertThat(run.json().at("/results/0/cases").intValue()).isEqualTo(3);
         assertThat(Files.readAllLines(results)).hasSize(4).noneMatch(line -> line.contains("\"fing{"));
         engine.requests.clear();
         assertThat(eval(CASES, "--json", "--out", out.toString()).json().path("results"))
@@ -268,7 +273,7 @@ class EvalCommandTest {
     @Test
     void limitTakesTheFirst() throws IOException {
         CommandRun run = eval(CASES, "--json", "--limit", "2");
-        assertThat(run.json().at("/results/0/all/cases").intValue()).isEqualTo(2);
+        assertThat(run.json().at("/results/0/cases").intValue()).isEqualTo(2);
         assertThat(engine.requests).hasSize(2);
     }
 

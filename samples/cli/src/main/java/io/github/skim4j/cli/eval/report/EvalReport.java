@@ -1,6 +1,7 @@
 package io.github.skim4j.cli.eval.report;
 
 import com.fasterxml.jackson.annotation.JsonIgnore;
+import com.fasterxml.jackson.annotation.JsonUnwrapped;
 import io.github.skim4j.cli.eval.run.EvalResult;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -32,11 +33,16 @@ public record EvalReport(
      *
      * @param attention as the user wrote it
      * @param spec with all settings
+     * @param all over all cases; its fields stand among the method's own in JSON
      * @param byContext by group of context lengths, the shortest first
      * @param byType by kind of question
      */
     public record Method(
-            String attention, String spec, Score all, Map<String, Score> byContext, Map<String, Score> byType) {
+            String attention,
+            String spec,
+            @JsonUnwrapped Score all,
+            Map<String, Score> byContext,
+            Map<String, Score> byType) {
 
         static Method of(List<EvalResult> results) {
             Map<String, List<EvalResult>> contexts =
