@@ -70,7 +70,11 @@ public final class PrefixCache {
         return held;
     }
 
-    /** Adds the whole pages of a sequence that lie within its first {@code count} tokens, which were attended densely. */
+    /**
+     * Adds the whole pages of a sequence that lie within its first {@code count} tokens, which were attended densely. It adds nothing
+     * behind a page that another sequence added while this one computed its own: pages that follow each other in the cache have followed
+     * each other in a sequence, so that what a backend makes of pages in their order is there for all of them or for the first ones.
+     */
     public void put(KvSequence sequence, int[] tokens, int count) {
         if (sequence.evicted() > 0) {
             return;
@@ -84,6 +88,8 @@ public final class PrefixCache {
                 entries.put(key, entry);
                 byPage[entry.page()] = entry;
                 pool.keep(entry.page());
+            } else if (entry.page() != sequence.page(from / pageSize)) {
+                return;
             }
             sequence.markCached(entry.id());
         }

@@ -73,6 +73,23 @@ class PrefixCacheTest {
     }
 
     @Test
+    void pagesOfTwoSequencesDoNotFollowEachOther() {
+        int[] tokens = tokens(1, 40);
+        KvSequence first = new KvSequence(pool, PAGE);
+        KvSequence second = new KvSequence(pool, PAGE);
+        first.reserve(16);
+        second.reserve(40);
+        cache.put(first, tokens, 16);
+        cache.put(second, tokens, 40);
+        assertThat(known(tokens)).isEqualTo(16);
+        first.close();
+        KvSequence other = new KvSequence(pool, PAGE);
+        other.reserve(5 * PAGE);
+        cache.put(second, tokens, 40);
+        assertThat(known(tokens)).as("once the first one's pages are gone").isEqualTo(40);
+    }
+
+    @Test
     void theLeastRecentlyUsedPagesGoFirstAndThoseBehindBeforeThoseInFront() {
         int[] old = tokens(1, 33);
         int[] recent = tokens(2, 33);

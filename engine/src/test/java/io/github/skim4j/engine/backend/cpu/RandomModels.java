@@ -2,6 +2,7 @@ package io.github.skim4j.engine.backend.cpu;
 
 import io.github.skim4j.engine.model.Architecture;
 import io.github.skim4j.engine.model.HalfFloats;
+import io.github.skim4j.engine.model.LabelChannels;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.ModelWeights;
 import io.github.skim4j.engine.model.RandomWeights;
@@ -52,6 +53,18 @@ public final class RandomModels {
                 window ? random.nextInt(2) : 0,
                 random.nextBoolean(),
                 random.nextBoolean());
+    }
+
+    public static LabelChannels labelChannels(ModelConfig config, Random random) {
+        float[][][] weights = new float[config.layers()][config.kvHeads()][config.headDim()];
+        for (float[][] layer : weights) {
+            for (float[] head : layer) {
+                for (int i = 0; i < head.length; i++) {
+                    head[i] = random.nextFloat();
+                }
+            }
+        }
+        return LabelChannels.ofWeights(weights);
     }
 
     public static Rope.Scaling scaling(Random random, int headDim) {

@@ -7,6 +7,7 @@ import io.github.skim4j.engine.attention.Always;
 import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.attention.Budget;
 import io.github.skim4j.engine.attention.Dense;
+import io.github.skim4j.engine.attention.DoubleSparsity;
 import io.github.skim4j.engine.attention.Oracle;
 import io.github.skim4j.engine.attention.Quest;
 import io.github.skim4j.engine.attention.RandomPages;
@@ -35,17 +36,21 @@ class SelectionTest {
     static List<AttentionMethod> methods(Budget budget, double p, Always always) {
         Quest quest = new Quest(budget, Quest.Score.BOUNDS, always);
         Sketch sketch = new Sketch(budget, 0.3, always);
+        DoubleSparsity doubleSparsity = new DoubleSparsity(budget, 8, always);
         return List.of(
                 quest,
                 new Quest(budget, Quest.Score.MOMENTS, always),
                 sketch,
+                doubleSparsity,
                 new Oracle(budget, always),
                 new RandomPages(budget, 3, always),
                 new Twilight(null, p, Logits.INT4, always),
                 new Twilight(quest, p, Logits.EXACT, always),
                 new Twilight(sketch, p, Logits.INT4, always),
+                new Twilight(doubleSparsity, p, Logits.INT4, always),
                 new VAttention(quest, 0.5, 0.5, Verify.BOTH, 0.05, 1),
-                new VAttention(sketch, 0.5, 0.5, Verify.DENOMINATOR, 0.05, 1));
+                new VAttention(sketch, 0.5, 0.5, Verify.DENOMINATOR, 0.05, 1),
+                new VAttention(doubleSparsity, 0.5, 0.5, Verify.NUMERATOR, 0.05, 1));
     }
 
     /** Lengths about the borders of pages and of the parts that a list is cut into. */
@@ -168,6 +173,8 @@ class SelectionTest {
                 assertStats(
                         "seed " + seed, fixture, new Oracle(budget, always), ranked ? keyBytes * pageSize * full : 0);
                 assertStats("seed " + seed, fixture, new RandomPages(budget, 0, always), 0);
+                DoubleSparsity doubleSparsity = new DoubleSparsity(budget, 8, always);
+                assertStats("seed " + seed, fixture, doubleSparsity, ranked ? (8 / 2 + 4L) * pageSize * full : 0);
                 assertStats("seed " + seed, fixture, twilight, fourBits * full);
                 boolean sketched = full * pageSize >= KeySketches.MEAN_TOKENS;
                 long first = coarse + 1 < pages ? (headDim / 8 + 2L) * pageSize * full : 0;

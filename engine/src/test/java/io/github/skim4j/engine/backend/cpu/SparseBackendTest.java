@@ -15,12 +15,17 @@ import io.github.skim4j.engine.kv.KvCacheConfig;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.kv.PagePool;
+import io.github.skim4j.engine.kv.PrefixCache;
+import io.github.skim4j.engine.model.LabelChannels;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.ModelWeights;
 import io.github.skim4j.engine.model.Rope;
+import io.github.skim4j.engine.model.Tensor;
+import io.github.skim4j.engine.model.TensorRole;
 import io.github.skim4j.engine.model.TensorType;
 import io.github.skim4j.engine.model.WeightFormat;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -65,7 +70,7 @@ class SparseBackendTest {
         Fixture(ModelWeights weights, int threads, int pageSize) {
             this.pageSize = pageSize;
             backend = CpuBackend.open(
-                    weights,
+                    calibrated(weights),
                     new BackendConfig(
                             0,
                             threads,
@@ -80,14 +85,42 @@ class SparseBackendTest {
             pool = new PagePool(backend.pages());
         }
 
+        private static ModelWeights calibrated(ModelWeights weights) {
+            return new ModelWeights() {
+                @Override
+                public String name() {
+                    return weights.name();
+                }
+
+                @Override
+                public ModelConfig config() {
+                    return weights.config();
+                }
+
+                @Override
+                public Tensor find(TensorRole role, int layer) {
+                    return weights.find(role, layer);
+                }
+
+                @Override
+                public LabelChannels labelChannels() {
+                    return RandomModels.labelChannels(weights.config(), new Random(9));
+                }
+            };
+        }
+
         KvSequence sequence() {
             return new KvSequence(pool, pageSize);
         }
 
         /** A sequence whose prompt was attended densely, in chunks. */
         KvSequence prefilled(int[] prompt, int chunk) {
-            KvSequence sequence = sequence();
-            for (int from = 0; from < prompt.length; from += chunk) {
+            return prefilled(sequence(), prompt, chunk);
+        }
+
+        /** The same of a sequence that has the first tokens of its prompt already. */
+        KvSequence prefilled(KvSequence sequence, int[] prompt, int chunk) {
+            for (int from = sequence.length(); from < prompt.length; from += chunk) {
                 step(new Span(sequence, prompt, from, Math.min(chunk, prompt.length - from), new Dense(), Logits.NONE));
             }
             return sequence;
@@ -248,6 +281,37 @@ class SparseBackendTest {
                     }
                 }
                 second.close();
+            }
+        }
+    }
+
+    /**
+     * Two prompts with a common beginning are computed side by side, the one for dense attention and the other for a method that makes page
+     * data, and a third goes on from what the prefix cache has of them.
+     */
+    @Test
+    void pagesOfSeveralSequencesServeOneThatBeginsLikeThem() {
+        Random random = new Random(6);
+        ModelConfig config = config(random, 2);
+        ModelWeights weights = RandomModels.weights(config, TensorType.F32, random);
+        int[] longer = tokens(random, config, 400);
+        int[] prompt = Arrays.copyOf(longer, 300);
+        for (AttentionMethod method : methods()) {
+            try (Fixture shared = new Fixture(weights, 2, 16);
+                    Fixture fresh = new Fixture(weights, 2, 16)) {
+                PrefixCache cache = new PrefixCache(shared.pool, 16);
+                KvSequence first = shared.prefilled(prompt, 600);
+                KvSequence second = shared.prefilled(longer, 600);
+                cache.put(first, prompt, prompt.length);
+                cache.put(second, longer, longer.length);
+                shared.step(span(second, method, 1));
+                KvSequence third = shared.sequence();
+                cache.take(third, longer, longer.length - 1);
+                assertThat(third.length()).isGreaterThanOrEqualTo(288);
+                shared.prefilled(third, longer, 600);
+                SpanResult expected = fresh.step(span(fresh.prefilled(longer, 600), method, 2))
+                        .get(0);
+                assertEqual(shared.step(span(third, method, 2)).get(0), expected, method.spec());
             }
         }
     }

@@ -9,6 +9,7 @@ import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.kv.PagePool;
 import io.github.skim4j.engine.model.Architecture;
+import io.github.skim4j.engine.model.LabelChannels;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.Rope;
 import java.util.ArrayList;
@@ -83,6 +84,7 @@ final class SparseFixture implements AutoCloseable {
     final PagePool pool;
     final KvSequence sequence;
     final WorkerTeam team;
+    final LabelChannels labelChannels;
     final Attention attention;
     /** [token][heads * headDim] of the sequence's last tokens. */
     final float[] queries;
@@ -113,7 +115,8 @@ final class SparseFixture implements AutoCloseable {
         }
         team = new WorkerTeam(1 + random.nextInt(2), "test");
         TokenRecords records = new TokenRecords(config, shape.pageSize(), pageCount);
-        attention = new Attention(config, kernels, pages, records, team, null, probe);
+        labelChannels = RandomModels.labelChannels(config, new Random(tokens));
+        attention = new Attention(config, kernels, pages, records, team, labelChannels, probe);
         queries = new float[steps * config.heads() * config.headDim()];
     }
 
