@@ -6,9 +6,11 @@ import static org.assertj.core.api.Assertions.within;
 import io.github.skim4j.engine.attention.Always;
 import io.github.skim4j.engine.attention.Budget;
 import io.github.skim4j.engine.attention.Sketch;
+import io.github.skim4j.engine.backend.cpu.SparseFixture.Read;
 import io.github.skim4j.engine.backend.cpu.SparseFixture.Shape;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -218,6 +220,77 @@ class KeySketchesTest {
                         .isGreaterThan(0.75);
             }
         }
+    }
+
+    /**
+     * Two sequences that begin alike and go different ways within the tokens that the mean is taken of: the second one's sketches are
+     * relative to the first one's mean, which is a worse one for it but still finds what stands out, and the first one's stay as they are.
+     */
+    @Test
+    void sequencesThatShareTheirFirstPagesSelectBySketchesOfOneMean() {
+        for (int seed = 0; seed < 20; seed++) {
+            Random random = new Random(seed);
+            Shape shape = new Shape(64, 2, 4, 1, 0, 16, KvType.BF16);
+            CpuKernels kernels = SparseFixture.kernels().get(seed % 2);
+            Sketch method = new Sketch(Budget.ofTokens(48), 0.125, new Always(4, 16, 0));
+            try (SparseFixture trunk = new SparseFixture(shape, kernels, 1500, 1, 0, random, 2).fill(random, 0)) {
+                SparseFixture branch = trunk.branch(64).fill(random, 0);
+                int slot = 64 + random.nextInt(1300);
+                float[] key = branch.key(0, 1, slot);
+                float[] query = branch.query(0, 4 + random.nextInt(4));
+                for (int i = 0; i < key.length; i++) {
+                    key[i] += 10 * query[i];
+                }
+                branch.write(0, 1, slot, key, key);
+
+                List<Read> before = trunk.run(0, method, 1);
+                assertThat(branch.run(0, method, 1).get(1).tokens().keySet())
+                        .as("seed %s", seed)
+                        .contains(slot);
+                assertThat(trunk.run(0, method, 1)).as("seed %s", seed).isEqualTo(before);
+            }
+        }
+    }
+
+    /** Keys of the two lean in directions of their own, farther apart than they scatter: own means would give a correlation of 0.8. */
+    @Test
+    void estimatesRelativeToAnotherSequencesMeanRankTokens() {
+        Random random = new Random(1);
+        Shape shape = new Shape(64, 1, 8, 1, 0, 16, KvType.F32);
+        CpuKernels kernels = SparseFixture.kernels().get(1);
+        try (SparseFixture trunk = new SparseFixture(shape, kernels, 4097, 1, 0, random, 2).fill(random, 0)) {
+            SparseFixture branch = trunk.branch(64).fill(random, 0);
+            KeySketches sketches = trunk.filled(new KeySketches(trunk.config, 16, trunk.pages.count()), 0);
+            branch.filled(sketches, 0, 4);
+            for (int page = 0; page < 256; page++) {
+                assertThat(sketches.means(branch.sequence.page(page), 0))
+                        .isSameAs(sketches.means(trunk.sequence.page(0), 0));
+            }
+            float[][] estimates = estimates(branch, sketches, kernels, 0);
+            for (int r = 0; r < 8; r++) {
+                assertThat(correlation(branch.logits(0, 0, r), estimates[r], 64))
+                        .as("query %s", r)
+                        .isGreaterThan(0.5);
+            }
+        }
+    }
+
+    /** Pearson's, of the slots from {@code from} on that both have. */
+    private static double correlation(double[] exact, float[] estimated, int from) {
+        double x = 0;
+        double y = 0;
+        double xx = 0;
+        double yy = 0;
+        double xy = 0;
+        int count = estimated.length - from;
+        for (int slot = from; slot < estimated.length; slot++) {
+            x += exact[slot] / count;
+            y += estimated[slot] / (double) count;
+            xx += exact[slot] * exact[slot] / count;
+            yy += estimated[slot] * estimated[slot] / (double) count;
+            xy += exact[slot] * estimated[slot] / count;
+        }
+        return (xy - x * y) / Math.sqrt((xx - x * x) * (yy - y * y));
     }
 
     @Test

@@ -8,6 +8,7 @@ import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.kv.PagePool;
+import io.github.skim4j.engine.kv.PrefixCache;
 import io.github.skim4j.engine.model.Architecture;
 import io.github.skim4j.engine.model.LabelChannels;
 import io.github.skim4j.engine.model.ModelConfig;
@@ -91,6 +92,9 @@ final class SparseFixture implements AutoCloseable {
 
     final int tokens;
     final int steps;
+    /** First slots that another fixture's sequence filled. */
+    private final int shared;
+
     float[] output;
     AttentionStats stats;
 
@@ -99,25 +103,61 @@ final class SparseFixture implements AutoCloseable {
      * @param steps last tokens that have queries
      */
     SparseFixture(Shape shape, CpuKernels kernels, int tokens, int steps, double probe, Random random) {
+        this(shape, kernels, tokens, steps, probe, random, 1);
+    }
+
+    /** @param sequences that there is room for: this one and those of {@link #branch} */
+    SparseFixture(Shape shape, CpuKernels kernels, int tokens, int steps, double probe, Random random, int sequences) {
         this.shape = shape;
         this.kernels = kernels;
         this.tokens = tokens;
         this.steps = steps;
         config = shape.config();
-        int pageCount = tokens / shape.pageSize() + 3;
+        shared = 0;
+        int pageCount = sequences * (tokens / shape.pageSize() + 3);
         pages = new KvPages(config, shape.pageSize(), shape.type(), pageCount);
         pool = new PagePool(pageCount);
         shuffle(random);
         sequence = new KvSequence(pool, shape.pageSize());
-        sequence.reserve(tokens);
-        for (int p = 0; p * shape.pageSize() < tokens; p++) {
-            pages.clear(sequence.page(p));
-        }
+        reserve();
         team = new WorkerTeam(1 + random.nextInt(2), "test");
         TokenRecords records = new TokenRecords(config, shape.pageSize(), pageCount);
         labelChannels = RandomModels.labelChannels(config, new Random(tokens));
         attention = new Attention(config, kernels, pages, records, team, labelChannels, probe);
         queries = new float[steps * config.heads() * config.headDim()];
+    }
+
+    private SparseFixture(SparseFixture trunk, int shared) {
+        shape = trunk.shape;
+        config = trunk.config;
+        kernels = trunk.kernels;
+        pages = trunk.pages;
+        pool = trunk.pool;
+        team = trunk.team;
+        labelChannels = trunk.labelChannels;
+        attention = trunk.attention;
+        tokens = trunk.tokens;
+        steps = trunk.steps;
+        queries = new float[trunk.queries.length];
+        this.shared = shared;
+        int[] prompt = new int[shared];
+        PrefixCache cache = new PrefixCache(pool, shape.pageSize());
+        cache.put(trunk.sequence, prompt, shared);
+        sequence = new KvSequence(pool, shape.pageSize());
+        cache.take(sequence, prompt, shared);
+        reserve();
+    }
+
+    /** A sequence of as many tokens in the same pages, of which the first {@code shared} are this one's; not to be closed. */
+    SparseFixture branch(int shared) {
+        return new SparseFixture(this, shared);
+    }
+
+    private void reserve() {
+        sequence.reserve(tokens - shared);
+        for (int p = shared / shape.pageSize(); p * shape.pageSize() < tokens; p++) {
+            pages.clear(sequence.page(p));
+        }
     }
 
     /** Has the pool hand out its pages in a random order. */
@@ -150,7 +190,7 @@ final class SparseFixture implements AutoCloseable {
         float[] value = new float[headDim];
         for (int layer = 0; layer < config.layers(); layer++) {
             for (int head = 0; head < config.kvHeads(); head++) {
-                for (int slot = 0; slot < tokens; slot++) {
+                for (int slot = shared; slot < tokens; slot++) {
                     int query = random.nextInt(steps) * config.heads() + head * config.group();
                     query = (query + random.nextInt(config.group())) * headDim;
                     double likeness = random.nextInt(50) == 0 ? peaks * random.nextDouble() / Math.sqrt(headDim) : 0;
@@ -256,9 +296,14 @@ final class SparseFixture implements AutoCloseable {
 
     /** Makes the data of all pages that are full before the last step. */
     <T extends PageData> T filled(T data, int layer) {
-        data.begin(pages, sequence, layer, 0, (tokens - 1) / shape.pageSize());
+        return filled(data, layer, 0);
+    }
+
+    /** The same for all pages but the {@code first} ones, which another sequence made them for. */
+    <T extends PageData> T filled(T data, int layer, int first) {
+        data.begin(pages, sequence, layer, first, (tokens - 1) / shape.pageSize());
         float[] scratch = new float[shape.pageSize() * config.headDim()];
-        for (int p = 0; (p + 1) * shape.pageSize() < tokens; p++) {
+        for (int p = first; (p + 1) * shape.pageSize() < tokens; p++) {
             data.fill(new PageData.Fill(pages, layer, scratch), sequence.page(p));
         }
         return data;
