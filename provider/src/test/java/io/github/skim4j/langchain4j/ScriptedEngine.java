@@ -29,6 +29,7 @@ import java.util.stream.Stream;
 final class ScriptedEngine implements Engine {
 
     static final String MODEL = "scripted-model";
+    static final int CACHED_TOKENS = 2;
     static final AttentionStats ATTENTION = AttentionStats.ofTokens(25, 100, 7);
 
     private final Function<List<ChatMessage>, Stream<String>> script;
@@ -278,7 +279,7 @@ final class ScriptedEngine implements Engine {
                     List.of(),
                     reason,
                     promptTokens,
-                    0,
+                    CACHED_TOKENS,
                     generated,
                     Duration.ZERO,
                     Duration.ofMillis(100),

@@ -65,6 +65,7 @@ class SkimChatModelTest {
                         .modelName(ScriptedEngine.MODEL)
                         .tokenUsage(new TokenUsage(6, 4))
                         .finishReason(FinishReason.STOP)
+                        .cachedTokens(ScriptedEngine.CACHED_TOKENS)
                         .timeToFirstToken(Duration.ofMillis(100))
                         .tokensPerSecond(100.0)
                         .attention(ScriptedEngine.ATTENTION)
