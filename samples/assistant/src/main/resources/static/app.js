@@ -15,6 +15,7 @@ async function showAbout() {
     const about = await json(await fetch("api/about"));
     $("model").textContent = about.model;
     $("device").textContent = `on ${about.device}`;
+    $("demo").hidden = !about.model.startsWith("skim-demo");
     $("documents").replaceChildren(...about.documents.map(name => {
       const item = document.createElement("li");
       item.append(documentLink(name));
@@ -134,7 +135,8 @@ const number = (value, digits = 0) => value.toLocaleString("en", {maximumFractio
 const FIGURES = {
   firstToken: figures => `${number(figures.timeToFirstTokenMillis / 1000, 2)} s`,
   speed: figures => figures.tokensPerSecond > 0 ? `${number(figures.tokensPerSecond)} tokens/s` : "–",
-  prompt: figures => `${number(figures.promptTokens)} tokens`,
+  prompt: figures => `${number(figures.promptTokens)} tokens`
+      + (figures.cachedTokens > 0 ? `, ${number(figures.cachedTokens)} reused` : ""),
   attended: figures => `${number(figures.attendedDensity * 100, 1)} %`,
 };
 

@@ -8,6 +8,7 @@ import io.github.skim4j.langchain4j.SkimChatResponseMetadata;
  * How an answer came about, for the page.
  *
  * @param promptTokens tokens of the documents' text and the question
+ * @param cachedTokens how many of them an earlier prompt began with too, so that they were not computed again
  * @param answerTokens tokens of the answer
  * @param timeToFirstTokenMillis from the request to the first token
  * @param tokensPerSecond after the first token; 0 if there was only one
@@ -16,6 +17,7 @@ import io.github.skim4j.langchain4j.SkimChatResponseMetadata;
  */
 record AnswerFigures(
         int promptTokens,
+        int cachedTokens,
         int answerTokens,
         long timeToFirstTokenMillis,
         double tokensPerSecond,
@@ -26,6 +28,7 @@ record AnswerFigures(
         SkimChatResponseMetadata metadata = (SkimChatResponseMetadata) response.metadata();
         return new AnswerFigures(
                 response.tokenUsage().inputTokenCount(),
+                metadata.cachedTokens(),
                 response.tokenUsage().outputTokenCount(),
                 metadata.timeToFirstToken().toMillis(),
                 metadata.tokensPerSecond(),

@@ -38,6 +38,8 @@ class AnswerEndpointTest {
         assertThat(events.get(0).data().toString()).contains("project-fact-sheets.md");
         var figures = events.get(events.size() - 1).data();
         assertThat(figures.get("promptTokens").asInt()).isGreaterThan(1000);
+        assertThat(figures.get("cachedTokens").asInt())
+                .isBetween(0, figures.get("promptTokens").asInt() - 1);
         assertThat(figures.get("answerTokens").asInt()).isGreaterThan(3);
         assertThat(figures.get("timeToFirstTokenMillis").asLong()).isPositive();
         assertThat(figures.get("tokensPerSecond").asDouble()).isPositive();

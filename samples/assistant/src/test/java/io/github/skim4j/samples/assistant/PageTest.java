@@ -80,6 +80,7 @@ class PageTest {
         assertThat(text("article .text")).contains("Orla Kerr");
         assertThat(text("article .sources")).contains("project-fact-sheets.md");
         assertThat(text("article dl")).contains("tokens/s", "100 %");
+        assertThat(text("aside")).contains("skim-demo-q8_0.gguf", "look-up model for regular text");
         assertThat(browser.findElement(By.id("ask")).isDisplayed()).isTrue();
         assertThat(browser.findElement(By.id("stop")).isDisplayed()).isFalse();
         screenshot("wide.png");
