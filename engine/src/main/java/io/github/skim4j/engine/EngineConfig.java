@@ -32,9 +32,9 @@ public record EngineConfig(
             throw new IllegalArgumentException(
                     "no model is set: give a path, a classpath: resource or a Hugging Face id such as owner/name");
         }
-        requireNotNegative(contextLength, "context-length");
-        requireNotNegative(threads, "threads");
-        requireNotNegative(minContext, "attention min-context");
+        requireNotNegative(contextLength, "context-length", "automatic");
+        requireNotNegative(threads, "threads", "automatic");
+        requireNotNegative(minContext, "attention min-context", "off");
         if (!(recallProbe >= 0 && recallProbe <= 1)) {
             throw new IllegalArgumentException(
                     "attention recall-probe must be between 0 (off) and 1, but is " + recallProbe);
@@ -50,9 +50,9 @@ public record EngineConfig(
         Objects.requireNonNull(observer, "observer");
     }
 
-    private static void requireNotNegative(int value, String name) {
+    private static void requireNotNegative(int value, String name, String zero) {
         if (value < 0) {
-            throw new IllegalArgumentException(name + " must be 0 (automatic) or more, but is " + value);
+            throw new IllegalArgumentException(name + " must be 0 (" + zero + ") or more, but is " + value);
         }
     }
 

@@ -138,7 +138,7 @@ class EngineConfigFactoryTest {
                 "context-length | -1 | 0 (automatic) or more",
                 "threads | -1 | 0 (automatic) or more",
                 "chat-template | nowhere.jinja | names no readable resource",
-                "attention.min-context | -1 | 0 (automatic) or more",
+                "attention.min-context | -1 | 0 (off) or more",
                 "attention.recall-probe | 1.1 | between 0 (off) and 1",
                 "attention.budget | none | such as 12.5%",
                 "kv-cache.page-size | 7 | 8, 16, 32 or 64",

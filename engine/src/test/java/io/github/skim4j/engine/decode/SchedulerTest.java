@@ -75,6 +75,16 @@ class SchedulerTest {
 
     private ActiveGeneration generation(
             int[] prompt, int max, AttentionMethod attention, int denseTokens, GenerationListener listener) {
+        return generation(prompt, max, attention, denseTokens, 0, listener);
+    }
+
+    private ActiveGeneration generation(
+            int[] prompt,
+            int max,
+            AttentionMethod attention,
+            int denseTokens,
+            int minContext,
+            GenerationListener listener) {
         return new ActiveGeneration(
                 new ActiveGeneration.Task(
                         prompt,
@@ -85,7 +95,7 @@ class SchedulerTest {
                         Set.of(),
                         attention,
                         denseTokens,
-                        0),
+                        minContext),
                 listener,
                 EngineObserver.NONE,
                 delivery,
@@ -323,6 +333,28 @@ class SchedulerTest {
         assertThat(free.get(2)).isEqualTo(40 - 24);
         assertThat(free.get(4)).isGreaterThanOrEqualTo(40 - 6);
         assertThat(scheduler.stats(null).pagesFree()).isEqualTo(40);
+    }
+
+    @Test
+    void aSequenceShorterThanTheMinContextIsDense() throws Exception {
+        start(40, new SchedulerConfig(1, 64, 10));
+        int[] prompt = prompt(new Random(5), 50);
+        ActiveGeneration generation =
+                generation(prompt, 80, new StreamingLlm(Budget.ofTokens(32), 4), 20, 100, new GenerationListener() {});
+        scheduler.submit(generation);
+        GenerationResult result = generation.result().get(10, TimeUnit.SECONDS);
+        List<Integer> all = new ArrayList<>(Arrays.stream(prompt).boxed().toList());
+        for (int i = 0; i < 80; i++) {
+            List<Integer> read = all;
+            if (all.size() > 100) {
+                read = new ArrayList<>(all.subList(0, 4));
+                read.addAll(all.subList(all.size() - 28, all.size()));
+            }
+            all.add(FakeBackend.next(read));
+        }
+        assertThat(result.tokens()).isEqualTo(all.subList(50, 130));
+        assertThat(result.attention().tokensAttended()).isEqualTo(29 * 32);
+        assertThat(result.attention().tokensEvicted()).isEqualTo(129 - 32);
     }
 
     @ParameterizedTest
