@@ -4,6 +4,7 @@ import io.github.skim4j.engine.Engine;
 import io.github.skim4j.engine.EngineConfig;
 import io.github.skim4j.engine.model.HubConfig;
 import io.github.skim4j.engine.model.WeightFormat;
+import java.nio.file.Path;
 import java.util.function.Consumer;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -23,6 +24,12 @@ public final class EngineOptions {
             description = "Most tokens of a prompt with its answer (default: the model's).")
     private int contextLength;
 
+    @Option(
+            names = "--chat-template",
+            paramLabel = "F",
+            description = "File with a Jinja template that makes messages into a prompt (default: the model's own).")
+    private Path chatTemplate;
+
     /** Opens the engine; downloads show their progress on a terminal. */
     public Engine open(Host host) {
         return open(host, config -> {});
@@ -35,6 +42,7 @@ public final class EngineOptions {
                     .device(device())
                     .threads(threads())
                     .contextLength(contextLength)
+                    .chatTemplate(chatTemplate == null ? null : TextFiles.read(chatTemplate))
                     .weights(weights())
                     .hub(HubConfig.fromEnvironment().withProgress(bar));
             more.accept(config);

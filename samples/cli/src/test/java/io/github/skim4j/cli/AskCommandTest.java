@@ -62,6 +62,17 @@ class AskCommandTest {
     }
 
     @Test
+    void aFileOfAChatTemplateTakesThePlaceOfTheModels() throws IOException {
+        assertThat(ask().exit()).isZero();
+        assertThat(engine.config.chatTemplate()).isNull();
+        String template = "{{ messages[0].content }}";
+        assertThat(ask("--chat-template", document("chat.jinja", template)).exit())
+                .isZero();
+        assertThat(engine.config.chatTemplate()).isEqualTo(template);
+        assertThat(ask("--chat-template", "none.jinja").err()).contains("none.jinja does not exist");
+    }
+
+    @Test
     void passesEverySetting() throws IOException {
         CommandRun run = ask(
                 "--attention",

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.skim4j.engine.attention.Always;
 import io.github.skim4j.engine.attention.Budget;
+import io.github.skim4j.engine.attention.DoubleSparsity;
 import io.github.skim4j.engine.attention.Oracle;
 import io.github.skim4j.engine.attention.PageSelector;
 import io.github.skim4j.engine.attention.Quest;
@@ -205,30 +206,51 @@ class RankPagesTest {
         check(
                 kernels,
                 (budget, always) -> new Sketch(budget, 1, always),
-                (fixture, step, head) -> {
-                    Shape shape = fixture.shape;
-                    int layer = shape.layers() - 1;
-                    QuantizedKeys keys = fixture.filled(
-                            new QuantizedKeys(fixture.config, shape.pageSize(), fixture.pages.count(), null), layer);
-                    int pages = fixture.pagesAt(step) - 1;
-                    double[] logits = new double[pages * shape.pageSize()];
-                    for (int slot = 0; slot < logits.length; slot++) {
-                        logits[slot] = SparseFixture.dot(
-                                fixture.query(step, head), decoded(keys, fixture, layer, head / shape.group(), slot));
-                    }
-                    return logShares(logits, shape.pageSize(), pages);
-                },
+                (fixture, step, head) -> logShares(
+                        quantizedLogits(fixture, step, head, null),
+                        fixture.shape.pageSize(),
+                        fixture.pagesAt(step) - 1),
                 1e-3);
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void doubleSparsityRanksByTheSharesOfLabelChannels(CpuKernels kernels) {
+        check(
+                kernels,
+                (budget, always) -> new DoubleSparsity(budget, 8, always),
+                (fixture, step, head) -> logShares(
+                        quantizedLogits(fixture, step, head, fixture.labelChannels.first(8)),
+                        fixture.shape.pageSize(),
+                        fixture.pagesAt(step) - 1),
+                1e-3);
+    }
+
+    /** Logits from 4-bit keys of the last layer; {@code dimensions} [layer][kvHead][channel] are those that count, all if {@code null}. */
+    private static double[] quantizedLogits(SparseFixture fixture, int step, int head, int[][][] dimensions) {
+        Shape shape = fixture.shape;
+        int layer = shape.layers() - 1;
+        int kvHead = head / shape.group();
+        QuantizedKeys keys = fixture.filled(
+                new QuantizedKeys(fixture.config, shape.pageSize(), fixture.pages.count(), dimensions), layer);
+        float[] query = fixture.query(step, head);
+        double[] logits = new double[(fixture.pagesAt(step) - 1) * shape.pageSize()];
+        for (int slot = 0; slot < logits.length; slot++) {
+            float[] key = decoded(keys, fixture, layer, kvHead, slot);
+            for (int c = 0; c < key.length; c++) {
+                logits[slot] += (double) query[keys.dimension(layer, kvHead, c)] * key[c];
+            }
+        }
+        return logits;
     }
 
     private static float[] decoded(QuantizedKeys keys, SparseFixture fixture, int layer, int kvHead, int slot) {
         int pageSize = fixture.shape.pageSize();
-        int headDim = fixture.shape.headDim();
         int[] words = keys.of(fixture.sequence.page(slot / pageSize), layer);
         int from = keys.offset(kvHead) + slot % pageSize;
-        int pair = words[from + headDim / 8 * pageSize];
-        float[] key = new float[headDim];
-        for (int i = 0; i < headDim; i++) {
+        int pair = words[from + keys.channels() / 8 * pageSize];
+        float[] key = new float[keys.channels()];
+        for (int i = 0; i < key.length; i++) {
             int level = words[from + i / 8 * pageSize] >>> i % 8 * 4 & 15;
             key[i] = Float.intBitsToFloat(pair << 16) * level + Float.intBitsToFloat(pair & 0xffff0000);
         }
