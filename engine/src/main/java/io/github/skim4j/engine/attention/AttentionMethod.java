@@ -15,6 +15,11 @@ public sealed interface AttentionMethod permits Dense, EvictionMethod, PageSelec
     /** Layers from the first on that are attended densely whatever the method. */
     int denseLayers();
 
+    /** What ranks pages for the method; {@code null} if nothing does. */
+    default PageSelector selector() {
+        return null;
+    }
+
     /**
      * Checks the budgets that depend on the page size.
      *

@@ -16,6 +16,11 @@ public sealed interface PageSelector extends AttentionMethod
     PageSelector withBudget(Budget budget);
 
     @Override
+    default PageSelector selector() {
+        return this;
+    }
+
+    @Override
     default int denseLayers() {
         return always().denseLayers();
     }

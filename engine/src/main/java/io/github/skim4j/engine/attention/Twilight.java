@@ -36,6 +36,11 @@ public record Twilight(PageSelector base, double p, Logits logits, Always always
     }
 
     @Override
+    public PageSelector selector() {
+        return base;
+    }
+
+    @Override
     public int denseLayers() {
         return always.denseLayers();
     }

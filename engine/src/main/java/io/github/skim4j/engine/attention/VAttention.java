@@ -46,10 +46,20 @@ public record VAttention(PageSelector heavy, double epsilon, double delta, Verif
         }
     }
 
+    /** Standard deviations of an estimate within which it lies with probability 1 - δ: Φ⁻¹(1 - δ/2). */
+    public double quantile() {
+        return Normal.quantile(1 - delta / 2);
+    }
+
     private static void requireOpen(double value, String name) {
         if (!(value > 0 && value < 1)) {
             throw new IllegalArgumentException("vattention " + name + " must be above 0 and below 1, but is " + value);
         }
+    }
+
+    @Override
+    public PageSelector selector() {
+        return heavy;
     }
 
     @Override

@@ -1,6 +1,8 @@
 package io.github.skim4j.engine.model;
 
 import com.fasterxml.jackson.core.type.TypeReference;
+import io.github.skim4j.engine.attention.AttentionMethod;
+import io.github.skim4j.engine.attention.DoubleSparsity;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,6 +25,27 @@ public record LabelChannels(int[][][] ranking) {
     static final String SUFFIX = "." + FILE;
 
     private static final String FIELD = "label_channels";
+
+    /**
+     * Checks that a method can be used with a model.
+     *
+     * @param channels those of the model, or {@code null}
+     * @throws IllegalArgumentException if it needs label channels and the model has none or too few, with the way out
+     */
+    public static void requireFor(AttentionMethod method, ModelConfig config, LabelChannels channels) {
+        if (!(method.selector() instanceof DoubleSparsity doubleSparsity)) {
+            return;
+        }
+        if (channels == null) {
+            throw new IllegalArgumentException(
+                    "double-sparsity needs to know which channels of the model's keys matter:"
+                            + " 'skim calibrate' finds out and stores it beside the model");
+        }
+        if (doubleSparsity.channels() > config.headDim()) {
+            throw new IllegalArgumentException("double-sparsity channels must be at most the head size of "
+                    + config.headDim() + ", but is " + doubleSparsity.channels());
+        }
+    }
 
     /** @param weights [layer][kvHead][headDim], the higher the more a dimension matters */
     public static LabelChannels ofWeights(float[][][] weights) {

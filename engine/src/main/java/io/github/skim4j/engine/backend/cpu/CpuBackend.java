@@ -62,7 +62,7 @@ final class CpuBackend implements Backend {
                     "the CPU backend has no kv-cache.type " + type + ": choose bf16 or f32, or a device that has it");
         }
         LabelChannels labelChannels = weights.labelChannels();
-        Pipelines.requireSupports(config.attention(), shape, labelChannels);
+        LabelChannels.requireFor(config.attention(), shape, labelChannels);
         int threads =
                 config.threads() > 0 ? config.threads() : Runtime.getRuntime().availableProcessors();
         WorkerTeam team = new WorkerTeam(threads, "skim-cpu");
@@ -182,7 +182,7 @@ final class CpuBackend implements Backend {
 
     @Override
     public void requireSupports(AttentionMethod method) {
-        Pipelines.requireSupports(method, config, labelChannels);
+        LabelChannels.requireFor(method, config, labelChannels);
     }
 
     @Override

@@ -129,32 +129,6 @@ final class Pipelines {
         return new QuantizedScorer(kernels, keys, config.headDim(), pages.pageSize());
     }
 
-    /** See {@link io.github.skim4j.engine.backend.Backend#requireSupports}. */
-    static void requireSupports(AttentionMethod method, ModelConfig config, LabelChannels labelChannels) {
-        PageSelector selector = selector(method);
-        if (selector instanceof DoubleSparsity doubleSparsity) {
-            if (labelChannels == null) {
-                throw new IllegalArgumentException(
-                        "double-sparsity needs to know which channels of the model's keys matter:"
-                                + " 'skim calibrate' finds out and stores it beside the model");
-            }
-            if (doubleSparsity.channels() > config.headDim()) {
-                throw new IllegalArgumentException("double-sparsity channels must be at most the head size of "
-                        + config.headDim() + ", but is " + doubleSparsity.channels());
-            }
-        }
-    }
-
-    private static PageSelector selector(AttentionMethod method) {
-        if (method instanceof Twilight twilight) {
-            return twilight.base();
-        }
-        if (method instanceof VAttention vAttention) {
-            return vAttention.heavy();
-        }
-        return method instanceof PageSelector selector ? selector : null;
-    }
-
     private TokenScorer quantizedScorer(List<PageData> data) {
         if (quantized == null) {
             quantized = new QuantizedKeys(config, pages.pageSize(), pageCount, null);

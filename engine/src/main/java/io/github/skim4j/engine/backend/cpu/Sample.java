@@ -30,7 +30,7 @@ final class Sample implements Selection.Stage {
         this.pages = pages;
         this.attend = attend;
         this.headDim = headDim;
-        quantile = Normal.quantile(1 - method.delta() / 2);
+        quantile = method.quantile();
     }
 
     @Override

@@ -1,4 +1,4 @@
-package io.github.skim4j.engine.backend.cpu;
+package io.github.skim4j.engine.attention;
 
 /** The standard normal distribution. */
 final class Normal {
