@@ -62,9 +62,15 @@ final class Attention {
     /**
      * What a tile of a span reads.
      *
-     * @param selection what made the list, or {@code null}
+     * @param retained all that it sees
+     * @param selection what it reads of that, or {@code null} for all
      */
-    record Reading(int span, QueryTile tile, TokenList list, Selection selection) {}
+    record Reading(int span, QueryTile tile, TokenList retained, Selection selection) {
+
+        TokenList list() {
+            return selection == null ? retained : selection.list();
+        }
+    }
 
     /** Forgets what is known of a page, which comes to another sequence. */
     void clear(int page) {
@@ -89,7 +95,7 @@ final class Attention {
         }
         select();
         long selected = System.nanoTime();
-        readings.forEach(reading -> attend.add(reading.tile, reading.list));
+        readings.forEach(reading -> attend.add(reading.tile, reading.list()));
         boolean observes = spans.stream().anyMatch(AttentionObserver::observes);
         logSums = !observes || logSums.length >= row * config.heads() ? logSums : new float[row * config.heads()];
         attend.run(queries, output, observes ? logSums : null);
@@ -127,26 +133,32 @@ final class Attention {
         int tileTokens = single ? 1 : Math.max(1, Attend.TILE_ROWS / config.group());
         for (int t = 0; t < span.count(); t += tileTokens) {
             int tokens = Math.min(tileTokens, span.count() - t);
+            TokenList retained = null;
             for (int head = 0; head < config.kvHeads(); head++) {
                 QueryTile tile = new QueryTile(
                         sequence, layer, head, row + t, sequence.length() + t, tokens, config.window(layer));
+                retained = retained == null || sequence.isPacked() ? retained(tile) : retained;
+                Selection selection = null;
                 if (pipeline != null) {
-                    Selection selection = nextSelection();
-                    selection.start(tile, pipeline, config);
+                    selection = nextSelection();
+                    selection.start(tile, retained, pipeline, config);
                     queries.gather(config, tile, TokenList.POSITIONED, selection.queries());
-                    readings.add(new Reading(index, tile, selection.list(), selection));
-                } else {
-                    TokenList list = nextList();
-                    list.clear();
-                    if (sequence.isPacked()) {
-                        records.addRetained(tile, list);
-                    } else {
-                        tile.addRetained(list);
-                    }
-                    readings.add(new Reading(index, tile, list, null));
                 }
+                readings.add(new Reading(index, tile, retained, selection));
             }
         }
+    }
+
+    /** All that a tile sees: the same for all heads, unless they keep tokens of their own. */
+    private TokenList retained(QueryTile tile) {
+        TokenList list = nextList();
+        list.clear();
+        if (tile.sequence().isPacked()) {
+            records.addRetained(tile, list);
+        } else {
+            tile.addRetained(list);
+        }
+        return list;
     }
 
     private TokenList nextList() {
@@ -216,7 +228,7 @@ final class Attention {
 
     private AttentionStats read(Reading reading, Span span) {
         QueryTile tile = reading.tile;
-        TokenList list = reading.list;
+        TokenList list = reading.list();
         long attended = 0;
         long total = 0;
         long pagesRead = 0;

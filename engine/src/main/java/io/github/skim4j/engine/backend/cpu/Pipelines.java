@@ -91,10 +91,10 @@ final class Pipelines {
         if (selector instanceof Sketch sketch) {
             Limit coarse = selection -> Math.max(budget.pages(selection), (int)
                     Math.ceil(sketch.coarse() * selection.list().size()));
-            stages.add(new RankPages(sketchScorer(data), coarse));
-            stages.add(new RankPages(quantizedScorer(data), budget));
+            stages.add(new RankPages(sketchScorer(data), kernels, coarse));
+            stages.add(new RankPages(quantizedScorer(data), kernels, budget));
         } else {
-            stages.add(new RankPages(scorer(selector, data), budget));
+            stages.add(new RankPages(scorer(selector, data), kernels, budget));
         }
     }
 

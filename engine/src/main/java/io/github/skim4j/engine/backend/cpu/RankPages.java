@@ -1,6 +1,7 @@
 package io.github.skim4j.engine.backend.cpu;
 
 import io.github.skim4j.engine.backend.cpu.Selection.Scratch;
+import java.util.Arrays;
 
 /**
  * Keeps the pages of the best scores, one list for a query group: a page counts as much as it does to the head that it means most to,
@@ -8,7 +9,7 @@ import io.github.skim4j.engine.backend.cpu.Selection.Scratch;
  */
 final class RankPages implements Selection.Stage {
 
-    /** Pages that are scored in one part. */
+    /** Pages that are scored in one part; scores of a row begin at a multiple of it. */
     private static final int CHUNK = 64;
 
     /** How many pages to keep. */
@@ -17,10 +18,12 @@ final class RankPages implements Selection.Stage {
     }
 
     private final PageScorer scorer;
+    private final CpuKernels kernels;
     private final Limit limit;
 
-    RankPages(PageScorer scorer, Limit limit) {
+    RankPages(PageScorer scorer, CpuKernels kernels, Limit limit) {
         this.scorer = scorer;
+        this.kernels = kernels;
         this.limit = limit;
     }
 
@@ -31,8 +34,8 @@ final class RankPages implements Selection.Stage {
             return SKIP;
         }
         int parts = parts(entries);
-        selection.scores(selection.rows() * entries);
-        selection.references(selection.rows() * parts);
+        selection.scores(selection.rows() * parts * CHUNK);
+        selection.references(2 * selection.rows() * parts);
         scorer.prepare(selection);
         selection.addBytes((long) scorer.bytes() * (entries - 1));
         return parts;
@@ -43,96 +46,113 @@ final class RankPages implements Selection.Stage {
         return (entries - 1 + CHUNK - 1) / CHUNK;
     }
 
+    /** Leaves for each row and part the reference of shares or the greatest score, and behind all of these the sum of the scores. */
     @Override
     public void part(Selection selection, int part, Scratch scratch) {
         int entries = selection.list().size();
-        int end = Math.min(entries - 1, (part + 1) * CHUNK);
         int parts = parts(entries);
-        scorer.score(
-                selection,
-                part * CHUNK,
-                end,
-                selection.scores(),
-                entries,
-                selection.references(),
-                part,
-                parts,
-                scratch);
+        int from = part * CHUNK;
+        int end = Math.min(entries - 1, from + CHUNK);
+        float[] scores = selection.scores();
+        float[] references = selection.references();
+        scorer.score(selection, from, end, scores, parts * CHUNK, references, part, parts, scratch);
+        for (int r = 0; r < selection.rows(); r++) {
+            int at = r * parts * CHUNK + from;
+            int reference = r * parts + part;
+            if (scorer.isShare()) {
+                float sum = 0;
+                for (int i = at; i < at + end - from; i++) {
+                    sum += scores[i];
+                }
+                references[selection.rows() * parts + reference] = sum;
+            } else {
+                Arrays.fill(scores, at + end - from, at + CHUNK, Float.NEGATIVE_INFINITY);
+                references[reference] = kernels.attention().max(scores, at, CHUNK);
+            }
+        }
     }
 
     @Override
     public void end(Selection selection, Scratch scratch) {
-        int entries = selection.list().size();
-        float[] scores = selection.scores();
-        for (int r = 0; r < selection.rows(); r++) {
+        int rows = selection.rows();
+        int parts = parts(selection.list().size());
+        float[] references = selection.references();
+        for (int r = 0; r < rows; r++) {
             if (scorer.isShare()) {
-                toShares(scores, r * entries, entries - 1, selection.references(), r * parts(entries));
+                toShares(references, r * parts, rows * parts + r * parts, parts);
             } else {
-                toDistances(scores, r * entries, entries - 1);
+                toDistances(references, r * parts, rows * parts + r * parts, parts);
             }
-            for (int e = 0; r > 0 && e < entries - 1; e++) {
-                scores[e] = Math.max(scores[e], scores[r * entries + e]);
-            }
+        }
+        for (int p = 0; p < parts; p++) {
+            kernels.selection()
+                    .mergeRows(
+                            selection.scores(),
+                            p * CHUNK,
+                            parts * CHUNK,
+                            rows,
+                            CHUNK,
+                            references,
+                            p,
+                            rows * parts + p,
+                            parts);
         }
         keep(selection, limit.pages(selection), scratch);
     }
 
-    private static void toShares(float[] scores, int from, int count, float[] references, int reference) {
-        int parts = (count + CHUNK - 1) / CHUNK;
-        float max = Float.NEGATIVE_INFINITY;
-        for (int p = 0; p < parts; p++) {
-            max = Math.max(max, references[reference + p]);
-        }
+    /** Makes of a row's references factors, and of the sums addends, that turn its scores into shares. */
+    private static void toShares(float[] references, int factors, int addends, int parts) {
+        float max = greatest(references, factors, parts);
         float total = 0;
         for (int p = 0; p < parts; p++) {
-            float factor = Exp.exp(references[reference + p] - max);
-            for (int e = from + p * CHUNK; e < from + Math.min(count, (p + 1) * CHUNK); e++) {
-                scores[e] *= factor;
-                total += scores[e];
-            }
+            references[factors + p] = Exp.exp(references[factors + p] - max);
+            total += references[factors + p] * references[addends + p];
         }
-        for (int e = from; e < from + count; e++) {
-            scores[e] /= total;
+        for (int p = 0; p < parts; p++) {
+            references[factors + p] /= total;
+            references[addends + p] = 0;
         }
     }
 
-    private static void toDistances(float[] scores, int from, int count) {
+    /** The same for distances to the greatest score. */
+    private static void toDistances(float[] references, int factors, int addends, int parts) {
+        float max = greatest(references, factors, parts);
+        Arrays.fill(references, factors, factors + parts, 1);
+        Arrays.fill(references, addends, addends + parts, -max);
+    }
+
+    private static float greatest(float[] values, int from, int count) {
         float max = Float.NEGATIVE_INFINITY;
-        for (int e = from; e < from + count; e++) {
-            max = Math.max(max, scores[e]);
+        for (int i = from; i < from + count; i++) {
+            max = Math.max(max, values[i]);
         }
-        for (int e = from; e < from + count; e++) {
-            scores[e] -= max;
-        }
+        return max;
     }
 
     /** Keeps forced pages and the best others, in their order; of equal ones the first. */
     private static void keep(Selection selection, int pages, Scratch scratch) {
-        TokenList list = selection.list();
-        int entries = list.size();
-        float[] candidates = scratch.floats(entries);
-        int count = 0;
-        for (int e = 0; e < entries; e++) {
-            if (!selection.isForced(e)) {
-                candidates[count++] = selection.scores()[e];
-            }
-        }
-        int wanted = Math.max(1, pages - (entries - count));
-        if (wanted >= count) {
+        TokenList all = selection.list();
+        int entries = all.size();
+        int first = selection.forcedFirst();
+        int last = Math.max(first, selection.forcedLast());
+        int wanted = Math.max(1, pages - (entries - (last - first)));
+        if (wanted >= last - first) {
             return;
         }
-        float threshold = Ranks.largest(candidates, count, wanted);
+        float[] scores = selection.scores();
+        float[] candidates = scratch.floats(last - first);
+        System.arraycopy(scores, first, candidates, 0, last - first);
+        float threshold = Ranks.largest(candidates, last - first, wanted);
         int equal = wanted;
-        for (int i = 0; i < count; i++) {
-            equal -= candidates[i] > threshold ? 1 : 0;
+        for (int e = first; e < last; e++) {
+            equal -= scores[e] > threshold ? 1 : 0;
         }
-        int kept = 0;
+        TokenList kept = selection.beginList();
         for (int e = 0; e < entries; e++) {
-            float score = selection.scores()[e];
-            if (selection.isForced(e) || score > threshold || score == threshold && equal-- > 0) {
-                list.move(e, kept++, list.mask(e));
+            boolean forced = e < first || e >= last;
+            if (forced || scores[e] > threshold || scores[e] == threshold && equal-- > 0) {
+                kept.add(all, e, all.mask(e));
             }
         }
-        list.truncate(kept);
     }
 }

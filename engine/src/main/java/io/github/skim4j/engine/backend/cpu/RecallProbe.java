@@ -34,14 +34,12 @@ final class RecallProbe {
     /** @param output what attention made of the selection, [row][heads * headDim] */
     AttentionStats compare(Selection selection, float[] output) {
         QueryTile tile = selection.tile();
-        TokenList all = new TokenList();
-        tile.addRetained(all);
         TokenList read = new TokenList();
         TokenList weighted = selection.list();
         for (int e = 0; e < weighted.size(); e++) {
             read.add(weighted.page(e), weighted.slot(e), weighted.mask(e), 0, weighted.query(e));
         }
-        Attend.Result dense = attend.whole(tile, all, selection.queries());
+        Attend.Result dense = attend.whole(tile, selection.retained(), selection.queries());
         Attend.Result kept = attend.whole(tile, read, selection.queries());
         double mass = 0;
         double error = 0;

@@ -40,8 +40,7 @@ final class Sample implements Selection.Stage {
 
     @Override
     public void end(Selection selection, Scratch scratch) {
-        TokenList all = new TokenList();
-        selection.tile().addRetained(all);
+        TokenList all = selection.retained();
         TokenList list = selection.list();
         int[] rest = rest(all, list);
         int pageSize = selection.tile().sequence().pageSize();
@@ -54,11 +53,14 @@ final class Sample implements Selection.Stage {
         int perStratum = tokens < MIN_REST ? Integer.MAX_VALUE : perStratum(selection, all, rest, drawn, scratch);
         // Nearly all of a stratum is no cheaper than all of it.
         if (perStratum > drawn.smallest() / 2) {
-            list.clear();
-            selection.tile().addRetained(list);
+            selection.readAll();
             return;
         }
-        add(list, all, rest, drawn, perStratum, pageSize);
+        TokenList sampled = selection.beginList();
+        for (int e = 0; e < list.size(); e++) {
+            sampled.add(list, e, list.mask(e));
+        }
+        add(sampled, all, rest, drawn, perStratum, pageSize);
     }
 
     /** Entries of {@code all} that are not in {@code list}; both are in the order of slots. */

@@ -40,6 +40,27 @@ final class ScalarSelectionKernels implements SelectionKernels {
     }
 
     @Override
+    public void mergeRows(
+            float[] scores,
+            int at,
+            int stride,
+            int rows,
+            int count,
+            float[] terms,
+            int factor,
+            int addend,
+            int termStride) {
+        for (int i = at; i < at + count; i++) {
+            float best = scores[i] * terms[factor] + terms[addend];
+            for (int r = 1; r < rows; r++) {
+                best = Math.max(
+                        best, scores[i + r * stride] * terms[factor + r * termStride] + terms[addend + r * termStride]);
+            }
+            scores[i] = best;
+        }
+    }
+
+    @Override
     public void unpack(int[] words, int from, int channels, int pageSize, float[] levels) {
         for (int c = 0; c < channels; c++) {
             int word = from + c / 8 * pageSize;

@@ -7,8 +7,8 @@ import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * Finding out what one token's query group reads of one KV head. It begins with all there is; stages shorten and weigh the list, one
- * after the other. Reused from step to step.
+ * Finding out what one token's query group reads of one KV head. It begins with the list of all there is, which it shares with the other
+ * heads; stages make shorter and weighted ones of it, one after the other. Reused from step to step.
  */
 final class Selection {
 
@@ -30,6 +30,7 @@ final class Selection {
 
         private float[] floats = {};
         private float[] levels = {};
+        private int[] entries = {};
 
         float[] floats(int size) {
             return floats = grown(floats, size);
@@ -37,6 +38,10 @@ final class Selection {
 
         float[] levels(int size) {
             return levels = grown(levels, size);
+        }
+
+        int[] entries(int size) {
+            return entries = entries.length < size ? new int[size] : entries;
         }
     }
 
@@ -48,8 +53,10 @@ final class Selection {
         }
     }
 
-    private final TokenList list = new TokenList();
+    private final TokenList[] own = {new TokenList(), new TokenList()};
     private final AtomicInteger missing = new AtomicInteger();
+    private TokenList retained;
+    private TokenList list;
     private QueryTile tile;
     private Always always;
     private List<Stage> stages;
@@ -62,16 +69,17 @@ final class Selection {
     private float[] prepared = {};
     private long[] planes = {};
 
-    void start(QueryTile tile, Pipeline pipeline, ModelConfig config) {
+    /** @param retained all that the tile sees */
+    void start(QueryTile tile, TokenList retained, Pipeline pipeline, ModelConfig config) {
         this.tile = tile;
+        this.retained = retained;
+        list = retained;
         always = pipeline.always();
         stages = pipeline.fits(tile) ? pipeline.stages() : List.of();
         rows = config.group();
         queries = grown(queries, Attend.even(rows) * config.headDim());
         next = 0;
         bytes = 0;
-        list.clear();
-        tile.addRetained(list);
     }
 
     /** Adds the parts of the next stage that has something to do; none at the end. */
@@ -96,9 +104,26 @@ final class Selection {
         }
     }
 
-    /** What is read, as far as it has been decided. The last entry is the page being filled. */
+    /** What is read, as far as it has been decided, to be read only. The last entry is the page being filled. */
     TokenList list() {
         return list;
+    }
+
+    /** All that the tile sees. */
+    TokenList retained() {
+        return retained;
+    }
+
+    /** Begins a list that takes the place of the one before, which stays as it was until the next is begun. */
+    TokenList beginList() {
+        list = list == own[0] ? own[1] : own[0];
+        list.clear();
+        return list;
+    }
+
+    /** Goes back to all that the tile sees. */
+    void readAll() {
+        list = retained;
     }
 
     QueryTile tile() {
@@ -125,15 +150,28 @@ final class Selection {
         return Math.min(position() + 1, tile.window());
     }
 
-    /** Whether an entry's page is read whatever its score: a sink's, a recent token's, the one being filled. */
-    boolean isForced(int entry) {
-        int slot = list.slot(entry);
-        return slot < always.sinks()
-                || slot + tile.sequence().pageSize() > position() + 1 - Math.max(1, always.recent());
+    /** First entries whose pages are read whatever their scores, as they have sinks. */
+    int forcedFirst() {
+        int entry = 0;
+        while (entry < list.size() && list.slot(entry) < always.sinks()) {
+            entry++;
+        }
+        return entry;
+    }
+
+    /** The first of the last entries whose pages are read whatever their scores: recent tokens' and the one being filled. */
+    int forcedLast() {
+        int end =
+                position() + 1 - Math.max(1, always.recent()) - tile.sequence().pageSize();
+        int entry = list.size();
+        while (entry > 0 && list.slot(entry - 1) > end) {
+            entry--;
+        }
+        return entry;
     }
 
     /** The tokens of an entry's page that are read whatever their scores. */
-    long forcedTokens(int entry) {
+    long forcedTokens(TokenList list, int entry) {
         int pageSize = tile.sequence().pageSize();
         int slot = list.slot(entry);
         int recent = Math.min(position() + 1 - always.recent(), position() / pageSize * pageSize);

@@ -9,6 +9,22 @@ interface SelectionKernels {
     /** {@code scores[to + r * stride] = Σ_d q_d * mean_d + sqrt(Σ_d q_d² * variance_d)} from {@link PageStatistics} of moments. */
     void moments(float[] queries, int rows, int headDim, int[] pairs, int from, float[] scores, int to, int stride);
 
+    /**
+     * {@code scores[at + i] = max_r(scores[at + r * stride + i] * factor_r + addend_r)} for {@code count} (a multiple of 8) scores of each row.
+     *
+     * @param terms factors from {@code factor} on and addends from {@code addend} on, those of rows {@code termStride} apart
+     */
+    void mergeRows(
+            float[] scores,
+            int at,
+            int stride,
+            int rows,
+            int count,
+            float[] terms,
+            int factor,
+            int addend,
+            int termStride);
+
     /** Levels of a page of {@link QuantizedKeys} at {@code words[from…]}, [channels][pageSize]. */
     void unpack(int[] words, int from, int channels, int pageSize, float[] levels);
 

@@ -39,22 +39,22 @@ abstract class ShareScorer implements PageScorer {
         int width = (end - from) * pageSize;
         float[] logits = scratch.floats(Attend.even(selection.rows()) * width);
         logits(selection, from, end, logits, width, scratch);
+        hideUnread(selection, from, end, logits, 0, width);
         for (int r = 0; r < selection.rows(); r++) {
-            hideUnread(selection, from, end, logits, r * width);
             float max = kernels.attention().max(logits, r * width, width);
             references[reference + r * referenceStride] = max;
             expSums(logits, r * width, pageSize, end - from, max, scores, r * stride + from);
         }
     }
 
-    /** Gives tokens that entries leave out no weight. */
-    static void hideUnread(Selection selection, int from, int end, float[] logits, int to) {
+    /** Gives tokens that entries leave out no weight, in rows {@code stride} apart. */
+    static void hideUnread(Selection selection, int from, int end, float[] logits, int to, int stride) {
         int pageSize = selection.tile().sequence().pageSize();
         long whole = TokenList.range(0, pageSize);
         for (int e = from; e < end; e++) {
             long mask = selection.tile().visible(selection.list(), e, selection.position());
-            if (mask != whole) {
-                Attend.hide(logits, to + (e - from) * pageSize, pageSize, mask);
+            for (int r = 0; mask != whole && r < selection.rows(); r++) {
+                Attend.hide(logits, to + r * stride + (e - from) * pageSize, pageSize, mask);
             }
         }
     }

@@ -32,11 +32,6 @@ final class TokenList {
         size = 0;
     }
 
-    /** Keeps the first {@code size} entries. */
-    void truncate(int size) {
-        this.size = size;
-    }
-
     /**
      * Appends tokens of a page.
      *
@@ -55,13 +50,9 @@ final class TokenList {
         size++;
     }
 
-    /** Moves an entry to an earlier place, with another mask. */
-    void move(int from, int to, long mask) {
-        slots[to] = slots[from];
-        pages[to] = pages[from];
-        masks[to] = mask;
-        logWeights[to] = logWeights[from];
-        queries[to] = queries[from];
+    /** Appends an entry of another list, with another mask. */
+    void add(TokenList source, int entry, long mask) {
+        add(source.pages[entry], source.slots[entry], mask, source.logWeights[entry], source.queries[entry]);
     }
 
     private void grow() {

@@ -60,10 +60,7 @@ final class TopP implements Selection.Stage {
             (e == entries - 1 ? exact : estimate)
                     .logits(selection, e, selection.scores(), e * pageSize, width, scratch);
         }
-        for (int r = 0; r < selection.rows(); r++) {
-            ShareScorer.hideUnread(
-                    selection, part * CHUNK, end, selection.scores(), r * width + part * CHUNK * pageSize);
-        }
+        ShareScorer.hideUnread(selection, part * CHUNK, end, selection.scores(), part * CHUNK * pageSize, width);
     }
 
     @Override
@@ -77,9 +74,9 @@ final class TopP implements Selection.Stage {
         for (int r = 0; r < thresholds.length; r++) {
             thresholds[r] = threshold(logits, r * width, width, p, kernels, scratch);
         }
-        int kept = 0;
+        TokenList kept = selection.beginList();
         for (int e = 0; e < entries; e++) {
-            long mask = selection.forcedTokens(e);
+            long mask = selection.forcedTokens(list, e);
             for (int r = 0; r < thresholds.length; r++) {
                 int at = r * width + e * pageSize;
                 for (int t = 0; t < pageSize; t++) {
@@ -88,10 +85,9 @@ final class TopP implements Selection.Stage {
             }
             mask &= list.mask(e);
             if (mask != 0) {
-                list.move(e, kept++, mask);
+                kept.add(list, e, mask);
             }
         }
-        list.truncate(kept);
     }
 
     /** The greatest logit such that those from it on have a share of at least {@code p} of the sum of all exponentials. */

@@ -14,14 +14,41 @@ final class VectorSelectionKernels implements SelectionKernels {
     @Override
     public void bounds(
             float[] queries, int rows, int headDim, int[] pairs, int from, float[] scores, int to, int stride) {
-        float[] lanes = new float[2 * LANES];
-        for (int r = 0; r < rows; r += 2) {
-            bounds2(queries, r * headDim, headDim, pairs, from, lanes);
-            scores[to + r * stride] = sum(lanes, 0);
-            if (r + 1 < rows) {
-                scores[to + (r + 1) * stride] = sum(lanes, LANES);
+        float[] lanes = new float[4 * LANES];
+        for (int r = 0; r < rows; r += 4) {
+            if (r + 2 < rows) {
+                bounds4(queries, r * headDim, headDim, pairs, from, lanes);
+            } else {
+                bounds2(queries, r * headDim, headDim, pairs, from, lanes);
+            }
+            for (int i = r; i < Math.min(rows, r + 4); i++) {
+                scores[to + i * stride] = sum(lanes, (i - r) * LANES);
             }
         }
+    }
+
+    private static void bounds4(float[] queries, int query, int headDim, int[] pairs, int from, float[] lanes) {
+        FloatVector a = FloatVector.zero(F);
+        FloatVector b = FloatVector.zero(F);
+        FloatVector c = FloatVector.zero(F);
+        FloatVector d = FloatVector.zero(F);
+        for (int i = 0; i < headDim; i += LANES) {
+            IntVector pair = IntVector.fromArray(I, pairs, from + i);
+            FloatVector max = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            FloatVector min = pair.and(0xffff0000).reinterpretAsFloats();
+            FloatVector q = FloatVector.fromArray(F, queries, query + i);
+            a = a.add(q.mul(max).max(q.mul(min)));
+            q = FloatVector.fromArray(F, queries, query + headDim + i);
+            b = b.add(q.mul(max).max(q.mul(min)));
+            q = FloatVector.fromArray(F, queries, query + 2 * headDim + i);
+            c = c.add(q.mul(max).max(q.mul(min)));
+            q = FloatVector.fromArray(F, queries, query + 3 * headDim + i);
+            d = d.add(q.mul(max).max(q.mul(min)));
+        }
+        a.intoArray(lanes, 0);
+        b.intoArray(lanes, LANES);
+        c.intoArray(lanes, 2 * LANES);
+        d.intoArray(lanes, 3 * LANES);
     }
 
     private static void bounds2(float[] queries, int query, int headDim, int[] pairs, int from, float[] lanes) {
@@ -43,14 +70,55 @@ final class VectorSelectionKernels implements SelectionKernels {
     @Override
     public void moments(
             float[] queries, int rows, int headDim, int[] pairs, int from, float[] scores, int to, int stride) {
-        float[] lanes = new float[4 * LANES];
-        for (int r = 0; r < rows; r += 2) {
-            moments2(queries, r * headDim, headDim, pairs, from, lanes);
-            scores[to + r * stride] = sum(lanes, 0) + (float) Math.sqrt(sum(lanes, LANES));
-            if (r + 1 < rows) {
-                scores[to + (r + 1) * stride] = sum(lanes, 2 * LANES) + (float) Math.sqrt(sum(lanes, 3 * LANES));
+        float[] lanes = new float[8 * LANES];
+        for (int r = 0; r < rows; r += 4) {
+            if (r + 2 < rows) {
+                moments4(queries, r * headDim, headDim, pairs, from, lanes);
+            } else {
+                moments2(queries, r * headDim, headDim, pairs, from, lanes);
+            }
+            for (int i = r; i < Math.min(rows, r + 4); i++) {
+                int at = 2 * (i - r) * LANES;
+                scores[to + i * stride] = sum(lanes, at) + (float) Math.sqrt(sum(lanes, at + LANES));
             }
         }
+    }
+
+    /** For each row the lanes of the mean and those of the variance. */
+    private static void moments4(float[] queries, int query, int headDim, int[] pairs, int from, float[] lanes) {
+        FloatVector meanA = FloatVector.zero(F);
+        FloatVector varianceA = FloatVector.zero(F);
+        FloatVector meanB = FloatVector.zero(F);
+        FloatVector varianceB = FloatVector.zero(F);
+        FloatVector meanC = FloatVector.zero(F);
+        FloatVector varianceC = FloatVector.zero(F);
+        FloatVector meanD = FloatVector.zero(F);
+        FloatVector varianceD = FloatVector.zero(F);
+        for (int i = 0; i < headDim; i += LANES) {
+            IntVector pair = IntVector.fromArray(I, pairs, from + i);
+            FloatVector mean = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            FloatVector variance = pair.and(0xffff0000).reinterpretAsFloats();
+            FloatVector q = FloatVector.fromArray(F, queries, query + i);
+            meanA = mean.fma(q, meanA);
+            varianceA = variance.fma(q.mul(q), varianceA);
+            q = FloatVector.fromArray(F, queries, query + headDim + i);
+            meanB = mean.fma(q, meanB);
+            varianceB = variance.fma(q.mul(q), varianceB);
+            q = FloatVector.fromArray(F, queries, query + 2 * headDim + i);
+            meanC = mean.fma(q, meanC);
+            varianceC = variance.fma(q.mul(q), varianceC);
+            q = FloatVector.fromArray(F, queries, query + 3 * headDim + i);
+            meanD = mean.fma(q, meanD);
+            varianceD = variance.fma(q.mul(q), varianceD);
+        }
+        meanA.intoArray(lanes, 0);
+        varianceA.intoArray(lanes, LANES);
+        meanB.intoArray(lanes, 2 * LANES);
+        varianceB.intoArray(lanes, 3 * LANES);
+        meanC.intoArray(lanes, 4 * LANES);
+        varianceC.intoArray(lanes, 5 * LANES);
+        meanD.intoArray(lanes, 6 * LANES);
+        varianceD.intoArray(lanes, 7 * LANES);
     }
 
     private static void moments2(float[] queries, int query, int headDim, int[] pairs, int from, float[] lanes) {
@@ -75,12 +143,36 @@ final class VectorSelectionKernels implements SelectionKernels {
         varianceB.intoArray(lanes, 3 * LANES);
     }
 
+    /** In pairs, which wait less for each other than one sum would. */
     private static float sum(float[] lanes, int from) {
-        float sum = 0;
-        for (int i = from; i < from + LANES; i++) {
-            sum += lanes[i];
+        float sum = lanes[from] + lanes[from + 1] + (lanes[from + 2] + lanes[from + 3]);
+        for (int i = from + 4; i < from + LANES; i += 4) {
+            sum += lanes[i] + lanes[i + 1] + (lanes[i + 2] + lanes[i + 3]);
         }
         return sum;
+    }
+
+    @Override
+    public void mergeRows(
+            float[] scores,
+            int at,
+            int stride,
+            int rows,
+            int count,
+            float[] terms,
+            int factor,
+            int addend,
+            int termStride) {
+        for (int i = at; i < at + count; i += LANES) {
+            FloatVector best =
+                    FloatVector.fromArray(F, scores, i).mul(terms[factor]).add(terms[addend]);
+            for (int r = 1; r < rows; r++) {
+                best = best.max(FloatVector.fromArray(F, scores, i + r * stride)
+                        .mul(terms[factor + r * termStride])
+                        .add(terms[addend + r * termStride]));
+            }
+            best.intoArray(scores, i);
+        }
     }
 
     @Override

@@ -58,7 +58,7 @@ final class WorkerTeam implements AutoCloseable {
         if (closed) {
             throw new IllegalStateException("the worker team is closed");
         }
-        if (workers.length == 0 || chunks == 1) {
+        if (workers.length == 0 || chunks <= 1) {
             for (int i = 0; i < chunks; i++) {
                 task.run(0, i);
             }

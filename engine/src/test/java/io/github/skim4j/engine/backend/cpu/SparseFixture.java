@@ -313,7 +313,9 @@ final class SparseFixture implements AutoCloseable {
     float[][] estimates(ShareScorer scorer, int layer, int kvHead) {
         Selection selection = new Selection();
         QueryTile tile = new QueryTile(sequence, layer, kvHead, 0, tokens - 1, 1, config.window(layer));
-        selection.start(tile, new Pipelines.Pipeline(Always.DEFAULT, List.of(), List.of()), config);
+        TokenList retained = new TokenList();
+        tile.addRetained(retained);
+        selection.start(tile, retained, new Pipelines.Pipeline(Always.DEFAULT, List.of(), List.of()), config);
         System.arraycopy(group(steps - 1, kvHead), 0, selection.queries(), 0, config.group() * config.headDim());
         scorer.prepare(selection);
         int full = pagesAt(steps - 1) - 1;
