@@ -6,8 +6,8 @@ import io.github.skim4j.engine.model.ModelConfig;
 
 /**
  * One bit a dimension (in the spirit of RaBitQ, arXiv 2405.12497): with μ the mean of the sequence's first keys and R a fixed rotation, the signs
- * of R(k − μ) and the factor ‖k − μ‖² / Σ|R(k − μ)|, so that {@code q·k ≈ q·μ + factor · Σ ±(Rq)}. For each KV head [headDim / 64][token] words of
- * signs, then the factors as bfloat16, four in a word.
+ * of R(k − μ) and the factor ‖k − μ‖² / Σ|R(k − μ)|, so that {@code q·k ≈ q·μ + factor · Σ ±(Rq)}. Signs are bytes at [dimension / 8][token], the
+ * first dimension in the lowest bit; factors are bfloat16 at [token].
  */
 final class KeySketches extends PageData {
 
@@ -17,52 +17,53 @@ final class KeySketches extends PageData {
     private final int kvHeads;
     private final int headDim;
     private final int pageSize;
-    private final int wordsPerToken;
     private final Rotation rotation;
-    private final long[][] words;
-    /** [page and layer][kvHead][headDim]: one array for all pages of a sequence. */
+    private final byte[][] signs;
+    private final short[][] factors;
+    /** [page * layers + layer][kvHead][headDim]: one array for all pages of a sequence. */
     private final float[][] means;
+
+    private final int layers;
 
     KeySketches(ModelConfig config, int pageSize, int pages) {
         super(pages, config.layers());
         this.kvHeads = config.kvHeads();
         this.headDim = config.headDim();
         this.pageSize = pageSize;
-        wordsPerToken = (headDim + 63) / 64;
         rotation = new Rotation(headDim);
-        words = new long[pages * config.layers()][];
-        means = new float[pages * config.layers()][];
+        signs = new byte[blocks()][];
+        factors = new short[blocks()][];
+        layers = config.layers();
+        means = new float[pages * layers][];
     }
 
     Rotation rotation() {
         return rotation;
     }
 
-    int wordsPerToken() {
-        return wordsPerToken;
+    /** The array that has the signs of a page and layer. */
+    byte[] signs(int page, int layer) {
+        return signs[block(page, layer)];
     }
 
-    long[] of(int page, int layer) {
-        return words[index(page, layer)];
+    /** Where in it those of a page and KV head begin. */
+    int signsOffset(int page, int kvHead) {
+        return place(page, kvHead) * headDim / 8 * pageSize;
     }
 
-    /** Where a KV head's signs begin. */
-    int signs(int kvHead) {
-        return kvHead * words();
+    /** The array that has the factors of a page and layer. */
+    short[] factors(int page, int layer) {
+        return factors[block(page, layer)];
     }
 
-    /** Where a KV head's factors begin. */
-    int factors(int kvHead) {
-        return kvHead * words() + wordsPerToken * pageSize;
-    }
-
-    private int words() {
-        return wordsPerToken * pageSize + pageSize / 4;
+    /** Where in it those of a page and KV head begin. */
+    int factorsOffset(int page, int kvHead) {
+        return place(page, kvHead) * pageSize;
     }
 
     /** The means that a page's keys were taken relative to, [kvHead][headDim]. */
     float[] means(int page, int layer) {
-        return means[index(page, layer)];
+        return means[page * layers + layer];
     }
 
     /** Bytes as they would be stored without padding: headDim bits and a factor of 16 a token. */
@@ -79,9 +80,10 @@ final class KeySketches extends PageData {
     /** The mean stays that of the pages before, whichever sequence they were made for. */
     @Override
     void begin(KvPages source, KvSequence sequence, int layer, int first, int end) {
+        super.begin(source, sequence, layer, first, end);
         float[] mean = first == 0 ? mean(source, sequence, layer) : means(sequence.page(first - 1), layer);
         for (int p = first; p < end; p++) {
-            means[index(sequence.page(p), layer)] = mean;
+            means[sequence.page(p) * layers + layer] = mean;
         }
     }
 
@@ -103,44 +105,50 @@ final class KeySketches extends PageData {
     }
 
     @Override
-    void make(Fill fill, int page) {
-        int index = index(page, fill.layer());
-        if (words[index] == null) {
-            words[index] = new long[kvHeads * words()];
+    void allocate(int block) {
+        if (signs[block] == null) {
+            int tokens = kvHeads * blockPages() * pageSize;
+            signs[block] = new byte[tokens * headDim / 8];
+            factors[block] = new short[tokens];
         }
-        float[] mean = means[index];
+    }
+
+    @Override
+    void make(Fill fill, int page) {
+        float[] mean = means(page, fill.layer());
         float[] keys = fill.keys();
         for (int head = 0; head < kvHeads; head++) {
             fill.pages().keys(page, fill.layer(), head, keys);
+            byte[] pageSigns = signs(page, fill.layer());
+            int sign = signsOffset(page, head);
+            short[] pageFactors = factors(page, fill.layer());
+            int factor = factorsOffset(page, head);
             for (int t = 0; t < pageSize; t++) {
                 for (int i = 0; i < headDim; i++) {
                     keys[t * headDim + i] -= mean[head * headDim + i];
                 }
-                sketch(keys, t * headDim, words[index], head, t);
+                pageFactors[factor + t] = sketch(keys, t * headDim, pageSigns, sign + t);
             }
         }
     }
 
-    private void sketch(float[] key, int from, long[] target, int head, int token) {
+    /** Writes a centred key's signs, {@code pageSize} apart, and returns its factor. */
+    private short sketch(float[] key, int from, byte[] target, int to) {
         double squares = 0;
         for (int i = from; i < from + headDim; i++) {
             squares += key[i] * key[i];
         }
         rotation.apply(key, from);
         double sum = 0;
-        int to = signs(head) + token;
-        for (int w = 0; w < wordsPerToken; w++) {
-            long signs = 0;
-            for (int i = w * 64; i < Math.min(headDim, w * 64 + 64); i++) {
-                float value = key[from + i];
+        for (int b = 0; b < headDim / 8; b++) {
+            int bits = 0;
+            for (int i = 0; i < 8; i++) {
+                float value = key[from + 8 * b + i];
                 sum += Math.abs(value);
-                signs |= (value >= 0 ? 1L : 0) << i - w * 64;
+                bits |= (value >= 0 ? 1 : 0) << i;
             }
-            target[to + w * pageSize] = signs;
+            target[to + b * pageSize] = (byte) bits;
         }
-        long factor = HalfFloats.floatToBfloat16(sum == 0 ? 0 : (float) (squares / sum)) & 0xffffL;
-        int word = factors(head) + token / 4;
-        int shift = token % 4 * 16;
-        target[word] = target[word] & ~(0xffffL << shift) | factor << shift;
+        return HalfFloats.floatToBfloat16(sum == 0 ? 0 : (float) (squares / sum));
     }
 }

@@ -11,7 +11,7 @@ interface PageScorer {
     /** Bytes read of a page. */
     int bytes();
 
-    /** Makes of the queries what it needs, in {@link Selection#prepared} and {@link Selection#planes}. */
+    /** Makes of the queries what it needs, in {@link Selection#prepared} and {@link Selection#tables}. */
     default void prepare(Selection selection) {}
 
     /**

@@ -5,31 +5,36 @@ import io.github.skim4j.engine.model.HalfFloats;
 import io.github.skim4j.engine.model.ModelConfig;
 
 /**
- * Statistics of a page's keys in each dimension for {@link io.github.skim4j.engine.attention.Quest}, two bfloat16 in an int at
- * [kvHead][dimension]: the greatest (lower half) and least value (upper half), rounded so that they stay bounds; or mean and variance.
+ * Statistics of a page's keys in each dimension for {@link io.github.skim4j.engine.attention.Quest}, two bfloat16 in an int for
+ * each dimension: the greatest (lower half) and least value (upper half), rounded so that they stay bounds; or mean and variance.
  */
 final class PageStatistics extends PageData {
 
     private final Score score;
     private final int kvHeads;
     private final int headDim;
-    private final int[][] pairs;
+    private final int[][] blocks;
 
     PageStatistics(ModelConfig config, int pages, Score score) {
         super(pages, config.layers());
         this.score = score;
         this.kvHeads = config.kvHeads();
         this.headDim = config.headDim();
-        pairs = new int[pages * config.layers()][];
+        blocks = new int[blocks()][];
     }
 
     Score score() {
         return score;
     }
 
-    /** The statistics of a page and layer; those of a KV head begin at {@code kvHead * headDim}. */
+    /** The array that has the statistics of a page and layer. */
     int[] of(int page, int layer) {
-        return pairs[index(page, layer)];
+        return blocks[block(page, layer)];
+    }
+
+    /** Where in it those of a page and KV head begin. */
+    int offset(int page, int kvHead) {
+        return place(page, kvHead) * headDim;
     }
 
     @Override
@@ -39,17 +44,22 @@ final class PageStatistics extends PageData {
 
     @Override
     void make(Fill fill, int page) {
-        int index = index(page, fill.layer());
-        if (pairs[index] == null) {
-            pairs[index] = new int[kvHeads * headDim];
-        }
+        int[] pairs = of(page, fill.layer());
         int pageSize = fill.pages().pageSize();
         for (int head = 0; head < kvHeads; head++) {
             fill.pages().keys(page, fill.layer(), head, fill.keys());
+            int to = offset(page, head);
             for (int i = 0; i < headDim; i++) {
-                pairs[index][head * headDim + i] =
+                pairs[to + i] =
                         score == Score.BOUNDS ? bounds(fill.keys(), i, pageSize) : moments(fill.keys(), i, pageSize);
             }
+        }
+    }
+
+    @Override
+    void allocate(int block) {
+        if (blocks[block] == null) {
+            blocks[block] = new int[kvHeads * blockPages() * headDim];
         }
     }
 

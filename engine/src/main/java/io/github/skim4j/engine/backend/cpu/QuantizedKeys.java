@@ -19,7 +19,7 @@ final class QuantizedKeys extends PageData {
     private final int[][][] dimensions;
 
     private final int channels;
-    private final int[][] words;
+    private final int[][] blocks;
 
     QuantizedKeys(ModelConfig config, int pageSize, int pages, int[][][] dimensions) {
         super(pages, config.layers());
@@ -28,7 +28,7 @@ final class QuantizedKeys extends PageData {
         this.pageSize = pageSize;
         this.dimensions = dimensions;
         channels = dimensions == null ? headDim : dimensions[0][0].length;
-        words = new int[pages * config.layers()][];
+        blocks = new int[blocks()][];
     }
 
     int channels() {
@@ -40,26 +40,34 @@ final class QuantizedKeys extends PageData {
         return dimensions == null ? channel : dimensions[layer][kvHead][channel];
     }
 
+    /** The array that has the keys of a page and layer. */
     int[] of(int page, int layer) {
-        return words[index(page, layer)];
+        return blocks[block(page, layer)];
     }
 
-    /** Where a KV head begins. */
-    int offset(int kvHead) {
-        return kvHead * (channels / 8 + 1) * pageSize;
+    /** Where in it those of a page and KV head begin. */
+    int offset(int page, int kvHead) {
+        return place(page, kvHead) * words();
+    }
+
+    private int words() {
+        return (channels / 8 + 1) * pageSize;
+    }
+
+    @Override
+    void allocate(int block) {
+        if (blocks[block] == null) {
+            blocks[block] = new int[kvHeads * blockPages() * words()];
+        }
     }
 
     @Override
     int bytes() {
-        return (channels / 8 + 1) * pageSize * Integer.BYTES;
+        return words() * Integer.BYTES;
     }
 
     @Override
     void make(Fill fill, int page) {
-        int index = index(page, fill.layer());
-        if (words[index] == null) {
-            words[index] = new int[offset(kvHeads)];
-        }
         float[] key = new float[channels];
         for (int head = 0; head < kvHeads; head++) {
             fill.pages().keys(page, fill.layer(), head, fill.keys());
@@ -67,7 +75,7 @@ final class QuantizedKeys extends PageData {
                 for (int c = 0; c < channels; c++) {
                     key[c] = fill.keys()[t * headDim + dimension(fill.layer(), head, c)];
                 }
-                quantize(key, words[index], offset(head) + t);
+                quantize(key, of(page, fill.layer()), offset(page, head) + t);
             }
         }
     }

@@ -46,8 +46,9 @@ final class QuantizedScorer extends TokenScorer {
         QueryTile tile = selection.tile();
         int channels = keys.channels();
         int rows = Attend.even(selection.rows());
-        int[] words = keys.of(selection.list().page(entry), tile.layer());
-        int from = keys.offset(tile.kvHead());
+        int page = selection.list().page(entry);
+        int[] words = keys.of(page, tile.layer());
+        int from = keys.offset(page, tile.kvHead());
         float[] levels = scratch.levels(channels * pageSize);
         kernels.selection().unpack(words, from, channels, pageSize, levels);
         kernels.attention().score(selection.prepared(), channels, rows, levels, 0, pageSize, logits, to, stride);

@@ -30,13 +30,14 @@ record QuestScorer(ModelConfig config, SelectionKernels kernels, PageStatistics 
             Scratch scratch) {
         int headDim = config.headDim();
         QueryTile tile = selection.tile();
-        int head = tile.kvHead() * headDim;
         for (int e = from; e < end; e++) {
-            int[] pairs = statistics.of(selection.list().page(e), tile.layer());
+            int page = selection.list().page(e);
+            int[] pairs = statistics.of(page, tile.layer());
+            int at = statistics.offset(page, tile.kvHead());
             if (statistics.score() == Score.BOUNDS) {
-                kernels.bounds(selection.queries(), selection.rows(), headDim, pairs, head, scores, e, stride);
+                kernels.bounds(selection.queries(), selection.rows(), headDim, pairs, at, scores, e, stride);
             } else {
-                kernels.moments(selection.queries(), selection.rows(), headDim, pairs, head, scores, e, stride);
+                kernels.moments(selection.queries(), selection.rows(), headDim, pairs, at, scores, e, stride);
             }
         }
     }

@@ -78,6 +78,30 @@ final class ScalarSelectionKernels implements SelectionKernels {
     }
 
     @Override
+    public void sketch(
+            byte[] signs,
+            int from,
+            int bytes,
+            short[] factors,
+            int at,
+            int pageSize,
+            byte[] tables,
+            int table,
+            float step,
+            float offset,
+            float[] logits,
+            int to) {
+        for (int t = 0; t < pageSize; t++) {
+            int sum = 0;
+            for (int b = 0; b < bytes; b++) {
+                int bits = signs[from + b * pageSize + t];
+                sum += tables[table + 32 * b + (bits & 15)] + tables[table + 32 * b + 16 + (bits >>> 4 & 15)];
+            }
+            logits[to + t] = offset + low(factors[at + t]) * (step * sum);
+        }
+    }
+
+    @Override
     public void roughExpSums(float[] logits, int from, int pageSize, int pages, float shift, float[] sums, int to) {
         float addend = RoughExp.addend(shift);
         for (int p = 0; p < pages; p++) {

@@ -30,7 +30,6 @@ final class Selection {
 
         private float[] floats = {};
         private float[] levels = {};
-        private int[] entries = {};
 
         float[] floats(int size) {
             return floats = grown(floats, size);
@@ -38,10 +37,6 @@ final class Selection {
 
         float[] levels(int size) {
             return levels = grown(levels, size);
-        }
-
-        int[] entries(int size) {
-            return entries = entries.length < size ? new int[size] : entries;
         }
     }
 
@@ -67,7 +62,7 @@ final class Selection {
     private float[] scores = {};
     private float[] references = {};
     private float[] prepared = {};
-    private long[] planes = {};
+    private byte[] tables = {};
 
     /** @param retained all that the tile sees */
     void start(QueryTile tile, TokenList retained, Pipeline pipeline, ModelConfig config) {
@@ -215,12 +210,12 @@ final class Selection {
         return prepared;
     }
 
-    long[] planes(int size) {
-        return planes = planes.length < size ? new long[size] : planes;
+    byte[] tables(int size) {
+        return tables = tables.length < size ? new byte[size] : tables;
     }
 
-    long[] planes() {
-        return planes;
+    byte[] tables() {
+        return tables;
     }
 
     private static float[] grown(float[] array, int size) {

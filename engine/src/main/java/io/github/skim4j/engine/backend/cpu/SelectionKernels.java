@@ -31,6 +31,27 @@ interface SelectionKernels {
     /** {@code scores[to + t] = scale_t * scores[to + t] + min_t * sum}, with scales and minima of {@link QuantizedKeys} at {@code pairs[from…]}. */
     void scale(int[] pairs, int from, int pageSize, float sum, float[] scores, int to);
 
+    /**
+     * {@code logits[to + t] = offset + factor_t * step * Σ_i table_i[four bits i of token t]} for a page of {@link KeySketches}.
+     *
+     * @param signs [bytes][pageSize] from {@code from} on
+     * @param factors as bfloat16, from {@code at} on
+     * @param tables two for each byte, of 16 entries each, from {@code table} on; no four entries of two bytes add up to more than 127
+     */
+    void sketch(
+            byte[] signs,
+            int from,
+            int bytes,
+            short[] factors,
+            int at,
+            int pageSize,
+            byte[] tables,
+            int table,
+            float step,
+            float offset,
+            float[] logits,
+            int to);
+
     /** {@link #expSums} with {@link RoughExp}, for logits that are rough themselves. */
     void roughExpSums(float[] logits, int from, int pageSize, int pages, float shift, float[] sums, int to);
 

@@ -3,13 +3,24 @@ package io.github.skim4j.engine.backend.cpu;
 import static io.github.skim4j.engine.backend.cpu.VectorKernels.F;
 import static io.github.skim4j.engine.backend.cpu.VectorKernels.I;
 import static io.github.skim4j.engine.backend.cpu.VectorKernels.LANES;
+import static io.github.skim4j.engine.backend.cpu.VectorKernels.S;
 
+import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
 
 /** Selection on the Vector API. */
 final class VectorSelectionKernels implements SelectionKernels {
+
+    /** As many tokens as a table has entries, so that the tokens' bits are indices of its lanes. */
+    private static final VectorSpecies<Byte> TOKENS = ByteVector.SPECIES_128;
+
+    private static final VectorSpecies<Short> SUMS = ShortVector.SPECIES_256;
+
+    private final SelectionKernels scalar = new ScalarSelectionKernels();
 
     @Override
     public void bounds(
@@ -200,6 +211,64 @@ final class VectorSelectionKernels implements SelectionKernels {
             FloatVector min = pair.and(0xffff0000).reinterpretAsFloats();
             FloatVector.fromArray(F, scores, to + t).fma(scale, min.mul(sum)).intoArray(scores, to + t);
         }
+    }
+
+    @Override
+    public void sketch(
+            byte[] signs,
+            int from,
+            int bytes,
+            short[] factors,
+            int at,
+            int pageSize,
+            byte[] tables,
+            int table,
+            float step,
+            float offset,
+            float[] logits,
+            int to) {
+        if (LANES < 8 || pageSize < TOKENS.length()) {
+            scalar.sketch(signs, from, bytes, factors, at, pageSize, tables, table, step, offset, logits, to);
+            return;
+        }
+        short[] sums = new short[TOKENS.length()];
+        for (int t = 0; t < pageSize; t += sums.length) {
+            tableSums(signs, from + t, bytes, pageSize, tables, table, sums);
+            for (int i = 0; i < sums.length; i += LANES) {
+                FloatVector sum =
+                        (FloatVector) ShortVector.fromArray(S, sums, i).convertShape(VectorOperators.S2F, F, 0);
+                FloatVector factor = ((IntVector)
+                                ShortVector.fromArray(S, factors, at + t + i).convertShape(VectorOperators.S2I, I, 0))
+                        .lanewise(VectorOperators.LSHL, 16)
+                        .reinterpretAsFloats();
+                sum.mul(step).mul(factor).add(offset).intoArray(logits, to + t + i);
+            }
+        }
+    }
+
+    /** Bytes are summed while no four entries of tables overflow. */
+    private static void tableSums(
+            byte[] signs, int from, int bytes, int pageSize, byte[] tables, int table, short[] sums) {
+        ShortVector total = ShortVector.zero(SUMS);
+        for (int b = 0; b < bytes; b += 2) {
+            int at = table + 2 * b * TOKENS.length();
+            ByteVector low = ByteVector.fromArray(TOKENS, signs, from + b * pageSize);
+            ByteVector high = low.reinterpretAsInts()
+                    .lanewise(VectorOperators.LSHR, 4)
+                    .reinterpretAsBytes()
+                    .and((byte) 15);
+            ByteVector sum = low.and((byte) 15).selectFrom(ByteVector.fromArray(TOKENS, tables, at));
+            sum = sum.add(high.selectFrom(ByteVector.fromArray(TOKENS, tables, at + 16)));
+            low = ByteVector.fromArray(TOKENS, signs, from + (b + 1) * pageSize);
+            high = low.reinterpretAsInts()
+                    .lanewise(VectorOperators.LSHR, 4)
+                    .reinterpretAsBytes()
+                    .and((byte) 15);
+            sum = sum.add(low.and((byte) 15).selectFrom(ByteVector.fromArray(TOKENS, tables, at + 32)));
+            sum = sum.add(high.selectFrom(ByteVector.fromArray(TOKENS, tables, at + 48)));
+            total = total.add((ShortVector) sum.convertShape(VectorOperators.B2S, SUMS, 0));
+        }
+        total.intoArray(sums, 0);
     }
 
     @Override

@@ -9,6 +9,7 @@ import io.github.skim4j.engine.attention.Sketch;
 import io.github.skim4j.engine.backend.cpu.SparseFixture.Read;
 import io.github.skim4j.engine.backend.cpu.SparseFixture.Shape;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
+import io.github.skim4j.engine.model.HalfFloats;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -118,16 +119,16 @@ class KeySketchesTest {
 
     private static boolean sign(KeySketches sketches, SparseFixture fixture, int head, int slot, int dimension) {
         int pageSize = fixture.shape.pageSize();
-        long[] words = sketches.of(fixture.sequence.page(slot / pageSize), 0);
-        int word = sketches.signs(head) + dimension / 64 * pageSize + slot % pageSize;
-        return (words[word] >>> dimension % 64 & 1) != 0;
+        int page = fixture.sequence.page(slot / pageSize);
+        int at = sketches.signsOffset(page, head) + dimension / 8 * pageSize + slot % pageSize;
+        return (sketches.signs(page, 0)[at] >>> dimension % 8 & 1) != 0;
     }
 
     private static float factor(KeySketches sketches, SparseFixture fixture, int head, int slot) {
         int pageSize = fixture.shape.pageSize();
-        long[] words = sketches.of(fixture.sequence.page(slot / pageSize), 0);
-        int token = slot % pageSize;
-        return Float.intBitsToFloat((int) (words[sketches.factors(head) + token / 4] >>> token % 4 * 16) << 16);
+        int page = fixture.sequence.page(slot / pageSize);
+        return HalfFloats.bfloat16ToFloat(
+                sketches.factors(page, 0)[sketches.factorsOffset(page, head) + slot % pageSize]);
     }
 
     private static float[][] estimates(SparseFixture fixture, KeySketches sketches, CpuKernels kernels, int head) {

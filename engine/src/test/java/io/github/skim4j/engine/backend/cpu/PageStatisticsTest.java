@@ -38,7 +38,7 @@ class PageStatisticsTest {
                     for (int page = 0; page < 2; page++) {
                         float[] scores = new float[3 * shape.group() + 1];
                         int[] pairs = statistics.of(fixture.sequence.page(page), 0);
-                        int from = head * shape.headDim();
+                        int from = statistics.offset(fixture.sequence.page(page), head);
                         if (score == Score.BOUNDS) {
                             kernels.selection()
                                     .bounds(queries, shape.group(), shape.headDim(), pairs, from, scores, 1, 3);
@@ -147,9 +147,10 @@ class PageStatisticsTest {
                 double[] min = new double[key.length];
                 extremes(fixture, 0, 0, max, min);
                 int[] pairs = statistics.of(fixture.sequence.page(0), 0);
+                int from = statistics.offset(fixture.sequence.page(0), 0);
                 for (int i = 0; i < key.length; i++) {
-                    double upper = Float.intBitsToFloat(pairs[i] << 16);
-                    double lower = Float.intBitsToFloat(pairs[i] & 0xffff0000);
+                    double upper = Float.intBitsToFloat(pairs[from + i] << 16);
+                    double lower = Float.intBitsToFloat(pairs[from + i] & 0xffff0000);
                     assertThat(upper).as("dimension %s", i).isBetween(max[i], max[i] + 0.016);
                     assertThat(lower).as("dimension %s", i).isBetween(min[i] - 0.016, min[i]);
                 }

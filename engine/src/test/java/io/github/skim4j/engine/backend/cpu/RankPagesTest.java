@@ -247,7 +247,7 @@ class RankPagesTest {
     private static float[] decoded(QuantizedKeys keys, SparseFixture fixture, int layer, int kvHead, int slot) {
         int pageSize = fixture.shape.pageSize();
         int[] words = keys.of(fixture.sequence.page(slot / pageSize), layer);
-        int from = keys.offset(kvHead) + slot % pageSize;
+        int from = keys.offset(fixture.sequence.page(slot / pageSize), kvHead) + slot % pageSize;
         int pair = words[from + keys.channels() / 8 * pageSize];
         float[] key = new float[keys.channels()];
         for (int i = 0; i < key.length; i++) {
