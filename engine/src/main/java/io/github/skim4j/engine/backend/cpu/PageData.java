@@ -38,6 +38,16 @@ abstract class PageData {
         return page / BLOCK * layers + layer;
     }
 
+    /** End of the entries from {@code entry} on, before {@code end}, whose pages lie one behind the other in a block. */
+    static int endOfRun(TokenList list, int entry, int end) {
+        int first = list.page(entry);
+        int e = entry + 1;
+        while (e < end && list.page(e) == first + (e - entry) && list.page(e) % BLOCK != 0) {
+            e++;
+        }
+        return e;
+    }
+
     /** Place of a page's data of a KV head among those in its block. */
     final int place(int page, int kvHead) {
         return kvHead * blockPages() + page % BLOCK;

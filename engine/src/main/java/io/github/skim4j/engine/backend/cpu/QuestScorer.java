@@ -30,15 +30,18 @@ record QuestScorer(ModelConfig config, SelectionKernels kernels, PageStatistics 
             Scratch scratch) {
         int headDim = config.headDim();
         QueryTile tile = selection.tile();
-        for (int e = from; e < end; e++) {
-            int page = selection.list().page(e);
-            int[] pairs = statistics.of(page, tile.layer());
-            int at = statistics.offset(page, tile.kvHead());
+        TokenList list = selection.list();
+        int e = from;
+        while (e < end) {
+            int[] pairs = statistics.of(list.page(e), tile.layer());
+            int at = statistics.offset(list.page(e), tile.kvHead());
+            int pages = PageData.endOfRun(list, e, end) - e;
             if (statistics.score() == Score.BOUNDS) {
-                kernels.bounds(selection.queries(), selection.rows(), headDim, pairs, at, scores, e, stride);
+                kernels.bounds(selection.queries(), selection.rows(), headDim, pairs, at, pages, scores, e, stride);
             } else {
-                kernels.moments(selection.queries(), selection.rows(), headDim, pairs, at, scores, e, stride);
+                kernels.moments(selection.queries(), selection.rows(), headDim, pairs, at, pages, scores, e, stride);
             }
+            e += pages;
         }
     }
 }

@@ -13,29 +13,51 @@ final class ScalarSelectionKernels implements SelectionKernels {
 
     @Override
     public void bounds(
-            float[] queries, int rows, int headDim, int[] pairs, int from, float[] scores, int to, int stride) {
-        for (int r = 0; r < rows; r++) {
-            float sum = 0;
-            for (int i = 0; i < headDim; i++) {
-                float q = queries[r * headDim + i];
-                sum += Math.max(q * low(pairs[from + i]), q * high(pairs[from + i]));
+            float[] queries,
+            int rows,
+            int headDim,
+            int[] pairs,
+            int from,
+            int pages,
+            float[] scores,
+            int to,
+            int stride) {
+        for (int p = 0; p < pages; p++) {
+            for (int r = 0; r < rows; r++) {
+                float sum = 0;
+                for (int i = 0; i < headDim; i++) {
+                    float q = queries[r * headDim + i];
+                    int pair = pairs[from + p * headDim + i];
+                    sum += Math.max(q * low(pair), q * high(pair));
+                }
+                scores[to + p + r * stride] = sum;
             }
-            scores[to + r * stride] = sum;
         }
     }
 
     @Override
     public void moments(
-            float[] queries, int rows, int headDim, int[] pairs, int from, float[] scores, int to, int stride) {
-        for (int r = 0; r < rows; r++) {
-            float mean = 0;
-            float variance = 0;
-            for (int i = 0; i < headDim; i++) {
-                float q = queries[r * headDim + i];
-                mean += q * low(pairs[from + i]);
-                variance += q * q * high(pairs[from + i]);
+            float[] queries,
+            int rows,
+            int headDim,
+            int[] pairs,
+            int from,
+            int pages,
+            float[] scores,
+            int to,
+            int stride) {
+        for (int p = 0; p < pages; p++) {
+            for (int r = 0; r < rows; r++) {
+                float mean = 0;
+                float variance = 0;
+                for (int i = 0; i < headDim; i++) {
+                    float q = queries[r * headDim + i];
+                    int pair = pairs[from + p * headDim + i];
+                    mean += q * low(pair);
+                    variance += q * q * high(pair);
+                }
+                scores[to + p + r * stride] = mean + (float) Math.sqrt(variance);
             }
-            scores[to + r * stride] = mean + (float) Math.sqrt(variance);
         }
     }
 
@@ -85,19 +107,21 @@ final class ScalarSelectionKernels implements SelectionKernels {
             short[] factors,
             int at,
             int pageSize,
+            int pages,
             byte[] tables,
             int table,
             float step,
             float offset,
             float[] logits,
             int to) {
-        for (int t = 0; t < pageSize; t++) {
+        for (int i = 0; i < pages * pageSize; i++) {
+            int sign = from + i / pageSize * bytes * pageSize + i % pageSize;
             int sum = 0;
             for (int b = 0; b < bytes; b++) {
-                int bits = signs[from + b * pageSize + t];
+                int bits = signs[sign + b * pageSize];
                 sum += tables[table + 32 * b + (bits & 15)] + tables[table + 32 * b + 16 + (bits >>> 4 & 15)];
             }
-            logits[to + t] = offset + low(factors[at + t]) * (step * sum);
+            logits[to + i] = offset + low(factors[at + i]) * (step * sum);
         }
     }
 

@@ -3,11 +3,34 @@ package io.github.skim4j.engine.backend.cpu;
 /** The loops of selection; two implementations, as of {@link CpuKernels}. Rows are query heads, [rows][headDim]. */
 interface SelectionKernels {
 
-    /** {@code scores[to + r * stride] = Σ_d max(q_d * max_d, q_d * min_d)} from {@link PageStatistics} of bounds at {@code pairs[from…]}. */
-    void bounds(float[] queries, int rows, int headDim, int[] pairs, int from, float[] scores, int to, int stride);
+    /**
+     * {@code scores[to + p + r * stride] = Σ_d max(q_d * max_d, q_d * min_d)} from {@link PageStatistics} of bounds, [pages][headDim] at {@code
+     * pairs[from…]}.
+     *
+     * @param queries with room for an even number of rows
+     */
+    void bounds(
+            float[] queries,
+            int rows,
+            int headDim,
+            int[] pairs,
+            int from,
+            int pages,
+            float[] scores,
+            int to,
+            int stride);
 
-    /** {@code scores[to + r * stride] = Σ_d q_d * mean_d + sqrt(Σ_d q_d² * variance_d)} from {@link PageStatistics} of moments. */
-    void moments(float[] queries, int rows, int headDim, int[] pairs, int from, float[] scores, int to, int stride);
+    /** {@code scores[to + p + r * stride] = Σ_d q_d * mean_d + sqrt(Σ_d q_d² * variance_d)} from {@link PageStatistics} of moments. */
+    void moments(
+            float[] queries,
+            int rows,
+            int headDim,
+            int[] pairs,
+            int from,
+            int pages,
+            float[] scores,
+            int to,
+            int stride);
 
     /**
      * {@code scores[at + i] = max_r(scores[at + r * stride + i] * factor_r + addend_r)} for {@code count} (a multiple of 8) scores of each row.
@@ -32,9 +55,9 @@ interface SelectionKernels {
     void scale(int[] pairs, int from, int pageSize, float sum, float[] scores, int to);
 
     /**
-     * {@code logits[to + t] = offset + factor_t * step * Σ_i table_i[four bits i of token t]} for a page of {@link KeySketches}.
+     * {@code logits[to + t] = offset + factor_t * step * Σ_i table_i[four bits i of token t]} for the tokens of pages of {@link KeySketches}.
      *
-     * @param signs [bytes][pageSize] from {@code from} on
+     * @param signs [pages][bytes][pageSize] from {@code from} on
      * @param factors as bfloat16, from {@code at} on
      * @param tables two for each byte, of 16 entries each, from {@code table} on; no four entries of two bytes add up to more than 127
      */
@@ -45,6 +68,7 @@ interface SelectionKernels {
             short[] factors,
             int at,
             int pageSize,
+            int pages,
             byte[] tables,
             int table,
             float step,

@@ -68,32 +68,33 @@ final class SketchScorer extends ShareScorer {
     @Override
     void logits(Selection selection, int from, int end, float[] logits, int stride, Scratch scratch) {
         QueryTile tile = selection.tile();
-        float[] offsets = new float[selection.rows()];
-        float[] last = null;
-        for (int e = from; e < end; e++) {
-            int page = selection.list().page(e);
+        TokenList list = selection.list();
+        int e = from;
+        while (e < end) {
+            int page = list.page(e);
+            int runEnd = PageData.endOfRun(list, e, end);
             float[] means = sketches.means(page, tile.layer());
-            for (int r = 0; means != last && r < offsets.length; r++) {
-                offsets[r] = product(selection.queries(), r * headDim, means, tile.kvHead() * headDim);
+            int same = e + 1;
+            while (same < runEnd && sketches.means(list.page(same), tile.layer()) == means) {
+                same++;
             }
-            last = means;
-            byte[] signs = sketches.signs(page, tile.layer());
-            short[] factors = sketches.factors(page, tile.layer());
-            for (int r = 0; r < offsets.length; r++) {
+            for (int r = 0; r < selection.rows(); r++) {
                 kernels.sketch(
-                        signs,
+                        sketches.signs(page, tile.layer()),
                         sketches.signsOffset(page, tile.kvHead()),
                         headDim / 8,
-                        factors,
+                        sketches.factors(page, tile.layer()),
                         sketches.factorsOffset(page, tile.kvHead()),
                         pageSize,
+                        same - e,
                         selection.tables(),
                         r * headDim / 4 * TABLE,
                         selection.prepared()[r],
-                        offsets[r],
+                        product(selection.queries(), r * headDim, means, tile.kvHead() * headDim),
                         logits,
                         r * stride + (e - from) * pageSize);
             }
+            e = same;
         }
     }
 

@@ -24,16 +24,27 @@ final class VectorSelectionKernels implements SelectionKernels {
 
     @Override
     public void bounds(
-            float[] queries, int rows, int headDim, int[] pairs, int from, float[] scores, int to, int stride) {
+            float[] queries,
+            int rows,
+            int headDim,
+            int[] pairs,
+            int from,
+            int pages,
+            float[] scores,
+            int to,
+            int stride) {
         float[] lanes = new float[4 * LANES];
         for (int r = 0; r < rows; r += 4) {
-            if (r + 2 < rows) {
-                bounds4(queries, r * headDim, headDim, pairs, from, lanes);
-            } else {
-                bounds2(queries, r * headDim, headDim, pairs, from, lanes);
-            }
-            for (int i = r; i < Math.min(rows, r + 4); i++) {
-                scores[to + i * stride] = sum(lanes, (i - r) * LANES);
+            int count = Math.min(4, rows - r);
+            for (int p = 0; p < pages; p++) {
+                if (count > 2) {
+                    bounds4(queries, r * headDim, headDim, pairs, from + p * headDim, lanes);
+                } else {
+                    bounds2(queries, r * headDim, headDim, pairs, from + p * headDim, lanes);
+                }
+                for (int i = 0; i < count; i++) {
+                    scores[to + p + (r + i) * stride] = sum(lanes, i * LANES);
+                }
             }
         }
     }
@@ -80,17 +91,28 @@ final class VectorSelectionKernels implements SelectionKernels {
 
     @Override
     public void moments(
-            float[] queries, int rows, int headDim, int[] pairs, int from, float[] scores, int to, int stride) {
+            float[] queries,
+            int rows,
+            int headDim,
+            int[] pairs,
+            int from,
+            int pages,
+            float[] scores,
+            int to,
+            int stride) {
         float[] lanes = new float[8 * LANES];
         for (int r = 0; r < rows; r += 4) {
-            if (r + 2 < rows) {
-                moments4(queries, r * headDim, headDim, pairs, from, lanes);
-            } else {
-                moments2(queries, r * headDim, headDim, pairs, from, lanes);
-            }
-            for (int i = r; i < Math.min(rows, r + 4); i++) {
-                int at = 2 * (i - r) * LANES;
-                scores[to + i * stride] = sum(lanes, at) + (float) Math.sqrt(sum(lanes, at + LANES));
+            int count = Math.min(4, rows - r);
+            for (int p = 0; p < pages; p++) {
+                if (count > 2) {
+                    moments4(queries, r * headDim, headDim, pairs, from + p * headDim, lanes);
+                } else {
+                    moments2(queries, r * headDim, headDim, pairs, from + p * headDim, lanes);
+                }
+                for (int i = 0; i < count; i++) {
+                    scores[to + p + (r + i) * stride] =
+                            sum(lanes, 2 * i * LANES) + (float) Math.sqrt(sum(lanes, (2 * i + 1) * LANES));
+                }
             }
         }
     }
@@ -221,6 +243,7 @@ final class VectorSelectionKernels implements SelectionKernels {
             short[] factors,
             int at,
             int pageSize,
+            int pages,
             byte[] tables,
             int table,
             float step,
@@ -228,27 +251,34 @@ final class VectorSelectionKernels implements SelectionKernels {
             float[] logits,
             int to) {
         if (LANES < 8 || pageSize < TOKENS.length()) {
-            scalar.sketch(signs, from, bytes, factors, at, pageSize, tables, table, step, offset, logits, to);
+            scalar.sketch(signs, from, bytes, factors, at, pageSize, pages, tables, table, step, offset, logits, to);
             return;
         }
-        short[] sums = new short[TOKENS.length()];
-        for (int t = 0; t < pageSize; t += sums.length) {
-            tableSums(signs, from + t, bytes, pageSize, tables, table, sums);
-            for (int i = 0; i < sums.length; i += LANES) {
-                FloatVector sum =
-                        (FloatVector) ShortVector.fromArray(S, sums, i).convertShape(VectorOperators.S2F, F, 0);
-                FloatVector factor = ((IntVector)
-                                ShortVector.fromArray(S, factors, at + t + i).convertShape(VectorOperators.S2I, I, 0))
-                        .lanewise(VectorOperators.LSHL, 16)
-                        .reinterpretAsFloats();
-                sum.mul(step).mul(factor).add(offset).intoArray(logits, to + t + i);
+        short[] sums = new short[pages * pageSize];
+        for (int p = 0; p < pages; p++) {
+            for (int t = 0; t < pageSize; t += TOKENS.length()) {
+                int sign = from + p * bytes * pageSize + t;
+                tableSums(signs, sign, bytes, pageSize, tables, table, sums, p * pageSize + t);
             }
+        }
+        scaleSums(sums, factors, at, step, offset, logits, to);
+    }
+
+    private static void scaleSums(
+            short[] sums, short[] factors, int at, float step, float offset, float[] logits, int to) {
+        for (int i = 0; i < sums.length; i += LANES) {
+            FloatVector sum = (FloatVector) ShortVector.fromArray(S, sums, i).convertShape(VectorOperators.S2F, F, 0);
+            FloatVector factor = ((IntVector)
+                            ShortVector.fromArray(S, factors, at + i).convertShape(VectorOperators.S2I, I, 0))
+                    .lanewise(VectorOperators.LSHL, 16)
+                    .reinterpretAsFloats();
+            factor.mul(sum.mul(step)).add(offset).intoArray(logits, to + i);
         }
     }
 
     /** Bytes are summed while no four entries of tables overflow. */
     private static void tableSums(
-            byte[] signs, int from, int bytes, int pageSize, byte[] tables, int table, short[] sums) {
+            byte[] signs, int from, int bytes, int pageSize, byte[] tables, int table, short[] sums, int to) {
         ShortVector total = ShortVector.zero(SUMS);
         for (int b = 0; b < bytes; b += 2) {
             int at = table + 2 * b * TOKENS.length();
@@ -268,7 +298,7 @@ final class VectorSelectionKernels implements SelectionKernels {
             sum = sum.add(high.selectFrom(ByteVector.fromArray(TOKENS, tables, at + 48)));
             total = total.add((ShortVector) sum.convertShape(VectorOperators.B2S, SUMS, 0));
         }
-        total.intoArray(sums, 0);
+        total.intoArray(sums, to);
     }
 
     @Override

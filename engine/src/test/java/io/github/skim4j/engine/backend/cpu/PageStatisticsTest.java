@@ -41,10 +41,10 @@ class PageStatisticsTest {
                         int from = statistics.offset(fixture.sequence.page(page), head);
                         if (score == Score.BOUNDS) {
                             kernels.selection()
-                                    .bounds(queries, shape.group(), shape.headDim(), pairs, from, scores, 1, 3);
+                                    .bounds(queries, shape.group(), shape.headDim(), pairs, from, 1, scores, 1, 3);
                         } else {
                             kernels.selection()
-                                    .moments(queries, shape.group(), shape.headDim(), pairs, from, scores, 1, 3);
+                                    .moments(queries, shape.group(), shape.headDim(), pairs, from, 1, scores, 1, 3);
                         }
                         check.check(what, fixture, queries, head, page, scores);
                     }
