@@ -54,7 +54,13 @@ struct AttendArgs {
     int* tickets;              // batch * gridDim.y, zero before and after
     int splits;                // most parts of a list, <= gridDim.x
     int partTokens;            // least tokens of a part, as far as splits allows
+    const int* sequences;      // [list] row of pages, of masks and of logWeights; nullable: the list itself
+    unsigned* tally;           // [batch entry][2] tokens and pages that are read are added, of each KV head; nullable
 };
+
+__device__ inline size_t pageRow(const AttendArgs& args, int list) {
+    return args.sequences == nullptr ? list : args.sequences[list];
+}
 
 /** A part's result: per head D unnormalised sums, then per head maximum (base 2) and sum of weights. */
 __host__ __device__ constexpr int attendPartialFloats(int dimensions) { return 8 * (dimensions + 2); }
@@ -171,12 +177,12 @@ struct AttendWalk {
     int kvHeads, kvHead, pageSize, pageShift, lastEntry, first, last, g, t;
 
     __device__ AttendWalk(const AttendArgs& args, int list, int kvHead, int first, int last)
-        : cache(args.cache), pages(args.pages + static_cast<size_t>(list) * args.pageStride), kvHeads(args.kvHeads),
+        : cache(args.cache), pages(args.pages + pageRow(args, list) * args.pageStride), kvHeads(args.kvHeads),
           kvHead(kvHead), pageSize(args.pageSize), pageShift(args.pageSize == 64 ? 6 : args.pageSize == 32 ? 5 : 4),
           lastEntry(args.counts[list] - 1), first(first), last(last), g(threadIdx.x % 32 / 4), t(threadIdx.x % 4) {
         if constexpr (LISTED) {
-            masks = args.masks == nullptr ? nullptr : args.masks + static_cast<size_t>(list) * args.pageStride;
-            logWeights = args.logWeights == nullptr ? nullptr : args.logWeights + static_cast<size_t>(list) * args.pageStride;
+            masks = args.masks == nullptr ? nullptr : args.masks + pageRow(args, list) * args.pageStride;
+            logWeights = args.logWeights == nullptr ? nullptr : args.logWeights + pageRow(args, list) * args.pageStride;
         }
         maximum[0] = maximum[1] = ATTEND_NO_SCORE;
         weight[0] = weight[1] = 0.f;
@@ -519,6 +525,38 @@ __device__ void attendMerge(const float* partials, int parts, int heads, half* o
     }
 }
 
+/** Counts what a list lets attention read. */
+template <int THREADS>
+__device__ void tally(const AttendArgs& args, unsigned* to, int list, int first, int last) {
+    const int firstEntry = first / args.pageSize, end = (last + args.pageSize - 1) / args.pageSize;
+    if (args.masks == nullptr) {
+        if (threadIdx.x == 0 && last > first) {
+            atomicAdd(to, last - first);
+            atomicAdd(to + 1, end - firstEntry);
+        }
+        return;
+    }
+    const uint64_t* masks = args.masks + pageRow(args, list) * args.pageStride;
+    const uint64_t whole = ~uint64_t{0} >> (64 - args.pageSize);
+    unsigned tokens = 0, pages = 0;
+    for (int e = firstEntry + threadIdx.x; e < end; e += THREADS) {
+        const int slot = e * args.pageSize;
+        uint64_t visible = masks[e] & whole;
+        if (slot < first) {
+            visible &= ~uint64_t{0} << (first - slot);
+        }
+        if (slot + args.pageSize > last) {
+            visible &= ~uint64_t{0} >> (64 - (last - slot));
+        }
+        tokens += __popcll(visible);
+        pages += visible != 0;
+    }
+    if (tokens > 0) {
+        atomicAdd(to, tokens);
+        atomicAdd(to + 1, pages);
+    }
+}
+
 template <class X, int D, int VEC, int WARPS>
 __device__ void attend(const AttendArgs& args) {
     waitForPreviousKernel();
@@ -540,6 +578,10 @@ __device__ void attend(const AttendArgs& args) {
     }
     const int begin = firstStep + static_cast<int>(static_cast<int64_t>(steps) * part / parts);
     const int end = firstStep + static_cast<int>(static_cast<int64_t>(steps) * (part + 1) / parts);
+
+    if (args.tally != nullptr && part == 0 && firstHead == 0) {
+        tally<THREADS>(args, args.tally + 2 * entry, list, first, last);
+    }
 
     const size_t column = static_cast<size_t>(kvHead * args.group + firstHead) * D;
     const float* q = args.q + static_cast<size_t>(row) * args.qStride + column;

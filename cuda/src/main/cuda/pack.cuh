@@ -184,7 +184,7 @@ __device__ __forceinline__ int bit_position(int element, int half) {
     if (T::UNIT == 32) {
         return step * 64 + (pair * 2 + half) * 16 + odd * 8;
     }
-    return step * 32 + odd * 16 + half * 8 + pair * 4;
+    return (step % 2 * 2 + pair) * 32 + odd * 16 + half * 8 + step / 2 * 4;
 }
 
 template <class Source>
@@ -205,10 +205,7 @@ __device__ __forceinline__ void run(
         const int lane = static_cast<int>(i % 32);
         const int unit = static_cast<int>(i / 32 % unitCount);
         const int tile = firstTile + static_cast<int>(i / 32 / unitCount);
-        const int column = unit * T::UNIT + lane % 4 * T::LANE_COLUMNS;
-        if (column >= columns) {
-            continue;
-        }
+        const int firstColumn = unit * T::UNIT;
         uint4* target = static_cast<uint4*>(units) + (static_cast<size_t>(tile) * unitCount + unit) * 32 + lane;
         const uint4 before = *target;
         uint32_t words[4] = {before.x, before.y, before.z, before.w};
@@ -227,19 +224,24 @@ __device__ __forceinline__ void run(
             const uint8_t* source = raw + row * rowBytes;
 #pragma unroll
             for (int e = 0; e < T::LANE_COLUMNS; e++) {
-                if (column + e < columns) {
+                const int column = firstColumn + T::column(lane, e);
+                if (column < columns) {
                     const int position = bit_position<T>(e, half);
-                    const uint32_t value = Source::bits(source, column + e);
+                    const uint32_t value = Source::bits(source, column);
                     words[position / 32] = (words[position / 32] & ~(FIELD << position % 32)) | value << position % 32;
                 }
             }
             if constexpr (T::PLANES > 0) {
-                // Lanes that share a block write the same numbers.
-                const Scale scale = Source::scale(source, column);
-                __half* entries = static_cast<__half*>(scales) + half;
-                entries[T::scale_index(tile, unitCount, unit, 0, lane) * 2] = __float2half_rn(scale.scale);
-                if constexpr (T::PLANES > 1) {
-                    entries[T::scale_index(tile, unitCount, unit, 1, lane) * 2] = __float2half_rn(scale.minimum);
+                // Lane t < BLOCKS writes what its row has for block t.
+                const int block = lane % 4;
+                const int column = firstColumn + block * T::BLOCK_COLUMNS;
+                if (block < T::BLOCKS && column < columns) {
+                    const Scale scale = Source::scale(source, column);
+                    __half* entries = static_cast<__half*>(scales) + half;
+                    entries[T::scale_index(tile, unitCount, unit, 0, block, lane) * 2] = __float2half_rn(scale.scale);
+                    if constexpr (T::PLANES > 1) {
+                        entries[T::scale_index(tile, unitCount, unit, 1, block, lane) * 2] = __float2half_rn(scale.minimum);
+                    }
                 }
             }
         }

@@ -1,11 +1,9 @@
 /*
- * Kernels that take one block for each row: grid = rows, any multiple of 32 threads up to 1024 (512 suit rms_norm, 1024 argmax).
+ * Kernels that take one block for each row: grid = rows, any multiple of 32 threads up to 1024 (512 suit rms_norm).
  *
  * rms_norm: out[r] = half(x[row] * weight / sqrt(mean(x[row]^2) + eps)), row = rowIndex[r], or r without an index; columns from
  *   `width` to outStride become zero. A thread keeps its first 16 values in registers, so that rows of up to 16 * threads floats
  *   are read once.
- * argmax: token[r] = the column of the largest finite value of a row of logits, the lowest one among equals, -1 if none is
- *   finite.
  */
 #pragma once
 
@@ -110,16 +108,6 @@ __device__ __forceinline__ void norm_row(const float* x, const float* weight, ha
     }
 }
 
-/**
- * Orders (value, column) pairs: larger values are larger, then lower columns are larger. Only for finite values; the least key is
- * above 0, which is left for "none". The two zeros are equal.
- */
-__device__ __forceinline__ uint64_t argmax_key(float value, int column) {
-    const uint32_t bits = __float_as_uint(value + 0.0f);
-    const uint32_t ordered = bits ^ (bits >> 31 != 0 ? 0xFFFFFFFF : 0x80000000);
-    return uint64_t(ordered) << 32 | (0xFFFFFFFF - uint32_t(column));
-}
-
 }  // namespace skim::rows
 
 extern "C" __global__ void rms_norm(const float* x, int xStride, const int* rowIndex, const float* weight, half* out,
@@ -131,52 +119,5 @@ extern "C" __global__ void rms_norm(const float* x, int xStride, const int* rowI
         skim::rows::norm_row<4>(row, weight, target, outStride, width, eps);
     } else {
         skim::rows::norm_row<1>(row, weight, target, outStride, width, eps);
-    }
-}
-
-extern "C" __global__ void argmax(const float* logits, int vocab, int stride, int* token) {
-    const float* row = logits + int64_t(blockIdx.x) * stride;
-    const int threads = blockDim.x;
-    float best = -INFINITY;  // columns come in ascending order, so that "larger than" keeps the lowest of equals
-    int bestColumn = -1;
-    auto take = [&](float value, int column) {
-        if (value > best && value < INFINITY) {
-            best = value;
-            bestColumn = column;
-        }
-    };
-    constexpr int AHEAD = 4;
-    if (stride % 4 == 0) {
-        const auto* vectors = reinterpret_cast<const float4*>(row);
-        const int count = vocab / 4;
-        for (int first = threadIdx.x; first < count; first += AHEAD * threads) {
-            float4 values[AHEAD];
-#pragma unroll
-            for (int i = 0; i < AHEAD; i++) {
-                const int at = first + i * threads;
-                values[i] = at < count ? vectors[at] : make_float4(-INFINITY, -INFINITY, -INFINITY, -INFINITY);
-            }
-#pragma unroll
-            for (int i = 0; i < AHEAD; i++) {
-                const int column = (first + i * threads) * 4;
-                take(values[i].x, column);
-                take(values[i].y, column + 1);
-                take(values[i].z, column + 2);
-                take(values[i].w, column + 3);
-            }
-        }
-        for (int column = count * 4 + threadIdx.x; column < vocab; column += threads) {
-            take(row[column], column);
-        }
-    } else {
-        for (int column = threadIdx.x; column < vocab; column += threads) {
-            take(row[column], column);
-        }
-    }
-    const uint64_t own = bestColumn < 0 ? 0 : skim::rows::argmax_key(best, bestColumn);
-    const uint64_t key = skim::rows::block_reduce(own, uint64_t(0),
-            [](uint64_t a, uint64_t b) { return a > b ? a : b; });
-    if (threadIdx.x == 0) {
-        token[blockIdx.x] = key == 0 ? -1 : int(0xFFFFFFFF - uint32_t(key));
     }
 }

@@ -7,19 +7,21 @@
  * Weights are the A operand (16 x 16, row-major), so lane l, with g = l / 4 and t = l % 4, holds values of rows g and g + 8.
  *
  * The order of k inside a unit is permuted, the same for weights and activations, so that what a lane needs of the activations
- * is contiguous: columns t * UNIT/4 + 4s + {0, 1, 2, 3} of the unit are lane t's k = 2t, 2t+1, 2t+8, 2t+9 of mma step s. With c
- * = 4s and A registers a0 = (row g; c, c+1), a1 = (row g+8; c, c+1), a2 = (row g; c+2, c+3), a3 = (row g+8; c+2, c+3), the 16
- * bytes are
+ * is contiguous and a step stays in one block, the columns of a row that share a scale. A unit is BLOCKS blocks, a block some
+ * steps: columns 4 steps t + 4s + {0, 1, 2, 3} of the block are lane t's k = 2t, 2t+1, 2t+8, 2t+9 of the block's step s. With c
+ * the first of them and A registers a0 = (row g; c, c+1), a1 = (row g+8; c, c+1), a2 = (row g; c+2, c+3), a3 = (row g+8; c+2,
+ * c+3), the 16 bytes are
  *
- *   f16          one step:    8 halves a0 a1 a2 a3
- *   q8, q8s16    two steps:   8 bytes a0 a1 a2 a3 each, unsigned (value + 128)
- *   q4, q4m      four steps:  a word each; byte 0 holds row g's c and (high nibble) c+2, byte 1 the same of row g+8,
- *                             byte 2 row g's c+1 and c+3, byte 3 the same of row g+8. So a mask gives both halves of a
- *                             register, and a row owns whole bytes
+ *   f16      1 block of 1 step     8 halves a0 a1 a2 a3
+ *   q8       1 block of 2 steps    8 bytes a0 a1 a2 a3 for each step, unsigned (value + 128)
+ *   q8s16    2 blocks of 1 step    the same
+ *   q4, q4m  2 blocks of 2 steps   two words a step, the first block in the low nibbles, the second in the high ones; the first
+ *                                  word's bytes are row g's c, row g+8's c, row g's c+1, row g+8's c+1, the second's the same
+ *                                  for c+2 and c+3. So a mask gives both halves of a register, and a row owns whole bytes
  *
  * Scales are halves, one a row and block: w = scale * (stored - 128) for q8 (block of 32 columns) and q8s16 (16), scale *
- * (stored - 8) for q4 (32), scale * stored + minimum for q4m (32). A lane's columns of a unit lie in one block: block t / 2 of
- * the unit where it has two. Scales of 4 units, a scale group, lie together, so that a lane fetches them with wide loads:
+ * (stored - 8) for q4 (32), scale * stored + minimum for q4m (32). Scales of 4 units, a scale group, lie together, so that a
+ * lane fetches them with wide loads:
  *
  *   half2 (row g, row g+8)  scales[tile][ceil(units / 4)][plane: scale, minimum][block of the unit][g][unit % 4]
  *
@@ -59,14 +61,18 @@ __device__ __forceinline__ __half2 masked_magic(uint32_t value) {
     return half2_of(result);
 }
 
-/** Layout of a type: BLOCKS scales of each row in a unit, PLANES numbers (scale, minimum) for each. */
+/** Layout of a type: STEPS mma steps in a unit, in BLOCKS blocks; PLANES numbers (scale, minimum) for a row of a block. */
 template <int UNIT_, int STEPS_, int BLOCKS_, int PLANES_>
 struct Layout {
     static constexpr int UNIT = UNIT_;
     static constexpr int STEPS = STEPS_;
     static constexpr int BLOCKS = BLOCKS_;
     static constexpr int PLANES = PLANES_;
+    static constexpr int BLOCK_STEPS = STEPS / BLOCKS;
+    static constexpr int BLOCK_COLUMNS = UNIT / BLOCKS;
+    /** Columns of a lane: in a unit, and side by side in a block. */
     static constexpr int LANE_COLUMNS = UNIT / 4;
+    static constexpr int RUN = BLOCK_COLUMNS / 4;
 
     static __device__ __forceinline__ int units(int columns) {
         return (columns + UNIT - 1) / UNIT;
@@ -76,23 +82,18 @@ struct Layout {
         return (units + GROUP_UNITS - 1) / GROUP_UNITS;
     }
 
-    /** Scales come in rows of one block: 8 lanes g, 4 units each. Number of the row of a group and plane, for the first block. */
-    static __device__ __forceinline__ int scale_row(int tile, int groups, int group, int plane) {
-        return ((tile * groups + group) * PLANES + plane) * BLOCKS;
+    /** Column, in the unit, of a lane's element 0 ... LANE_COLUMNS - 1. */
+    static __device__ __forceinline__ int column(int lane, int element) {
+        return element / RUN * BLOCK_COLUMNS + lane % 4 * RUN + element % RUN;
     }
 
-    /** half2 in such a row. */
+    /** half2 of a group, plane and block: 8 lanes g, 4 units each. */
     static constexpr int SCALE_ROW = 8 * GROUP_UNITS;
 
-    /** Where a lane's scales are (in half2) from the start of that row: in its block's row, at its g; the units follow. */
-    static __device__ __forceinline__ int lane_scale(int lane) {
-        return (BLOCKS == 2 ? lane % 4 / 2 * SCALE_ROW : 0) + lane / 4 * GROUP_UNITS;
-    }
-
-    /** Index (in half2) of one lane's scale of one unit. */
-    static __device__ __forceinline__ size_t scale_index(int tile, int units, int unit, int plane, int lane) {
-        int row = scale_row(tile, groups(units), unit / GROUP_UNITS, plane);
-        return static_cast<size_t>(row) * SCALE_ROW + lane_scale(lane) + unit % GROUP_UNITS;
+    /** Index (in half2) of one lane's scale of one unit and block. */
+    static __device__ __forceinline__ size_t scale_index(int tile, int units, int unit, int plane, int block, int lane) {
+        const int row = ((tile * groups(units) + unit / GROUP_UNITS) * PLANES + plane) * BLOCKS + block;
+        return static_cast<size_t>(row) * SCALE_ROW + lane / 4 * GROUP_UNITS + unit % GROUP_UNITS;
     }
 };
 
@@ -139,12 +140,14 @@ template <bool MINIMUM>
 struct Nibbles : Layout<64, 4, 2, MINIMUM ? 2 : 1> {
     static __device__ __forceinline__ void fragments(
             const uint32_t (&words)[4], __half2 scale, __half2 minimum, int step, uint32_t (&a)[4]) {
-        uint32_t word = words[step];
-        a[0] = bits(scaled(lower(word), __low2half2(scale), __low2half2(minimum)));
-        a[2] = bits(scaled(upper(word), __low2half2(scale), __low2half2(minimum)));
-        word >>= 8;
-        a[1] = bits(scaled(lower(word), __high2half2(scale), __high2half2(minimum)));
-        a[3] = bits(scaled(upper(word), __high2half2(scale), __high2half2(minimum)));
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            const uint32_t word = words[step % 2 * 2 + i];
+            const __half2 row = step < 2 ? lower(word) : upper(word);
+            const __half2 row8 = step < 2 ? lower(word >> 8) : upper(word >> 8);
+            a[2 * i] = bits(scaled(row, __low2half2(scale), __low2half2(minimum)));
+            a[2 * i + 1] = bits(scaled(row8, __high2half2(scale), __high2half2(minimum)));
+        }
     }
 
 private:
@@ -166,24 +169,35 @@ private:
 struct Q4 : Nibbles<false> {};
 struct Q4M : Nibbles<true> {};
 
-/** One lane's share of a unit, with its scales, read plainly: for kernels that touch each unit once. */
+/** One lane's share of a unit as halves, zeros until read, plainly: for kernels that touch each unit once. */
 template <class T>
 struct LaneUnit {
-    uint32_t words[4];
-    __half2 scale = half2_of(0);
-    __half2 minimum = half2_of(0);
+    /** Pairs of the lane's columns, in the order of T::column, of rows g and g + 8. */
+    uint32_t pairs[2][T::LANE_COLUMNS / 2] = {};
 
-    __device__ __forceinline__ LaneUnit(const void* units, const void* scales, int tile, int count, int unit, int lane) {
+    __device__ __forceinline__ void read(const void* units, const void* scales, int tile, int count, int unit, int lane) {
         const uint4 raw = static_cast<const uint4*>(units)[(static_cast<size_t>(tile) * count + unit) * 32 + lane];
-        words[0] = raw.x;
-        words[1] = raw.y;
-        words[2] = raw.z;
-        words[3] = raw.w;
-        if constexpr (T::PLANES > 0) {
-            scale = static_cast<const __half2*>(scales)[T::scale_index(tile, count, unit, 0, lane)];
-        }
-        if constexpr (T::PLANES > 1) {
-            minimum = static_cast<const __half2*>(scales)[T::scale_index(tile, count, unit, 1, lane)];
+        const uint32_t words[4] = {raw.x, raw.y, raw.z, raw.w};
+        const __half2* numbers = static_cast<const __half2*>(scales);
+#pragma unroll
+        for (int block = 0; block < T::BLOCKS; block++) {
+            __half2 scale = half2_of(0);
+            __half2 minimum = half2_of(0);
+            if constexpr (T::PLANES > 0) {
+                scale = numbers[T::scale_index(tile, count, unit, 0, block, lane)];
+            }
+            if constexpr (T::PLANES > 1) {
+                minimum = numbers[T::scale_index(tile, count, unit, 1, block, lane)];
+            }
+#pragma unroll
+            for (int s = block * T::BLOCK_STEPS; s < (block + 1) * T::BLOCK_STEPS; s++) {
+                uint32_t a[4];
+                T::fragments(words, scale, minimum, s, a);
+#pragma unroll
+                for (int k = 0; k < 4; k++) {
+                    pairs[k % 2][2 * s + k / 2] = a[k];
+                }
+            }
         }
     }
 };

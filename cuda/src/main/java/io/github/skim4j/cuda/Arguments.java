@@ -9,7 +9,7 @@ import jcuda.Pointer;
 /** The arguments of a kernel, in order. A struct is one argument: its members are added between {@link #beginStruct} and {@link #endStruct}. */
 final class Arguments {
 
-    private static final int CAPACITY = 512;
+    private static final int CAPACITY = 1024;
 
     private final ByteBuffer bytes = ByteBuffer.allocateDirect(CAPACITY).order(ByteOrder.nativeOrder());
     private final List<Integer> offsets = new ArrayList<>();
@@ -51,6 +51,12 @@ final class Arguments {
     Arguments beginStruct() {
         place(Long.BYTES);
         inStruct = true;
+        return this;
+    }
+
+    /** Fills up a struct within the struct. */
+    Arguments align() {
+        align(Long.BYTES);
         return this;
     }
 

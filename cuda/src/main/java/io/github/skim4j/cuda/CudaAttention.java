@@ -1,6 +1,7 @@
 package io.github.skim4j.cuda;
 
 import io.github.skim4j.cuda.CudaModel.Layer;
+import io.github.skim4j.cuda.SelectionPlan.Stages;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.model.ModelConfig;
 import java.util.List;
@@ -43,6 +44,11 @@ final class CudaAttention {
     private final DeviceBuffer queries;
     private final DeviceBuffer partials;
     private final DeviceBuffer tickets;
+    /** Entries that there is room for. */
+    private final int capacity;
+    /** [entry][2]: tokens and pages that lists of a step let attention read. */
+    private final DeviceBuffer tally;
+
     private final int chunkSharedBytes;
 
     CudaAttention(CudaDevice device, ModelConfig config, KvType type, StepInputs inputs) {
@@ -58,11 +64,22 @@ final class CudaAttention {
         String remedy = "Lower scheduler.max-batch-size or scheduler.prefill-chunk";
         queries = device.allocateCleared(
                 (long) inputs.maxRows() * config.heads() * config.headDim() * Float.BYTES, what, remedy);
-        long results = (long) inputs.maxSequences() * lists;
+        capacity = Math.max(inputs.maxSequences(), Math.min(CudaSelection.MOST_ENTRIES, inputs.maxRows()));
+        tally = device.allocateCleared(2L * inputs.maxRows() * Integer.BYTES, what, remedy);
+        long results = (long) capacity * lists;
         int partialFloats = HEAD_TILE * (config.headDim() + 2);
         partials = device.allocate(results * splits * partialFloats * Float.BYTES, what, remedy);
         tickets = device.allocateCleared(results * Integer.BYTES, what, remedy);
         chunkSharedBytes = device.constant("prefill_shared_" + variant());
+    }
+
+    DeviceBuffer queries() {
+        return queries;
+    }
+
+    /** Tokens and pages, two ints for each entry, that {@link #runSelected} read since they were cleared, over layers and KV heads. */
+    DeviceBuffer tally() {
+        return tally;
     }
 
     private String variant() {
@@ -92,7 +109,7 @@ final class CudaAttention {
                 .real(config.rope().attentionFactor())
                 .address(inputs.positions())
                 .address(inputs.slots())
-                .address(inputs.sequences())
+                .address(inputs.sequences(0))
                 .address(inputs.pageTables())
                 .integer(inputs.tableStride())
                 .address(cache.layer(index))
@@ -103,42 +120,71 @@ final class CudaAttention {
         device.kernel("append_" + kvName).launch(stream, rows, blocks, 1, APPEND_THREADS, 0, arguments);
     }
 
-    /** Attends {@code singles} rows and then those of {@code chunks} spans. */
-    void run(KvStorage cache, int index, HalfRows out, int singles, int chunks, int longestChunk) {
-        if (singles > 0) {
-            attendSingles(cache, index, out, singles);
+    /** Attends the first {@code entries} rows of a step one by one, over all of their pages, and then those of {@code chunks} spans. */
+    void run(KvStorage cache, int index, HalfRows out, int entries, int chunks, int longestChunk) {
+        // More entries than there is room for are those of prompts whose tokens select.
+        for (int from = 0; from < entries; from += capacity) {
+            attendAll(cache, index, out, from, Math.min(capacity, entries - from));
         }
         if (chunks > 0) {
             attendChunks(cache, index, out, chunks, longestChunk);
         }
     }
 
-    private void attendSingles(KvStorage cache, int index, HalfRows out, int count) {
+    /** Attends the lists that selection made for {@code count} entries from {@code from} on. */
+    void runSelected(
+            KvStorage cache, int index, HalfRows out, CudaSelection selection, Stages stages, int from, int count) {
+        DeviceBuffer masks = selection.masks(stages);
+        DeviceBuffer logWeights = selection.logWeights(stages);
+        Arguments arguments = beginEntries(cache, index, from)
+                .address(selection.pages())
+                .integer(selection.stride())
+                .integer(1)
+                .address(selection.counts())
+                .address(selection.first())
+                .address(selection.last())
+                .address(masks)
+                .address(logWeights);
+        attendEntries(arguments, out, from, count, 0, tally.address() + 2L * from * Integer.BYTES);
+    }
+
+    private void attendAll(KvStorage cache, int index, HalfRows out, int from, int count) {
         boolean windowed = config.window(index) != Integer.MAX_VALUE;
-        Arguments arguments = new Arguments()
+        Arguments arguments = beginEntries(cache, index, from)
+                .address(inputs.pageTables())
+                .integer(inputs.tableStride())
+                .integer(0)
+                .address(inputs.counts(from))
+                .address(inputs.first(from, windowed))
+                .address(inputs.last(from))
+                .address(0)
+                .address(0);
+        attendEntries(arguments, out, from, count, inputs.sequences(from), 0);
+    }
+
+    private Arguments beginEntries(KvStorage cache, int index, int from) {
+        return new Arguments()
                 .beginStruct()
-                .address(queries)
+                .address(queries.address() + (long) from * queryColumns() * Float.BYTES)
                 .integer(queryColumns())
                 .address(cache.layer(index))
                 .integer(cache.pageSize())
                 .integer(config.kvHeads())
-                .integer(config.group())
-                .address(inputs.pageTables())
-                .integer(inputs.tableStride())
-                .integer(0)
-                .address(inputs.counts())
-                .address(inputs.first(windowed))
-                .address(inputs.last())
+                .integer(config.group());
+    }
+
+    private void attendEntries(Arguments arguments, HalfRows out, int from, int count, long sequences, long tallies) {
+        arguments
                 .address(0)
-                .address(0)
-                .address(0)
-                .address(out.buffer())
+                .address(out.buffer().address() + (long) from * out.stride() * Short.BYTES)
                 .integer(out.stride())
                 .real(scale())
                 .address(partials)
                 .address(tickets)
                 .integer(splits)
                 .integer(PART_TOKENS)
+                .address(sequences)
+                .address(tallies)
                 .endStruct();
         device.kernel("attend_" + variant())
                 .launch(stream, splits, config.kvHeads() * headTiles, count, DECODE_THREADS, 0, arguments);

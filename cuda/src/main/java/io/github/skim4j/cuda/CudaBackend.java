@@ -1,5 +1,6 @@
 package io.github.skim4j.cuda;
 
+import io.github.skim4j.cuda.Step.LogitRow;
 import io.github.skim4j.engine.AttentionStats;
 import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.attention.Dense;
@@ -8,17 +9,18 @@ import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.BackendConfig;
 import io.github.skim4j.engine.backend.BackendException;
 import io.github.skim4j.engine.backend.Span;
-import io.github.skim4j.engine.backend.Span.Logits;
 import io.github.skim4j.engine.kv.KvCacheConfig;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.kv.KvSequence;
+import io.github.skim4j.engine.model.LabelChannels;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.ModelWeights;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
+import java.util.function.IntConsumer;
 import java.util.function.IntFunction;
 import java.util.function.IntUnaryOperator;
 import jcuda.driver.JCudaDriver;
@@ -32,37 +34,53 @@ final class CudaBackend implements Backend {
 
     private static final int LEAST_PAGE_SIZE = 16;
 
+    /** Where in the results the counts of what was read begin. */
+    private static final int TALLY_OFFSET = CudaTransformer.LOGIT_ROWS * Integer.BYTES;
+
     private final ModelConfig config;
     private final CudaDevice device;
     private final KvStorage cache;
     private final StepInputs inputs;
     private final CudaTransformer transformer;
     private final PinnedBuffer results;
-    /** By batch size. */
-    private final Map<Integer, DecodeGraph> graphs = new TreeMap<>();
+    private final LabelChannels labelChannels;
+    private final PageDataStorage pageData;
+    private final ReadStatistics statistics;
+    private final Map<GraphKey, DecodeGraph> graphs = new HashMap<>();
+    /** {@code null} until a method needs it. */
+    private CudaSelection selection;
 
     private boolean closed;
 
+    /** Steps of one size whose layers need the same kernels are one graph. */
+    private record GraphKey(int rows, List<Object> shape) {}
+
     private CudaBackend(
-            ModelConfig config,
+            ModelWeights weights,
             CudaDevice device,
             KvStorage cache,
             StepInputs inputs,
             CudaTransformer transformer,
             PinnedBuffer results) {
-        this.config = config;
+        this.config = weights.config();
+        this.labelChannels = weights.labelChannels();
         this.device = device;
         this.cache = cache;
         this.inputs = inputs;
         this.transformer = transformer;
         this.results = results;
+        pageData = new PageDataStorage(device, config, cache, labelChannels, inputs);
+        statistics = new ReadStatistics(config, cache.pageSize(), cache.tokenBytes());
     }
 
     static CudaBackend open(ModelWeights weights, BackendConfig backend) {
         ModelConfig config = weights.config();
         KvCacheConfig kvCache = backend.kvCache();
         requireSupported(weights, kvCache);
-        requireDense(backend.attention());
+        requireSupported(backend.attention(), config, weights.labelChannels());
+        if (backend.recallProbe() > 0) {
+            LOG.warn("The recall probe runs on the CPU alone: recall-probe of {} has no effect", backend.recallProbe());
+        }
         CudaDevice device = new CudaDevice(backend.ordinal());
         StepInputs inputs = null;
         try {
@@ -73,8 +91,12 @@ final class CudaBackend implements Backend {
             Products products = new Products(device, CudaTransformer.largestUnpacked(model));
             CudaTransformer transformer = new CudaTransformer(device, model, kvCache.type(), inputs, products);
             // The last, since it takes what is left.
-            KvStorage cache =
-                    KvStorage.allocate(device, config, kvCache, (long) backend.maxBatchSize() * pagesPerSequence);
+            KvStorage cache = KvStorage.allocate(
+                    device,
+                    config,
+                    kvCache,
+                    (long) backend.maxBatchSize() * pagesPerSequence,
+                    PageDataStorage.bytes(backend.attention(), config, kvCache.pageSize()));
             if (cache.pages() < pagesPerSequence) {
                 LOG.warn(
                         "The KV cache holds {} tokens, less than the context length of {}: raise kv-cache.memory, choose"
@@ -82,8 +104,8 @@ final class CudaBackend implements Backend {
                         (long) cache.pages() * kvCache.pageSize(),
                         backend.contextLength());
             }
-            PinnedBuffer results = new PinnedBuffer(resultBytes(config));
-            return new CudaBackend(config, device, cache, inputs, transformer, results);
+            PinnedBuffer results = new PinnedBuffer(resultBytes(config, inputs));
+            return new CudaBackend(weights, device, cache, inputs, transformer, results);
         } catch (RuntimeException | Error e) {
             if (inputs != null) {
                 inputs.close();
@@ -114,9 +136,13 @@ final class CudaBackend implements Backend {
         return Integer.highestOneBit(2 * rows - 1);
     }
 
-    /** Tokens, then logits. */
-    private static long resultBytes(ModelConfig config) {
-        return CudaTransformer.LOGIT_ROWS * (Integer.BYTES + (long) config.vocabSize() * Float.BYTES);
+    /** Tokens, then what lists let attention read, then logits. */
+    private static long resultBytes(ModelConfig config, StepInputs inputs) {
+        return logitOffset(inputs) + (long) CudaTransformer.LOGIT_ROWS * config.vocabSize() * Float.BYTES;
+    }
+
+    private static int logitOffset(StepInputs inputs) {
+        return TALLY_OFFSET + 2 * inputs.maxRows() * Integer.BYTES;
     }
 
     @Override
@@ -131,14 +157,15 @@ final class CudaBackend implements Backend {
 
     @Override
     public void requireSupports(AttentionMethod method) {
-        requireDense(method);
+        requireSupported(method, config, labelChannels);
     }
 
-    private static void requireDense(AttentionMethod method) {
-        if (!(method instanceof Dense)) {
-            throw new IllegalArgumentException("the CUDA backend has dense attention only, not " + method.spec()
-                    + ": set attention to dense, or device to cpu");
+    private static void requireSupported(AttentionMethod method, ModelConfig config, LabelChannels labelChannels) {
+        if (method instanceof EvictionMethod) {
+            throw new IllegalArgumentException("the CUDA backend has no " + method.name()
+                    + ": choose an attention method that keeps all tokens, or set device to cpu");
         }
+        LabelChannels.requireFor(method, config, labelChannels);
     }
 
     @Override
@@ -146,13 +173,55 @@ final class CudaBackend implements Backend {
         requireOpen();
         device.current();
         Step step = Step.of(spans);
-        List<SpanResult> inOrder =
-                step.chunks() == 0 && bucket(step.rows()) <= CudaTransformer.LOGIT_ROWS ? decode(step) : process(step);
+        SelectionPlan plan = SelectionPlan.of(step, config);
+        if (!inputs.fits(plan)) {
+            // Methods that begin to select in many different layers: rare, so the half of them at a time.
+            int half = spans.size() / 2;
+            List<SpanResult> results = new ArrayList<>(forward(spans.subList(0, half)));
+            results.addAll(forward(spans.subList(half, spans.size())));
+            return results;
+        }
+        clearNewPages(step);
+        prepare(step, plan);
+        List<SpanResult> inOrder = step.isDecode() && bucket(step.rows()) <= CudaTransformer.LOGIT_ROWS
+                ? decode(step, plan)
+                : process(step, plan);
         SpanResult[] ordered = new SpanResult[spans.size()];
         for (int s = 0; s < ordered.length; s++) {
             ordered[step.origins().get(s)] = inOrder.get(s);
         }
         return Arrays.asList(ordered);
+    }
+
+    /** Forgets what is known of pages whose first slot is written in this step. */
+    private void clearNewPages(Step step) {
+        int pageSize = cache.pageSize();
+        for (Span span : step.spans()) {
+            int slots = span.sequence().slots();
+            for (int p = (slots + pageSize - 1) / pageSize; p * pageSize < slots + span.count(); p++) {
+                pageData.clear(span.sequence().page(p));
+            }
+        }
+    }
+
+    /** Takes the memory that the step's methods need. */
+    private void prepare(Step step, SelectionPlan plan) {
+        if (step.isDense()) {
+            return;
+        }
+        step.spans().forEach(span -> pageData.require(span.attention()));
+        if (selection == null) {
+            selection = new CudaSelection(
+                    device,
+                    config,
+                    cache,
+                    pageData,
+                    inputs,
+                    transformer.attention().queries());
+        }
+        for (int i = 0; i < plan.intervals().size(); i++) {
+            selection.prepare(plan.stages(i, config.headDim()));
+        }
     }
 
     private void requireOpen() {
@@ -162,61 +231,86 @@ final class CudaBackend implements Backend {
     }
 
     /** A step of single tokens by a graph, which gives the logits of all. */
-    private List<SpanResult> decode(Step step) {
+    private List<SpanResult> decode(Step step, SelectionPlan plan) {
         int rows = bucket(step.rows());
-        inputs.write(step, rows, cache.sparePage(), rowsFrom0(rows));
-        graphs.computeIfAbsent(rows, this::capture).launch(device.stream());
-        if (step.spans().stream().anyMatch(span -> span.logits() == Logits.LAST || span.logits() == Logits.ALL)) {
+        inputs.write(step, plan, rows, cache.sparePage(), step.allRows(rows));
+        if (pageData.lacks(step, false)) {
+            inputs.copy(rows, device.stream());
+            pageData.fill(step, 0, config.layers(), false, true);
+        }
+        graphs.computeIfAbsent(new GraphKey(rows, plan.shape(config.headDim())), key -> capture(step, plan, rows))
+                .launch(device.stream());
+        if (step.wantsLogits()) {
             copyLogits(step.rows());
         }
         device.synchronize();
         List<SpanResult> found = new ArrayList<>();
         for (int s = 0; s < step.spans().size(); s++) {
             int row = s;
-            found.add(result(step.spans().get(s), i -> best(row), i -> logits(row)));
+            found.add(result(step.spans().get(s), i -> drawn(row), i -> logits(row), read(step, plan, s, s)));
         }
         return found;
     }
 
-    private static List<Integer> rowsFrom0(int rows) {
-        List<Integer> all = new ArrayList<>();
-        for (int i = 0; i < rows; i++) {
-            all.add(i);
-        }
-        return all;
-    }
-
-    private DecodeGraph capture(int rows) {
+    private DecodeGraph capture(Step step, SelectionPlan plan, int rows) {
         // What is made on first use, such as loaded kernels, can't be made during a capture.
-        queueDecode(rows);
+        queueDecode(step, plan, rows);
         device.synchronize();
-        return new DecodeGraph(device.stream(), () -> queueDecode(rows));
+        return new DecodeGraph(device.stream(), () -> queueDecode(step, plan, rows));
     }
 
-    private void queueDecode(int rows) {
+    private void queueDecode(Step step, SelectionPlan plan, int rows) {
         inputs.copy(rows, device.stream());
-        transformer.runLayers(cache, rows, rows, 0, 0);
+        queueLayers(step, plan, rows, rows, layer -> {});
         transformer.runLogits(0, rows);
-        copyBest(rows);
+        copyDrawn(rows);
+    }
+
+    private void queueLayers(Step step, SelectionPlan plan, int rows, int entries, IntConsumer afterAppend) {
+        DeviceBuffer tally = transformer.attention().tally();
+        boolean counts = plan != SelectionPlan.DENSE;
+        if (counts) {
+            Driver.check(
+                    JCudaDriver.cuMemsetD8Async(tally.pointer(), (byte) 0, tallyBytes(entries), device.stream()),
+                    "cuMemsetD8Async");
+        }
+        transformer.runLayers(cache, step, plan, rows, entries, selection, afterAppend);
+        if (counts) {
+            Driver.check(
+                    JCudaDriver.cuMemcpyDtoHAsync(
+                            results.pointer(TALLY_OFFSET), tally.pointer(), tallyBytes(entries), device.stream()),
+                    "cuMemcpyDtoHAsync");
+        }
+    }
+
+    private static long tallyBytes(int entries) {
+        return 2L * entries * Integer.BYTES;
     }
 
     /** Any step. */
-    private List<SpanResult> process(Step step) {
-        List<Integer> wanted = step.logitRows();
-        inputs.write(step, step.rows(), cache.sparePage(), wanted);
+    private List<SpanResult> process(Step step, SelectionPlan plan) {
+        List<LogitRow> wanted = step.logitRows();
+        inputs.write(step, plan, step.rows(), cache.sparePage(), wanted);
         inputs.copy(step.spans().size(), device.stream());
-        transformer.runLayers(cache, step.rows(), step.singles(), step.chunks(), step.longestChunk());
+        queueLayers(step, plan, step.rows(), step.entries(), layer -> {
+            if (!step.isDense()) {
+                pageData.fill(step, layer, 1, true, layer == config.layers() - 1);
+            }
+        });
+        boolean wantsLogits = step.wantsLogits();
         float[][] logits = new float[wanted.size()][];
-        int[] best = new int[wanted.size()];
+        int[] drawn = new int[wanted.size()];
         for (int from = 0; from < wanted.size(); from += CudaTransformer.LOGIT_ROWS) {
             int count = Math.min(CudaTransformer.LOGIT_ROWS, wanted.size() - from);
             transformer.runLogits(from, count);
-            copyBest(count);
-            copyLogits(count);
+            copyDrawn(count);
+            if (wantsLogits) {
+                copyLogits(count);
+            }
             device.synchronize();
             for (int i = 0; i < count; i++) {
-                best[from + i] = best(i);
-                logits[from + i] = logits(i);
+                drawn[from + i] = drawn(i);
+                logits[from + i] = wantsLogits ? logits(i) : null;
             }
         }
         if (wanted.isEmpty()) {
@@ -224,53 +318,74 @@ final class CudaBackend implements Backend {
         }
         List<SpanResult> found = new ArrayList<>();
         int next = 0;
-        for (Span span : step.spans()) {
+        int row = 0;
+        for (int s = 0; s < step.spans().size(); s++) {
+            Span span = step.spans().get(s);
             int first = next;
-            found.add(result(span, i -> best[first + i], i -> logits[first + i]));
+            found.add(result(span, i -> drawn[first + i], i -> logits[first + i], read(step, plan, s, row)));
             next += Step.logitRows(span);
+            row += span.count();
         }
         return found;
     }
 
-    private static SpanResult result(Span span, IntUnaryOperator best, IntFunction<float[]> logits) {
+    private static SpanResult result(
+            Span span, IntUnaryOperator drawn, IntFunction<float[]> logits, AttentionStats attention) {
         return switch (span.logits()) {
-            case NONE -> new SpanResult(new float[0][], -1, AttentionStats.NONE);
-            case BEST -> new SpanResult(new float[0][], best.applyAsInt(0), AttentionStats.NONE);
+            case NONE -> new SpanResult(new float[0][], -1, attention);
+            case TOKEN -> new SpanResult(new float[0][], drawn.applyAsInt(0), attention);
             case LAST, ALL -> {
                 float[][] rows = new float[Step.logitRows(span)][];
                 Arrays.setAll(rows, logits::apply);
-                yield new SpanResult(rows, -1, AttentionStats.NONE);
+                yield new SpanResult(rows, -1, attention);
             }
         };
     }
 
-    private void copyBest(int rows) {
+    /** What a span read, whose first row is {@code row}. */
+    private AttentionStats read(Step step, SelectionPlan plan, int index, int row) {
+        Span span = step.spans().get(index);
+        AttentionStats read = AttentionStats.NONE;
+        if (!(span.attention() instanceof Dense)) {
+            for (int i = 0; i < span.count(); i++) {
+                int at = TALLY_OFFSET + 2 * (row + i) * Integer.BYTES;
+                read = read.plus(statistics.of(
+                        plan,
+                        row + i,
+                        span.attention().denseLayers(),
+                        span.sequence().length() + i,
+                        Integer.toUnsignedLong(results.bytes().getInt(at)),
+                        Integer.toUnsignedLong(results.bytes().getInt(at + Integer.BYTES))));
+            }
+        }
+        return read;
+    }
+
+    private void copyDrawn(int rows) {
         Driver.check(
                 JCudaDriver.cuMemcpyDtoHAsync(
-                        results.pointer(), transformer.best().pointer(), (long) rows * Integer.BYTES, device.stream()),
+                        results.pointer(), transformer.drawn().pointer(), (long) rows * Integer.BYTES, device.stream()),
                 "cuMemcpyDtoHAsync");
     }
 
     private void copyLogits(int rows) {
         Driver.check(
                 JCudaDriver.cuMemcpyDtoHAsync(
-                        results.pointer((long) CudaTransformer.LOGIT_ROWS * Integer.BYTES),
+                        results.pointer(logitOffset(inputs)),
                         transformer.logits().pointer(),
                         (long) rows * config.vocabSize() * Float.BYTES,
                         device.stream()),
                 "cuMemcpyDtoHAsync");
     }
 
-    private int best(int row) {
+    private int drawn(int row) {
         return results.bytes().getInt(row * Integer.BYTES);
     }
 
     private float[] logits(int row) {
         float[] logits = new float[config.vocabSize()];
         results.bytes()
-                .slice(
-                        CudaTransformer.LOGIT_ROWS * Integer.BYTES + row * config.vocabSize() * Float.BYTES,
-                        config.vocabSize() * Float.BYTES)
+                .slice(logitOffset(inputs) + row * config.vocabSize() * Float.BYTES, config.vocabSize() * Float.BYTES)
                 .order(results.bytes().order())
                 .asFloatBuffer()
                 .get(logits);
@@ -288,9 +403,10 @@ final class CudaBackend implements Backend {
             return;
         }
         closed = true;
-        device.current();
+        device.tryCurrent();
         graphs.values().forEach(DecodeGraph::close);
         inputs.close();
+        pageData.close();
         results.close();
         device.close();
     }

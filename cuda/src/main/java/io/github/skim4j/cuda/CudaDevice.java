@@ -40,6 +40,7 @@ final class CudaDevice implements AutoCloseable {
     private final String name;
     private final int multiprocessors;
     private final int capability;
+    private final int sharedMemory;
     private final Map<String, CUfunction> functions = new HashMap<>();
     private final Set<DeviceBuffer> buffers =
             Collections.synchronizedSet(Collections.newSetFromMap(new IdentityHashMap<>()));
@@ -58,6 +59,8 @@ final class CudaDevice implements AutoCloseable {
         name = Driver.name(device);
         multiprocessors = Driver.attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
         capability = Driver.capability(device);
+        sharedMemory =
+                Driver.attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
         Driver.check(JCudaDriver.cuCtxCreate(context, CUctx_flags.CU_CTX_SCHED_SPIN, device), "cuCtxCreate");
         try {
             Driver.check(JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING), "cuStreamCreate");
@@ -95,6 +98,11 @@ final class CudaDevice implements AutoCloseable {
         return capability;
     }
 
+    /** Bytes of shared memory that a block can have. */
+    int sharedMemory() {
+        return sharedMemory;
+    }
+
     CUstream stream() {
         return stream;
     }
@@ -102,6 +110,11 @@ final class CudaDevice implements AutoCloseable {
     /** Lets the calling thread use the device. */
     void current() {
         Driver.check(JCudaDriver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
+    }
+
+    /** Lets the calling thread free what it has of the device, even if the device failed. */
+    void tryCurrent() {
+        JCudaDriver.cuCtxSetCurrent(context);
     }
 
     /** A kernel; its dynamic shared memory may take all that a block can get. */
@@ -183,7 +196,7 @@ final class CudaDevice implements AutoCloseable {
             return;
         }
         closed = true;
-        JCudaDriver.cuCtxSetCurrent(context);
+        tryCurrent();
         for (DeviceBuffer buffer : List.copyOf(buffers)) {
             JCudaDriver.cuMemFree(buffer.pointer());
         }

@@ -3,8 +3,10 @@ package io.github.skim4j.cuda;
 import io.github.skim4j.cuda.CudaModel.Layer;
 import io.github.skim4j.cuda.CudaModel.Linear;
 import io.github.skim4j.cuda.Products.Target;
+import io.github.skim4j.cuda.SelectionPlan.Stages;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.model.ModelConfig;
+import java.util.function.IntConsumer;
 import java.util.stream.Stream;
 import jcuda.driver.CUstream;
 
@@ -22,6 +24,11 @@ final class CudaTransformer {
 
     private static final int ROW_THREADS = 256;
 
+    /** Of a row. */
+    private static final int DRAW_BLOCKS = 8;
+
+    private static final int DRAW_THREADS = 1024;
+
     private final CudaDevice device;
     private final CUstream stream;
     private final CudaModel model;
@@ -37,7 +44,7 @@ final class CudaTransformer {
     private final HalfRows activated;
     private final HalfRows last;
     private final DeviceBuffer logits;
-    private final DeviceBuffer best;
+    private final DeviceBuffer drawn;
 
     CudaTransformer(CudaDevice device, CudaModel model, KvType type, StepInputs inputs, Products products) {
         this.device = device;
@@ -55,7 +62,7 @@ final class CudaTransformer {
         activated = halves(rows, config.intermediateSize());
         last = halves(LOGIT_ROWS, hidden);
         logits = floats(LOGIT_ROWS, config.vocabSize());
-        best = device.allocateCleared((long) LOGIT_ROWS * Integer.BYTES, ACTIVATIONS, REMEDY);
+        drawn = device.allocateCleared((long) LOGIT_ROWS * Integer.BYTES, ACTIVATIONS, REMEDY);
         attention = new CudaAttention(device, config, type, inputs);
     }
 
@@ -82,20 +89,27 @@ final class CudaTransformer {
         return logits;
     }
 
-    /** The token of the highest of each row's logits, -1 if there is none. */
-    DeviceBuffer best() {
-        return best;
+    /** The token drawn from each row's logits, -1 if none of them is finite. */
+    DeviceBuffer drawn() {
+        return drawn;
     }
 
     /**
      * Queues all layers.
      *
      * @param rows tokens of the step and padding
-     * @param singles rows from the first on that are the only one of their sequence
-     * @param chunks spans of several tokens
-     * @param longestChunk tokens of the longest of them
+     * @param entries rows from the first on that are attended one by one
+     * @param selection makes the lists of entries where the plan says so
+     * @param afterAppend called with each layer when its keys and values are in the cache
      */
-    void runLayers(KvStorage cache, int rows, int singles, int chunks, int longestChunk) {
+    void runLayers(
+            KvStorage cache,
+            Step step,
+            SelectionPlan plan,
+            int rows,
+            int entries,
+            CudaSelection selection,
+            IntConsumer afterAppend) {
         embed(rows);
         for (int i = 0; i < config.layers(); i++) {
             Layer layer = model.layers().get(i);
@@ -107,7 +121,8 @@ final class CudaTransformer {
                 y += (long) input.weight().rows() * Float.BYTES;
             }
             attention.append(cache, i, layer, heads, rows);
-            attention.run(cache, i, attended, singles, chunks, longestChunk);
+            afterAppend.accept(i);
+            attend(cache, i, step, plan, entries, selection);
             addProduct(layer.attentionOutput(), attended, rows, 1);
             norm(residual, 0, layer.ffnNorm(), normed, rows);
             products.multiply(
@@ -122,24 +137,45 @@ final class CudaTransformer {
         }
     }
 
-    /** Queues the logits of the {@code count} rows that stand from {@code from} on among those that the step wants. */
+    private void attend(
+            KvStorage cache, int layer, Step step, SelectionPlan plan, int entries, CudaSelection selection) {
+        int interval = plan.interval(layer);
+        Stages stages = plan.stages(interval, config.headDim());
+        if (stages.none()) {
+            attention.run(cache, layer, attended, entries, step.chunks(), step.longestChunk());
+            return;
+        }
+        for (int from = 0; from < entries; from += selection.capacity()) {
+            int count = Math.min(selection.capacity(), entries - from);
+            selection.run(layer, interval, stages, from, count);
+            attention.runSelected(cache, layer, attended, selection, stages, from, count);
+        }
+        attention.run(cache, layer, attended, 0, step.chunks(), step.longestChunk());
+    }
+
+    CudaAttention attention() {
+        return attention;
+    }
+
+    /** Queues the logits of the {@code count} rows that stand from {@code from} on among those that the step wants, and their draws. */
     void runLogits(int from, int count) {
         norm(residual, inputs.logitRows(from), model.outputNorm(), last, count);
         products.multiply(
                 new Linear(model.output(), null), last, count, Target.STORE, 1, logits.address(), config.vocabSize());
-        device.kernel("argmax")
+        device.kernel("draw")
                 .launch(
                         stream,
+                        DRAW_BLOCKS,
                         count,
                         1,
-                        1,
-                        ROW_THREADS,
+                        DRAW_THREADS,
                         0,
                         new Arguments()
                                 .address(logits)
                                 .integer(config.vocabSize())
                                 .integer(config.vocabSize())
-                                .address(best));
+                                .address(inputs.draws(from))
+                                .address(drawn));
     }
 
     private void embed(int rows) {

@@ -4,6 +4,7 @@ import io.github.skim4j.engine.backend.DeviceMemoryException;
 import io.github.skim4j.engine.kv.KvCacheConfig;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.model.ModelConfig;
+import java.util.Locale;
 
 /**
  * The KV pages of all layers, in one piece of device memory: [layer][page][kvHead] blocks whose layout {@code cache.cuh} describes. One
@@ -18,24 +19,28 @@ final class KvStorage {
     private final int pageSize;
     private final int pages;
     private final long layerBytes;
+    private final int tokenBytes;
     private final DeviceBuffer buffer;
 
-    private KvStorage(KvType type, int pageSize, int pages, long layerBytes, DeviceBuffer buffer) {
+    private KvStorage(KvType type, int pageSize, int pages, long layerBytes, int tokenBytes, DeviceBuffer buffer) {
         this.type = type;
         this.pageSize = pageSize;
         this.pages = pages;
         this.layerBytes = layerBytes;
+        this.tokenBytes = tokenBytes;
         this.buffer = buffer;
     }
 
     /**
      * Takes what {@code kv-cache.memory} says, or as much as {@code mostPages} need and is free.
      *
+     * @param besideBytes of what will be kept of a page beside keys and values, which counts as the cache's memory
      * @throws DeviceMemoryException if there is no room for a page
      */
-    static KvStorage allocate(CudaDevice device, ModelConfig config, KvCacheConfig kvCache, long mostPages) {
+    static KvStorage allocate(
+            CudaDevice device, ModelConfig config, KvCacheConfig kvCache, long mostPages, long besideBytes) {
         int blockBytes = blockBytes(config, kvCache);
-        long pageBytes = (long) blockBytes * config.kvHeads() * config.layers();
+        long pageBytes = (long) blockBytes * config.kvHeads() * config.layers() + besideBytes;
         long free = Math.max(0, device.freeMemory() - RESERVE);
         long pages = kvCache.memory() > 0 ? kvCache.memory() / pageBytes : Math.min(mostPages, free / pageBytes - 1);
         if (pages < 1) {
@@ -47,7 +52,8 @@ final class KvStorage {
         long layerBytes = (long) blockBytes * config.kvHeads() * (count + 1L);
         DeviceBuffer buffer = device.allocateCleared(
                 layerBytes * config.layers(), "the KV cache", "Lower kv-cache.memory or choose kv-cache.type: fp8");
-        return new KvStorage(kvCache.type(), kvCache.pageSize(), count, layerBytes, buffer);
+        return new KvStorage(
+                kvCache.type(), kvCache.pageSize(), count, layerBytes, blockBytes / kvCache.pageSize(), buffer);
     }
 
     private static int blockBytes(ModelConfig config, KvCacheConfig kvCache) {
@@ -55,12 +61,13 @@ final class KvStorage {
         return kvCache.pageSize() * (2 * config.headDim() * kvCache.type().bytes() + scales);
     }
 
-    KvType type() {
-        return type;
-    }
-
     int pageSize() {
         return pageSize;
+    }
+
+    /** Bytes of a token's key and value of one layer and KV head. */
+    int tokenBytes() {
+        return tokenBytes;
     }
 
     /** Pages for sequences. */
@@ -71,6 +78,16 @@ final class KvStorage {
     /** The page of padding rows. */
     int sparePage() {
         return pages;
+    }
+
+    /** What the names of kernels call the storage type. */
+    String kernelName() {
+        return type.name().toLowerCase(Locale.ROOT);
+    }
+
+    /** Bytes from a layer to the next. */
+    long layerBytes() {
+        return layerBytes;
     }
 
     /** Address of a layer's blocks. */

@@ -35,11 +35,12 @@ final class PinnedBuffer implements AutoCloseable {
         return bytes;
     }
 
+    /** Frees the memory; idempotent. After a failure of the device this fails too, and the end of the context frees it. */
     @Override
     public void close() {
         if (!closed) {
             closed = true;
-            Driver.check(JCudaDriver.cuMemFreeHost(pointer), "cuMemFreeHost");
+            JCudaDriver.cuMemFreeHost(pointer);
         }
     }
 }

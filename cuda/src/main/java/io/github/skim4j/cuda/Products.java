@@ -1,6 +1,7 @@
 package io.github.skim4j.cuda;
 
 import io.github.skim4j.cuda.CudaModel.Linear;
+import io.github.skim4j.cuda.MatrixType.SmallProduct;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -31,6 +32,13 @@ final class Products {
     static final int FEW_ROWS = 64;
 
     private static final int FEW_ROWS_THREADS = 256;
+
+    /** Blocks of a cluster. */
+    private static final int CLUSTER = 8;
+
+    /** Rows of a quantised matrix from which on clusters pay. */
+    private static final int MANY_WEIGHT_ROWS = 6144;
+
     private static final int UNPACK_THREADS = 256;
 
     private static final int HOPPER = 90;
@@ -95,9 +103,26 @@ final class Products {
 
     private void multiplyFew(Linear linear, HalfRows x, int rows, Target target, float scale, long y, int yStride) {
         DeviceMatrix w = linear.weight();
+        SmallProduct launch = w.type().smallProduct();
+        // Column tiles of 8 rows: 1, 2, 4 or 8.
         int columnTiles = Integer.highestOneBit(Math.max(1, 2 * ((rows + 7) / 8) - 1));
-        int tilesPerBlock = columnTiles <= 2 ? 1 : 2;
         int tiles = (w.rows() + MatrixType.TILE - 1) / MatrixType.TILE;
+        String kernel = "linear_" + w.type().suffix() + "_" + columnTiles;
+        int blocks;
+        int sharedBytes = 0;
+        if (columnTiles == 1) {
+            blocks = Math.min(tiles, launch.streamBlocks() * device.multiprocessors());
+            sharedBytes = launch.streamBytes();
+        } else if (sharesColumns(w, columnTiles)) {
+            int variant = Integer.numberOfTrailingZeros(columnTiles) - 1;
+            int tilesOfCluster = CLUSTER * launch.clusterTiles()[variant];
+            kernel += "_cluster";
+            blocks = (tiles + tilesOfCluster - 1) / tilesOfCluster * CLUSTER;
+            sharedBytes = launch.clusterBytes()[variant];
+        } else {
+            int tilesOfBlock = columnTiles == 2 ? 1 : 2;
+            blocks = (tiles + tilesOfBlock - 1) / tilesOfBlock;
+        }
         Arguments arguments = new Arguments()
                 .address(w.units())
                 .address(w.scales())
@@ -111,8 +136,16 @@ final class Products {
                 .integer(target.ordinal())
                 .address(y)
                 .integer(yStride);
-        device.kernel("linear_" + w.type().suffix() + "_" + columnTiles)
-                .launch(stream, (tiles + tilesPerBlock - 1) / tilesPerBlock, 1, 1, FEW_ROWS_THREADS, 0, arguments);
+        device.kernel(kernel)
+                .withSharedMemory(sharedBytes)
+                .launch(stream, blocks, 1, 1, FEW_ROWS_THREADS, sharedBytes, arguments);
+    }
+
+    /** Whether clusters, which each read all of some rows' activations, are faster than blocks with rows of their own. */
+    private boolean sharesColumns(DeviceMatrix w, int columnTiles) {
+        int bytes = w.type().smallProduct().clusterBytes()[Integer.numberOfTrailingZeros(columnTiles) - 1];
+        boolean pays = w.type() == MatrixType.F16 || w.type() == MatrixType.Q8S16 || w.rows() >= MANY_WEIGHT_ROWS;
+        return device.capability() >= HOPPER && bytes <= device.sharedMemory() && pays;
     }
 
     private void multiplyMany(Linear linear, HalfRows x, int rows, Target target, float scale, long y, int yStride) {

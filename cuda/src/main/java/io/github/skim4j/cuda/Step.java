@@ -1,65 +1,109 @@
 package io.github.skim4j.cuda;
 
+import io.github.skim4j.engine.attention.Dense;
 import io.github.skim4j.engine.backend.Span;
+import io.github.skim4j.engine.backend.Span.Logits;
+import io.github.skim4j.engine.backend.TokenDraw;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
 
 /**
- * The spans of a step in the order of their rows: single tokens first, which the decode kernel attends, then chunks of prompts. A span
- * is sequence {@code s} of the step where it stands at {@code s}, so a single token's row has its sequence's number.
+ * The spans of a step in the order of their rows. A span is sequence {@code s} of the step where it stands at {@code s}. First come
+ * the entries, rows that are attended one by one: single tokens, so that such a row has its sequence's number, then tokens that each
+ * select for themselves. Behind them are the chunks of prompts that are attended as a whole.
  *
  * @param spans in the order of their rows
  * @param origins where each stood in the caller's list
- * @param singles spans of one token
+ * @param entries rows that are attended one by one
+ * @param chunks spans that are attended as a whole, the last ones
  * @param rows tokens of all spans
  */
-record Step(List<Span> spans, List<Integer> origins, int singles, int rows) {
+record Step(List<Span> spans, List<Integer> origins, int entries, int chunks, int rows) {
 
     static Step of(List<Span> spans) {
         List<Integer> origins = IntStream.range(0, spans.size())
                 .boxed()
-                .sorted(Comparator.comparing(i -> spans.get(i).count() > 1))
+                .sorted(Comparator.comparing(i -> order(spans.get(i))))
                 .toList();
         List<Span> ordered = origins.stream().map(spans::get).toList();
-        int singles = (int) ordered.stream().filter(span -> span.count() == 1).count();
-        return new Step(
-                ordered,
-                origins,
-                singles,
-                ordered.stream().mapToInt(Span::count).sum());
+        int rows = ordered.stream().mapToInt(Span::count).sum();
+        int chunked = 0;
+        int chunks = 0;
+        for (Span span : ordered) {
+            if (isChunk(span)) {
+                chunks++;
+                chunked += span.count();
+            }
+        }
+        return new Step(ordered, origins, rows - chunked, chunks, rows);
     }
 
-    int chunks() {
-        return spans.size() - singles;
+    private static int order(Span span) {
+        return span.count() == 1 ? 0 : isChunk(span) ? 2 : 1;
+    }
+
+    static boolean isChunk(Span span) {
+        return span.count() > 1 && span.attention() instanceof Dense;
+    }
+
+    /** Whether all spans are single tokens. */
+    boolean isDecode() {
+        return entries == spans.size();
+    }
+
+    boolean isDense() {
+        return spans.stream().allMatch(span -> span.attention() instanceof Dense);
     }
 
     /** Tokens of the longest chunk. */
     int longestChunk() {
-        return spans.subList(singles, spans.size()).stream()
-                .mapToInt(Span::count)
-                .max()
-                .orElse(0);
+        return spans.stream().filter(Step::isChunk).mapToInt(Span::count).max().orElse(0);
     }
 
     /** How many of a span's rows, the last ones, need logits. */
     static int logitRows(Span span) {
         return switch (span.logits()) {
             case NONE -> 0;
-            case BEST, LAST -> 1;
+            case TOKEN, LAST -> 1;
             case ALL -> span.count();
         };
     }
 
+    /** The {@code rows} of a step of single tokens and padding. */
+    List<LogitRow> allRows(int rows) {
+        return IntStream.range(0, rows)
+                .mapToObj(row ->
+                        row < spans.size() ? LogitRow.of(row, spans.get(row)) : new LogitRow(row, TokenDraw.GREEDY))
+                .toList();
+    }
+
+    /** Whether logits themselves are wanted, rather than tokens alone. */
+    boolean wantsLogits() {
+        return spans.stream().anyMatch(span -> span.logits() == Logits.LAST || span.logits() == Logits.ALL);
+    }
+
+    /**
+     * A row whose logits are wanted.
+     *
+     * @param draw how to pick a token from them; where none is wanted, the likeliest one, which costs least
+     */
+    record LogitRow(int row, TokenDraw draw) {
+
+        static LogitRow of(int row, Span span) {
+            return new LogitRow(row, span.draw() != null ? span.draw() : TokenDraw.GREEDY);
+        }
+    }
+
     /** Rows whose logits are wanted, span after span. */
-    List<Integer> logitRows() {
-        List<Integer> wanted = new ArrayList<>();
+    List<LogitRow> logitRows() {
+        List<LogitRow> wanted = new ArrayList<>();
         int end = 0;
         for (Span span : spans) {
             end += span.count();
             for (int row = end - logitRows(span); row < end; row++) {
-                wanted.add(row);
+                wanted.add(LogitRow.of(row, span));
             }
         }
         return wanted;

@@ -1,6 +1,8 @@
 package io.github.skim4j.cuda;
 
+import io.github.skim4j.cuda.Step.LogitRow;
 import io.github.skim4j.engine.backend.Span;
+import io.github.skim4j.engine.backend.TokenDraw;
 import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.Rope;
@@ -15,6 +17,9 @@ import jcuda.driver.JCudaDriver;
  * copy, to fixed addresses, so that a captured graph reads those of its step.
  */
 final class StepInputs implements AutoCloseable {
+
+    /** Numbers of a {@code skim::draw::Draw}. */
+    private static final int DRAW_NUMBERS = 5;
 
     /** Parts of the piece, in order; the page tables are the last, since only those of the step's sequences are copied. */
     private final int tokens;
@@ -31,15 +36,22 @@ final class StepInputs implements AutoCloseable {
     private final int chunkPositions;
     private final int chunkSequences;
     private final int logitRows;
+    private final int draws;
     private final int pageTables;
+
+    /** Intervals of layers that a step's plan may have. */
+    static final int MOST_INTERVALS = 4;
 
     private final Rope rope;
     private final int headDim;
+    private final int vocabSize;
     private final int window;
     private final int maxRows;
     private final int maxSequences;
     private final int tableStride;
-    private final long frequencyBytes;
+    private final int maxIntervals;
+    private final int frequencyBytes;
+    private final int methodBytes;
     private final PinnedBuffer pinned;
     private final DeviceBuffer device;
     private final IntBuffer numbers;
@@ -51,8 +63,10 @@ final class StepInputs implements AutoCloseable {
      * @param tableStride most pages of a sequence
      */
     StepInputs(CudaDevice cuda, ModelConfig config, int maxRows, int maxSequences, int tableStride) {
+        maxIntervals = Math.min(MOST_INTERVALS, config.layers());
         this.rope = config.rope();
         this.headDim = config.headDim();
+        this.vocabSize = config.vocabSize();
         this.window = config.slidingWindow() > 0 ? config.slidingWindow() : Integer.MAX_VALUE;
         this.maxRows = maxRows;
         this.maxSequences = maxSequences;
@@ -63,30 +77,37 @@ final class StepInputs implements AutoCloseable {
         slots = at += maxRows;
         sequences = at += maxRows;
         logitRows = at += maxRows;
-        counts = at += maxRows;
-        first = at += maxSequences;
-        windowFirst = at += maxSequences;
-        last = at += maxSequences;
-        chunkRows = at += maxSequences;
+        draws = at += maxRows;
+        counts = at += maxRows * DRAW_NUMBERS;
+        first = at += maxRows;
+        windowFirst = at += maxRows;
+        last = at += maxRows;
+        chunkRows = at += maxRows;
         chunkCounts = at += maxSequences;
         chunkPositions = at += maxSequences;
         chunkSequences = at += maxSequences;
         pageTables = at += maxSequences;
         int all = Math.addExact(at, Math.multiplyExact(maxSequences, tableStride));
         // Frequencies that depend on the length come with each row.
-        frequencyBytes = (long) (rope.dependsOnLength() ? maxRows : 1) * headDim / 2 * Double.BYTES;
-        long bytes = frequencyBytes + (long) all * Integer.BYTES;
+        frequencyBytes = (rope.dependsOnLength() ? maxRows : 1) * headDim / 2 * Double.BYTES;
+        methodBytes = maxIntervals * maxRows * RowMethod.BYTES;
+        long bytes = frequencyBytes + methodBytes + (long) all * Integer.BYTES;
         pinned = new PinnedBuffer(bytes);
         device = cuda.allocateCleared(bytes, "page tables", "Lower context-length or scheduler.max-batch-size");
         frequencies = pinned.bytes()
-                .slice(0, Math.toIntExact(frequencyBytes))
+                .slice(0, frequencyBytes)
                 .order(pinned.bytes().order())
                 .asDoubleBuffer();
         numbers = pinned.bytes()
-                .slice(Math.toIntExact(frequencyBytes), all * Integer.BYTES)
+                .slice(frequencyBytes + methodBytes, all * Integer.BYTES)
                 .order(pinned.bytes().order())
                 .asIntBuffer();
         frequencies.put(0, rope.frequencies(headDim, 0));
+    }
+
+    /** Whether a step's plan is one that {@link #write} takes. */
+    boolean fits(SelectionPlan plan) {
+        return plan.intervals().size() <= maxIntervals;
     }
 
     /**
@@ -94,38 +115,57 @@ final class StepInputs implements AutoCloseable {
      *
      * @param rows of the step and padding
      */
-    void write(Step step, int rows, int sparePage, List<Integer> wantedRows) {
+    void write(Step step, SelectionPlan plan, int rows, int sparePage, List<LogitRow> wantedRows) {
         int row = 0;
+        int chunk = 0;
         for (int s = 0; s < step.spans().size(); s++) {
             Span span = step.spans().get(s);
             KvSequence sequence = span.sequence();
+            boolean isChunk = Step.isChunk(span);
             for (int i = 0; i < span.count(); i++) {
-                writeRow(row + i, span.tokens()[span.from() + i], sequence.length() + i, sequence.slots() + i, s);
+                int slot = sequence.slots() + i;
+                writeRow(row + i, span.tokens()[span.from() + i], sequence.length() + i, slot, s);
+                if (!isChunk) {
+                    writeEntry(row + i, slot + 1, sequence.pageSize());
+                }
             }
-            int length = sequence.slots() + span.count();
-            if (s < step.singles()) {
-                writeSingle(s, length, sequence.pageSize());
-            } else {
-                int chunk = s - step.singles();
+            if (isChunk) {
                 numbers.put(chunkRows + chunk, row);
                 numbers.put(chunkCounts + chunk, span.count());
                 numbers.put(chunkPositions + chunk, sequence.slots());
                 numbers.put(chunkSequences + chunk, s);
+                chunk++;
             }
             sequence.copyPages(numbers.slice(pageTables + s * tableStride, tableStride));
             row += span.count();
         }
         for (; row < rows; row++) {
             writeRow(row, 0, 0, 0, row);
-            writeSingle(row, 1, 1);
+            writeEntry(row, 1, 1);
             numbers.put(pageTables + row * tableStride, sparePage);
         }
+        writeMethods(step, plan, rows);
         for (int i = 0; i < wantedRows.size(); i++) {
-            numbers.put(logitRows + i, wantedRows.get(i));
+            numbers.put(logitRows + i, wantedRows.get(i).row());
+            writeDraw(draws + i * DRAW_NUMBERS, wantedRows.get(i).draw());
+        }
+    }
+
+    private void writeMethods(Step step, SelectionPlan plan, int rows) {
+        for (int i = 0; i < plan.intervals().size(); i++) {
+            List<RowMethod> methods = plan.intervals().get(i).methods();
+            for (int entry = 0; !methods.isEmpty() && entry < rows; entry++) {
+                RowMethod method = entry < methods.size() ? methods.get(entry) : RowMethod.DENSE;
+                int position = numbers.get(positions + entry);
+                method.write(pinned.bytes(), frequencyBytes + (i * maxRows + entry) * RowMethod.BYTES, position);
+            }
         }
     }
 
     private void writeRow(int row, int token, int position, int slot, int sequence) {
+        if (token < 0 || token >= vocabSize) {
+            throw new IllegalArgumentException("token " + token + " is outside the vocabulary of " + vocabSize);
+        }
         numbers.put(tokens + row, token);
         numbers.put(positions + row, position);
         numbers.put(slots + row, slot);
@@ -135,16 +175,25 @@ final class StepInputs implements AutoCloseable {
         }
     }
 
-    private void writeSingle(int index, int length, int pageSize) {
-        numbers.put(counts + index, (length + pageSize - 1) / pageSize);
-        numbers.put(first + index, 0);
-        numbers.put(windowFirst + index, Math.max(0, length - window));
-        numbers.put(last + index, length);
+    private void writeDraw(int at, TokenDraw draw) {
+        double perLog2 = draw.temperature() == 0 ? 0 : 1 / (Math.log(2) * draw.temperature());
+        numbers.put(at, Float.floatToRawIntBits((float) Math.min(perLog2, Float.MAX_VALUE)));
+        numbers.put(at + 1, draw.topK());
+        numbers.put(at + 2, Float.floatToRawIntBits((float) draw.topP()));
+        numbers.put(at + 3, Float.floatToRawIntBits((float) draw.minP()));
+        numbers.put(at + 4, (int) (long) (draw.uniform() * 0x1p32));
+    }
+
+    private void writeEntry(int entry, int length, int pageSize) {
+        numbers.put(counts + entry, (length + pageSize - 1) / pageSize);
+        numbers.put(first + entry, 0);
+        numbers.put(windowFirst + entry, Math.max(0, length - window));
+        numbers.put(last + entry, length);
     }
 
     /** Queues the copy of what {@code count} sequences need. */
     void copy(int count, CUstream stream) {
-        long bytes = frequencyBytes + (pageTables + (long) count * tableStride) * Integer.BYTES;
+        long bytes = frequencyBytes + methodBytes + (pageTables + (long) count * tableStride) * Integer.BYTES;
         Driver.check(
                 JCudaDriver.cuMemcpyHtoDAsync(device.pointer(), pinned.pointer(), bytes, stream), "cuMemcpyHtoDAsync");
     }
@@ -182,23 +231,29 @@ final class StepInputs implements AutoCloseable {
         return address(slots);
     }
 
-    long sequences() {
-        return address(sequences);
+    /** The sequence of each row from {@code from} on. */
+    long sequences(int from) {
+        return address(sequences + from);
     }
 
-    /** Pages of each single token's sequence. */
-    long counts() {
-        return address(counts);
+    /** Pages of each entry's sequence. */
+    long counts(int from) {
+        return address(counts + from);
     }
 
-    /** First slot that each single token reads. */
-    long first(boolean windowed) {
-        return address(windowed ? windowFirst : first);
+    /** First slot that each entry reads. */
+    long first(int from, boolean windowed) {
+        return address((windowed ? windowFirst : first) + from);
     }
 
-    /** Slot after the last that each single token reads. */
-    long last() {
-        return address(last);
+    /** Slot after the last that each entry reads. */
+    long last(int from) {
+        return address(last + from);
+    }
+
+    /** How each entry selects in an interval of layers. */
+    long methods(int interval, int from) {
+        return device.address() + frequencyBytes + (long) (interval * maxRows + from) * RowMethod.BYTES;
     }
 
     long chunkRows() {
@@ -222,12 +277,17 @@ final class StepInputs implements AutoCloseable {
         return address(logitRows + from);
     }
 
+    /** How the tokens of {@link #logitRows} are drawn. */
+    long draws(int from) {
+        return address(draws + from * DRAW_NUMBERS);
+    }
+
     long pageTables() {
         return address(pageTables);
     }
 
     private long address(int number) {
-        return device.address() + frequencyBytes + (long) number * Integer.BYTES;
+        return device.address() + frequencyBytes + methodBytes + (long) number * Integer.BYTES;
     }
 
     @Override

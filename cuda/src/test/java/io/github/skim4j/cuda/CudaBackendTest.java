@@ -8,6 +8,7 @@ import io.github.skim4j.engine.backend.Backend.SpanResult;
 import io.github.skim4j.engine.backend.BackendException;
 import io.github.skim4j.engine.backend.DeviceMemoryException;
 import io.github.skim4j.engine.backend.Span.Logits;
+import io.github.skim4j.engine.backend.TokenDraw;
 import io.github.skim4j.engine.backend.cpu.CpuBackendProvider;
 import io.github.skim4j.engine.backend.cpu.RandomModels;
 import io.github.skim4j.engine.kv.KvCacheConfig;
@@ -15,11 +16,14 @@ import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.ModelWeights;
 import io.github.skim4j.engine.model.TensorType;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -52,7 +56,7 @@ class CudaBackendTest {
         return Math.sqrt(difference / norm);
     }
 
-    private static double error(float[] actual, float[] expected) {
+    static double error(float[] actual, float[] expected) {
         return error(new float[][] {actual}, new float[][] {expected});
     }
 
@@ -105,7 +109,9 @@ class CudaBackendTest {
             Random random = new Random(1000 * type.ordinal() + seed);
             ModelConfig config = RandomModels.config(random, block(type), Sequences.CONTEXT);
             ModelWeights weights = RandomModels.weights(config, type, random);
-            compare(random, weights, KvType.F16, rounded ? 3e-2 : 5e-3, type + ", seed " + seed);
+            // Random blocks of Q2_K have a mean far from zero, against which what tells tokens apart is small.
+            double tolerance = type == TensorType.Q2_K ? 0.1 : rounded ? 3e-2 : 5e-3;
+            compare(random, weights, KvType.F16, tolerance, type + ", seed " + seed);
         }
     }
 
@@ -113,8 +119,8 @@ class CudaBackendTest {
     @EnumSource(value = KvType.class, names = "F32", mode = EnumSource.Mode.EXCLUDE)
     void logitsAgreeWithTheCpuForEveryKvType(KvType type) {
         double tolerance = switch (type) {
-            case FP8 -> 0.08;
-            case INT8 -> 0.02;
+            case FP8 -> 0.12;
+            case INT8 -> 0.03;
             case F16 -> 0.005;
             default -> 0.01;
         };
@@ -186,28 +192,83 @@ class CudaBackendTest {
         }
     }
 
+    /** Draws that differ from {@code draw} by what rounding may do to sums and weights. */
+    private static Stream<TokenDraw> neighbours(TokenDraw draw) {
+        double slack = 1e-5;
+        return Stream.of(
+                draw,
+                new TokenDraw(
+                        draw.temperature(), draw.topK(), draw.topP(), draw.minP(), Math.max(0, draw.uniform() - slack)),
+                new TokenDraw(
+                        draw.temperature(),
+                        draw.topK(),
+                        draw.topP(),
+                        draw.minP(),
+                        Math.min(Math.nextDown(1.0), draw.uniform() + slack)),
+                new TokenDraw(draw.temperature(), draw.topK(), draw.topP() - slack, draw.minP(), draw.uniform()),
+                new TokenDraw(
+                        draw.temperature(), draw.topK(), Math.min(1, draw.topP() + slack), draw.minP(), draw.uniform()),
+                new TokenDraw(draw.temperature(), draw.topK(), draw.topP(), draw.minP() * (1 - slack), draw.uniform()),
+                new TokenDraw(draw.temperature(), draw.topK(), draw.topP(), draw.minP() * (1 + slack), draw.uniform()));
+    }
+
+    private static TokenDraw draw(Random random) {
+        return new TokenDraw(
+                random.nextInt(5) == 0 ? 0 : 0.2 + 1.5 * random.nextDouble(),
+                random.nextBoolean() ? 0 : 1 + random.nextInt(60),
+                random.nextBoolean() ? 1 : 0.2 + 0.75 * random.nextDouble(),
+                random.nextBoolean() ? 0 : 0.2 * random.nextDouble(),
+                random.nextDouble());
+    }
+
+    /** Single tokens and chunks, since each have a path of their own. */
     @Test
-    void theBestTokenIsThatOfTheHighestLogit() {
+    void drawsTheTokensThatTheLogitsSay() {
         Random random = new Random(6);
         ModelConfig config = RandomModels.config(random, 32, Sequences.CONTEXT);
         ModelWeights weights = RandomModels.weights(config, TensorType.Q8_0, random);
+        int exact = 0;
+        int count = 100;
         try (Sequences sequences =
                 new Sequences(new CudaBackendProvider(), weights, new KvCacheConfig(16, KvType.BF16, MEMORY, false))) {
-            int[] prompt = tokens(random, config, 20);
-            for (int size : new int[] {1, 20}) {
-                int[] feed = IntStream.range(0, size).map(i -> prompt[i]).toArray();
-                List<Feed> feeds = List.of(new Feed(0, feed), new Feed(1, feed));
-                List<SpanResult> best = sequences.step(Logits.BEST, feeds);
+            for (int i = 0; i < count; i++) {
+                int size = i % 2 == 0 ? 1 : 2 + random.nextInt(20);
+                List<Feed> feeds =
+                        List.of(new Feed(0, tokens(random, config, size)), new Feed(1, tokens(random, config, size)));
+                TokenDraw draw = draw(random);
+                List<Integer> drawn = sequences.draw(draw, feeds);
                 sequences.clear(0);
                 sequences.clear(1);
                 List<SpanResult> logits = sequences.step(Logits.LAST, feeds);
                 sequences.clear(0);
                 sequences.clear(1);
                 for (int s = 0; s < 2; s++) {
-                    assertThat(best.get(s).logits()).isEmpty();
-                    assertThat(best.get(s).best())
-                            .isEqualTo(SpanResult.best(logits.get(s).logits()[0]));
+                    float[] row = logits.get(s).logits()[0];
+                    exact += draw.pick(row) == drawn.get(s) ? 1 : 0;
+                    assertThat(drawn.get(s))
+                            .as("%s, feed %s", draw, i)
+                            .isIn(neighbours(draw).map(near -> near.pick(row)).toList());
                 }
+            }
+        }
+        assertThat(exact).isGreaterThan(2 * count * 98 / 100);
+    }
+
+    @Test
+    void aDrawDoesNotDependOnTheBatch() {
+        Random random = new Random(7);
+        ModelConfig config = RandomModels.config(random, 32, Sequences.CONTEXT);
+        ModelWeights weights = RandomModels.weights(config, TensorType.Q4_0, random);
+        TokenDraw draw = new TokenDraw(1.5, 0, 0.95, 0.001, 0.4321);
+        try (Sequences sequences =
+                new Sequences(new CudaBackendProvider(), weights, new KvCacheConfig(16, KvType.BF16, MEMORY, false))) {
+            List<Feed> feeds = IntStream.range(0, 33)
+                    .mapToObj(s -> new Feed(s, tokens(random, config, 1)))
+                    .toList();
+            List<Integer> together = sequences.draw(draw, feeds);
+            for (Feed feed : feeds) {
+                sequences.clear(feed.sequence());
+                assertThat(sequences.draw(draw, List.of(feed))).containsExactly(together.get(feed.sequence()));
             }
         }
     }
@@ -248,6 +309,38 @@ class CudaBackendTest {
                 .hasMessageContaining("were asked for")
                 .hasMessageContaining("are free")
                 .hasMessageContaining("kv-cache.memory");
+    }
+
+    @Test
+    void aFaultIsAnExceptionThatNamesTheCallAndTheBackendStillCloses() throws Exception {
+        Process process = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "--add-modules",
+                        "jdk.incubator.vector",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        FaultyStep.class.getName())
+                .redirectError(ProcessBuilder.Redirect.DISCARD)
+                .start();
+        String out = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertThat(process.waitFor()).as(out).isZero();
+        assertThat(out)
+                .contains("cuStreamSynchronize failed: CUDA_ERROR_ILLEGAL_ADDRESS")
+                .endsWith("closed\n");
+    }
+
+    @Test
+    void refusesTokensOutsideTheVocabulary() {
+        Random random = new Random(11);
+        ModelConfig config = RandomModels.config(random, 32, Sequences.CONTEXT);
+        ModelWeights weights = RandomModels.weights(config, TensorType.Q4_0, random);
+        try (Sequences sequences =
+                new Sequences(new CudaBackendProvider(), weights, new KvCacheConfig(16, KvType.BF16, MEMORY, false))) {
+            assertThatThrownBy(() -> sequences.feed(0, config.vocabSize()))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("vocabulary of " + config.vocabSize());
+            assertThatThrownBy(() -> sequences.feed(0, -1)).isInstanceOf(IllegalArgumentException.class);
+        }
     }
 
     @Test

@@ -8,9 +8,11 @@ import io.github.skim4j.engine.Generation;
 import io.github.skim4j.engine.GenerationListener;
 import io.github.skim4j.engine.GenerationRequest;
 import io.github.skim4j.engine.GenerationResult;
+import io.github.skim4j.engine.SamplingParameters;
 import io.github.skim4j.engine.chat.ChatMessage;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.LongFunction;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Tag;
@@ -31,7 +33,7 @@ class CudaEngineTest {
     }
 
     /** Look-ups in a register of the given length, so that prompts cross chunks and pages. */
-    private static List<GenerationRequest> requests() {
+    private static List<GenerationRequest> requests(LongFunction<SamplingParameters> sampling) {
         List<GenerationRequest> requests = new ArrayList<>();
         for (int i = 0; i < CITIES.size(); i++) {
             String register = IntStream.range(0, CITIES.size() * (1 + i % 4))
@@ -41,14 +43,20 @@ class CudaEngineTest {
             requests.add(GenerationRequest.chat(List.of(ChatMessage.user(
                             register + "\n\nWhat is the code of depot " + i + " in " + CITIES.get(i) + "?")))
                     .maxOutputTokens(24)
+                    .sampling(sampling.apply(i))
                     .build());
         }
         return requests;
     }
 
     private static List<List<Integer>> answers(Engine engine, boolean together) {
+        return answers(engine, together, i -> SamplingParameters.GREEDY);
+    }
+
+    private static List<List<Integer>> answers(
+            Engine engine, boolean together, LongFunction<SamplingParameters> sampling) {
         List<Generation> running = new ArrayList<>();
-        for (GenerationRequest request : requests()) {
+        for (GenerationRequest request : requests(sampling)) {
             Generation generation = engine.generate(request, new GenerationListener() {});
             running.add(generation);
             if (!together) {
@@ -72,6 +80,18 @@ class CudaEngineTest {
             assertThat(answers(gpu, false)).isEqualTo(expected);
             assertThat(answers(gpu, true)).isEqualTo(expected);
             assertThat(gpu.stats().pagesFree()).isEqualTo(gpu.stats().pagesTotal());
+        }
+    }
+
+    @Test
+    void aSeedGivesTheSameTextWhateverElseRuns() {
+        LongFunction<SamplingParameters> sampling =
+                seed -> new SamplingParameters(1.3, 200, 0.98, 0.001, 1, 0, 0, seed);
+        try (Engine gpu = Engine.open(config("cuda"))) {
+            List<List<Integer>> alone = answers(gpu, false, sampling);
+            assertThat(answers(gpu, false, sampling)).isEqualTo(alone);
+            assertThat(answers(gpu, true, sampling)).isEqualTo(alone);
+            assertThat(answers(gpu, true, seed -> sampling.apply(seed + 1000))).isNotEqualTo(alone);
         }
     }
 }

@@ -2,9 +2,12 @@ package io.github.skim4j.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.github.skim4j.cuda.Step.LogitRow;
+import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.attention.Dense;
 import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.backend.Span.Logits;
+import io.github.skim4j.engine.backend.TokenDraw;
 import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.kv.PagePool;
 import java.util.List;
@@ -13,31 +16,66 @@ import org.junit.jupiter.api.Test;
 class StepTest {
 
     private static Span span(int count, Logits logits) {
-        return new Span(new KvSequence(new PagePool(4), 16), new int[count], 0, count, new Dense(), logits);
+        return span(count, new Dense(), logits);
+    }
+
+    private static Span span(int count, AttentionMethod method, Logits logits) {
+        return new Span(new KvSequence(new PagePool(4), 16), new int[count], 0, count, method, logits);
     }
 
     @Test
     void putsSingleTokensFirstAndKeepsTheOrderOtherwise() {
         List<Span> spans = List.of(
                 span(5, Logits.LAST),
-                span(1, Logits.BEST),
+                span(1, Logits.TOKEN),
                 span(3, Logits.ALL),
                 span(1, Logits.NONE),
                 span(2, Logits.NONE));
         Step step = Step.of(spans);
         assertThat(step.origins()).containsExactly(1, 3, 0, 2, 4);
-        assertThat(step.singles()).isEqualTo(2);
+        assertThat(step.entries()).isEqualTo(2);
         assertThat(step.chunks()).isEqualTo(3);
         assertThat(step.rows()).isEqualTo(12);
         assertThat(step.longestChunk()).isEqualTo(5);
-        assertThat(step.logitRows()).containsExactly(0, 6, 7, 8, 9);
+        assertThat(step.logitRows()).extracting(LogitRow::row).containsExactly(0, 6, 7, 8, 9);
+        assertThat(step.wantsLogits()).isTrue();
     }
 
     @Test
     void aStepOfSingleTokensHasNoChunks() {
         Step step = Step.of(List.of(span(1, Logits.LAST), span(1, Logits.LAST)));
         assertThat(step.chunks()).isZero();
+        assertThat(step.isDecode()).isTrue();
         assertThat(step.longestChunk()).isZero();
-        assertThat(step.logitRows()).containsExactly(0, 1);
+        assertThat(step.logitRows()).extracting(LogitRow::row).containsExactly(0, 1);
+    }
+
+    @Test
+    void rowsComeWithTheirSpansDrawAndGreedyOnesWithoutAndInThePadding() {
+        TokenDraw draw = new TokenDraw(1, 0, 0.9, 0, 0.25);
+        KvSequence sequence = new KvSequence(new PagePool(4), 16);
+        Span drawn = new Span(sequence, new int[1], 0, 1, new Dense(), Logits.TOKEN, draw, null);
+        Step step = Step.of(List.of(span(1, Logits.NONE), drawn));
+        assertThat(step.wantsLogits()).isFalse();
+        assertThat(step.logitRows()).containsExactly(new LogitRow(1, draw));
+        assertThat(step.allRows(4))
+                .containsExactly(
+                        new LogitRow(0, TokenDraw.GREEDY),
+                        new LogitRow(1, draw),
+                        new LogitRow(2, TokenDraw.GREEDY),
+                        new LogitRow(3, TokenDraw.GREEDY));
+    }
+
+    @Test
+    void tokensThatSelectAreEntriesBehindSingleOnes() {
+        AttentionMethod quest = AttentionMethod.parse("quest");
+        Step step = Step.of(List.of(
+                span(4, Logits.LAST), span(3, quest, Logits.ALL), span(1, Logits.LAST), span(1, quest, Logits.LAST)));
+        assertThat(step.origins()).containsExactly(2, 3, 1, 0);
+        assertThat(step.entries()).isEqualTo(5);
+        assertThat(step.chunks()).isEqualTo(1);
+        assertThat(step.longestChunk()).isEqualTo(4);
+        assertThat(step.isDecode()).isFalse();
+        assertThat(step.logitRows()).extracting(LogitRow::row).containsExactly(0, 1, 2, 3, 4, 8);
     }
 }

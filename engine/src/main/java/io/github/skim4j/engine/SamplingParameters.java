@@ -1,7 +1,8 @@
 package io.github.skim4j.engine;
 
 /**
- * How the next token is drawn from the logits. Applied in this order: penalties, temperature, top-k, top-p, min-p, draw.
+ * How the next token is drawn from the logits. Applied in this order: penalties, temperature, top-k, top-p, min-p, draw. Without
+ * penalties the device draws, and logits stay on it.
  *
  * @param temperature 0 picks the token of the highest logit (greedy); otherwise logits are divided by it
  * @param topK keep the k most probable tokens; 0 keeps all
@@ -11,7 +12,7 @@ package io.github.skim4j.engine;
  *     arXiv 1909.05858, section 4.1); 1 is off
  * @param frequencyPenalty subtracted from a logit for each time that the token stands in the output
  * @param presencePenalty subtracted once from the logit of each token in the output
- * @param seed same seed, model, prompt and parameters: same text; {@code null} draws a seed
+ * @param seed same seed, model, prompt, parameters and device: same text; {@code null} draws a seed
  */
 public record SamplingParameters(
         double temperature,

@@ -19,7 +19,7 @@ public interface Backend extends AutoCloseable {
 
     /**
      * Runs all layers over the spans' tokens, prefill and decode alike, writes their keys and values into each sequence's next slots
-     * (which the caller has reserved and advances afterwards) and computes the logits that the spans ask for.
+     * (which the caller has reserved and advances afterwards) and computes the logits or draws the tokens that the spans ask for.
      * A result for a span does not depend on the other spans.
      *
      * @return one entry a span, in order
@@ -58,22 +58,8 @@ public interface Backend extends AutoCloseable {
 
     /**
      * @param logits [rows][vocabSize]: no row, one, or one for each token, as the span asked
-     * @param best the token of the highest logit if the span asked for {@link Span.Logits#BEST}, else -1
+     * @param token what was drawn if the span asked for {@link Span.Logits#TOKEN}; -1 if not, or if no logit is finite
      * @param attention what attention read, if the span's method is not dense
      */
-    record SpanResult(float[][] logits, int best, AttentionStats attention) {
-
-        /** The token of the highest logit; the lower one among equals; -1 if none is a number above -∞. */
-        public static int best(float[] logits) {
-            int best = -1;
-            float bestLogit = Float.NEGATIVE_INFINITY;
-            for (int i = 0; i < logits.length; i++) {
-                if (logits[i] > bestLogit) {
-                    bestLogit = logits[i];
-                    best = i;
-                }
-            }
-            return best;
-        }
-    }
+    record SpanResult(float[][] logits, int token, AttentionStats attention) {}
 }

@@ -1,6 +1,7 @@
 package io.github.skim4j.engine.backend;
 
 import io.github.skim4j.engine.model.ModelWeights;
+import io.github.skim4j.engine.model.TensorType;
 
 /** A kind of device; found through {@link java.util.ServiceLoader}. */
 public interface BackendProvider {
@@ -13,6 +14,11 @@ public interface BackendProvider {
 
     /** {@code null} if a device is there, else why not, in one sentence. */
     String unavailable(int ordinal);
+
+    /** The type that a matrix of type {@code loaded} is turned into where this kind of device has no kernels for it. */
+    default TensorType computedType(TensorType loaded) {
+        return loaded;
+    }
 
     /**
      * Loads the weights onto the device. Nothing stays allocated if it throws.

@@ -19,13 +19,15 @@ public record Device(BackendProvider provider, int ordinal, String fallbackReaso
      * @throws BackendException if there is no such device or it is not available
      */
     public static Device choose(String setting) {
-        List<BackendProvider> providers =
-                ServiceLoader.load(BackendProvider.class, BackendProvider.class.getClassLoader()).stream()
-                        .map(ServiceLoader.Provider::get)
-                        .sorted(Comparator.comparingInt(BackendProvider::preference)
-                                .reversed())
-                        .toList();
-        return choose(setting, providers);
+        return choose(setting, providers());
+    }
+
+    /** All kinds of device that there is code for, available or not, the most preferred first. */
+    public static List<BackendProvider> providers() {
+        return ServiceLoader.load(BackendProvider.class, BackendProvider.class.getClassLoader()).stream()
+                .map(ServiceLoader.Provider::get)
+                .sorted(Comparator.comparingInt(BackendProvider::preference).reversed())
+                .toList();
     }
 
     /**

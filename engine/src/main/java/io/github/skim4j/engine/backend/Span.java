@@ -12,6 +12,7 @@ import io.github.skim4j.engine.kv.KvSequence;
  * @param tokens token ids; the span is [{@code from}, {@code from + count})
  * @param attention method for these tokens; dense for a dense prefill
  * @param logits what is wanted
+ * @param draw how to pick the token that {@link Logits#TOKEN} wants; {@code null} if none is wanted
  * @param observation what to remember for {@link Backend#evict}; {@code null} if that is never called for the sequence
  */
 public record Span(
@@ -21,11 +22,19 @@ public record Span(
         int count,
         AttentionMethod attention,
         Logits logits,
+        TokenDraw draw,
         Observation observation) {
 
-    /** A span of a sequence of which the backend evicts nothing. */
+    public Span {
+        if ((logits == Logits.TOKEN) != (draw != null)) {
+            throw new IllegalArgumentException(
+                    "a draw goes with Logits.TOKEN, but there is " + draw + " with " + logits);
+        }
+    }
+
+    /** A span of a sequence of which the backend evicts nothing, and that wants no token or the likeliest. */
     public Span(KvSequence sequence, int[] tokens, int from, int count, AttentionMethod attention, Logits logits) {
-        this(sequence, tokens, from, count, attention, logits, null);
+        this(sequence, tokens, from, count, attention, logits, logits == Logits.TOKEN ? TokenDraw.GREEDY : null, null);
     }
 
     /**
@@ -39,8 +48,8 @@ public record Span(
     /** Which tokens need logits. */
     public enum Logits {
         NONE,
-        /** Of the last token the highest one's index alone, which saves a device from sending the others. */
-        BEST,
+        /** The last one, but only the token that is drawn from them is wanted, which saves a device from sending them. */
+        TOKEN,
         LAST,
         ALL
     }

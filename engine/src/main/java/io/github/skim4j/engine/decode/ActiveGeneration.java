@@ -11,6 +11,7 @@ import io.github.skim4j.engine.attention.Dense;
 import io.github.skim4j.engine.attention.EvictionMethod;
 import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.Span;
+import io.github.skim4j.engine.backend.TokenDraw;
 import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.tokenizer.Tokenizer;
 import java.time.Duration;
@@ -242,7 +243,12 @@ final class ActiveGeneration implements Generation {
 
     /** What the step of the last token must give. */
     Span.Logits wantedLogits() {
-        return sampler.takesBest() ? Span.Logits.BEST : Span.Logits.LAST;
+        return sampler.wantedLogits();
+    }
+
+    /** How that step draws a token; {@code null} if it gives logits. */
+    TokenDraw draw() {
+        return sampler.draw();
     }
 
     /** Draws the next token and tells the listener; the reason if this was the last one, else null. */

@@ -123,7 +123,7 @@ public final class LocalEngine implements Engine {
                         config.kvCache().pageSize(),
                         config.attention().spec());
                 if (device.fallbackReason() != null) {
-                    LOG.warn("Running on {} because {}", backend.device(), device.fallbackReason());
+                    LOG.info("Running on {} because {}", backend.device(), device.fallbackReason());
                 }
                 return engine;
             } catch (Throwable e) {

@@ -308,6 +308,7 @@ final class Scheduler implements AutoCloseable {
                 count,
                 generation.nextAttention(),
                 last ? generation.wantedLogits() : Span.Logits.NONE,
+                last ? generation.draw() : null,
                 generation.observation());
     }
 

@@ -70,7 +70,7 @@ final class FakeBackend implements Backend {
             boolean sparse = !(span.attention() instanceof Dense);
             results.add(new SpanResult(
                     span.logits() == Span.Logits.LAST ? new float[][] {logits(read)} : new float[0][],
-                    span.logits() == Span.Logits.BEST ? next(read) : -1,
+                    span.draw() != null ? span.draw().pick(logits(read)) : -1,
                     sparse
                             ? AttentionStats.ofTokens(read.size(), sequence.length() + span.count(), 0)
                             : AttentionStats.NONE));

@@ -3,29 +3,60 @@ package io.github.skim4j.engine.decode;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.github.skim4j.engine.AttentionStats;
 import io.github.skim4j.engine.SamplingParameters;
 import io.github.skim4j.engine.backend.Backend.SpanResult;
+import io.github.skim4j.engine.backend.Span.Logits;
+import io.github.skim4j.engine.backend.TokenDraw;
 import java.util.Arrays;
-import java.util.Comparator;
+import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.Test;
 
 class SamplerTest {
 
     private static final int[] NO_PROMPT = {};
 
-    @Test
-    void greedyTakesTheHighestAndTheLowerIdAmongEquals() {
-        assertThat(sampler(SamplingParameters.GREEDY).next(new float[] {1, 3, 3, 2}))
-                .isEqualTo(1);
+    /** The next token from what a backend with these logits gives. */
+    private static int next(Sampler sampler, float... logits) {
+        boolean token = sampler.wantedLogits() == Logits.TOKEN;
+        return sampler.next(new SpanResult(
+                token ? new float[0][] : new float[][] {logits},
+                token ? sampler.draw().pick(logits) : -1,
+                AttentionStats.NONE));
     }
 
     @Test
-    void greedyRefusesLogitsThatAreAllNaN() {
-        assertThatThrownBy(() -> sampler(SamplingParameters.GREEDY).next(new float[] {Float.NaN, Float.NaN}))
-                .isInstanceOf(ArithmeticException.class);
+    void greedyTakesTheHighest() {
+        assertThat(next(sampler(SamplingParameters.GREEDY), 1, 3, 3, 2)).isEqualTo(1);
+    }
+
+    @Test
+    void refusesLogitsThatAreAllNaN() {
+        SamplingParameters penalty = new SamplingParameters(1, 0, 1, 0, 2, 0, 0, null);
+        for (SamplingParameters parameters : List.of(SamplingParameters.GREEDY, penalty)) {
+            assertThatThrownBy(() -> next(sampler(parameters), Float.NaN, Float.NaN))
+                    .isInstanceOf(ArithmeticException.class);
+        }
+    }
+
+    @Test
+    void leavesTheDrawToTheBackendUnlessThereArePenalties() {
+        Sampler free = sampler(new SamplingParameters(0.7, 40, 0.9, 0.05, 1, 0, 0, 5L));
+        assertThat(free.wantedLogits()).isEqualTo(Logits.TOKEN);
+        TokenDraw draw = free.draw();
+        assertThat(draw).isEqualTo(new TokenDraw(0.7, 40, 0.9, 0.05, draw.uniform()));
+        // A step that is computed anew draws the same.
+        assertThat(free.draw()).isEqualTo(draw);
+        next(free, 1, 2, 3);
+        assertThat(free.draw().uniform()).isNotEqualTo(draw.uniform());
+        for (double[] penalties : new double[][] {{2, 0, 0}, {1, 1, 0}, {1, 0, 1}}) {
+            Sampler penalizing =
+                    sampler(new SamplingParameters(0.7, 0, 1, 0, penalties[0], penalties[1], penalties[2], null));
+            assertThat(penalizing.wantedLogits()).isEqualTo(Logits.LAST);
+            assertThat(penalizing.draw()).isNull();
+        }
     }
 
     @Test
@@ -52,55 +83,30 @@ class SamplerTest {
         }
     }
 
-    @RepeatedTest(50)
-    void drawsOnlyWhatTheFiltersKeep() {
-        long seed = System.nanoTime();
-        Random random = new Random(seed);
-        int n = 2 + random.nextInt(300);
-        float[] logits = random(random, n, 1 + 4 * random.nextFloat());
-        int topK = random.nextBoolean() ? 0 : 1 + random.nextInt(n + 3);
-        double topP = random.nextBoolean() ? 1 : 0.05 + 0.9 * random.nextDouble();
-        double minP = random.nextBoolean() ? 0 : 0.2 * random.nextDouble();
-        double temperature = 0.3 + random.nextDouble();
-        boolean[] allowed = allowed(logits, temperature, topK, topP, minP);
-        SamplingParameters parameters = new SamplingParameters(temperature, topK, topP, minP, 1, 0, 0, seed);
-        boolean[] drawn = new boolean[n];
-        for (int token : draws(parameters, logits, 3000)) {
-            drawn[token] = true;
-            assertThat(allowed[token])
-                    .as("token %s, %s, seed %s", token, parameters, seed)
-                    .isTrue();
-        }
-        int best = SpanResult.best(logits);
-        assertThat(drawn[best])
-                .as("the most probable token is drawn, seed %s", seed)
-                .isTrue();
-    }
-
     @Test
     void repetitionPenaltyActsOnPromptAndOutput() {
         SamplingParameters parameters = new SamplingParameters(0, 0, 1, 0, 2, 0, 0, null);
         Sampler sampler = new Sampler(parameters, new int[] {0, 0, 3});
         // 0: 4/2 = 2, 3: -1*2 = -2
         float[] logits = {4, 3, 1, -1};
-        assertThat(sampler.next(logits)).isEqualTo(1);
+        assertThat(next(sampler, logits)).isEqualTo(1);
         assertThat(logits).containsExactly(2, 3, 1, -2);
         // Now 1 as well, and prompt tokens are not punished twice.
         logits = new float[] {4, 3, 1, -1};
-        assertThat(sampler.next(logits)).isEqualTo(0);
+        assertThat(next(sampler, logits)).isEqualTo(0);
         assertThat(logits).containsExactly(2, 1.5f, 1, -2);
         logits = new float[] {4, 3, 1, -1};
-        sampler.next(logits);
+        next(sampler, logits);
         assertThat(logits).containsExactly(2, 1.5f, 1, -2);
     }
 
     @Test
     void frequencyAndPresencePenaltiesCountTheOutput() {
         Sampler sampler = new Sampler(new SamplingParameters(0, 0, 1, 0, 1, 0.5, 0.25, null), new int[] {2});
-        assertThat(sampler.next(new float[] {5, 0, 0})).isEqualTo(0);
-        assertThat(sampler.next(new float[] {5, 0, 0})).isEqualTo(0);
+        assertThat(next(sampler, 5, 0, 0)).isEqualTo(0);
+        assertThat(next(sampler, 5, 0, 0)).isEqualTo(0);
         float[] logits = {5, 0, 0};
-        sampler.next(logits);
+        next(sampler, logits);
         assertThat(logits).containsExactly(5 - 2 * 0.5f - 0.25f, 0, 0);
     }
 
@@ -110,7 +116,7 @@ class SamplerTest {
 
     private static int[] draws(SamplingParameters parameters, float[] logits, int count) {
         Sampler sampler = sampler(parameters);
-        return IntStream.range(0, count).map(i -> sampler.next(logits.clone())).toArray();
+        return IntStream.range(0, count).map(i -> next(sampler, logits.clone())).toArray();
     }
 
     private static float[] random(Random random, int n, float scale) {
@@ -127,26 +133,5 @@ class SamplerTest {
                 .toArray();
         double sum = Arrays.stream(p).sum();
         return Arrays.stream(p).map(x -> x / sum).toArray();
-    }
-
-    /** The filters as their definitions read, in double, with slack at each border for the sampler's floats. */
-    private static boolean[] allowed(float[] logits, double temperature, int topK, double topP, double minP) {
-        int n = logits.length;
-        double[] p = softmax(logits, temperature);
-        int[] order = IntStream.range(0, n)
-                .boxed()
-                .sorted(Comparator.comparingDouble(i -> -p[i]))
-                .mapToInt(Integer::intValue)
-                .toArray();
-        int kept = topK == 0 ? n : Math.min(topK, n);
-        double mass = Arrays.stream(order).limit(kept).mapToDouble(i -> p[i]).sum();
-        boolean[] allowed = new boolean[n];
-        double before = 0;
-        for (int i = 0; i < kept && before < topP * mass + 1e-5; i++) {
-            int token = order[i];
-            before += p[token];
-            allowed[token] = p[token] >= minP * p[order[0]] - 1e-6;
-        }
-        return allowed;
     }
 }

@@ -6,6 +6,7 @@ import io.github.skim4j.engine.attention.EvictionMethod;
 import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.Backend.SpanResult;
 import io.github.skim4j.engine.backend.Span;
+import io.github.skim4j.engine.backend.TokenDraw;
 import io.github.skim4j.engine.decode.Eviction;
 import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.kv.PagePool;
@@ -120,7 +121,8 @@ public final class SequenceRun implements AutoCloseable {
         if (!sequence.reserve(count)) {
             throw new IllegalStateException("the backend has " + pages.pool.total() + " pages, too few for the run");
         }
-        return new Span(sequence, tokens, sequence.length(), count, attention, logits, eviction.observation());
+        TokenDraw draw = logits == Span.Logits.TOKEN ? TokenDraw.GREEDY : null;
+        return new Span(sequence, tokens, sequence.length(), count, attention, logits, draw, eviction.observation());
     }
 
     @Override

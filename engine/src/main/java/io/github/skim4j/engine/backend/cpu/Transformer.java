@@ -3,6 +3,7 @@ package io.github.skim4j.engine.backend.cpu;
 import io.github.skim4j.engine.AttentionStats;
 import io.github.skim4j.engine.backend.Backend.SpanResult;
 import io.github.skim4j.engine.backend.Span;
+import io.github.skim4j.engine.backend.TokenDraw;
 import io.github.skim4j.engine.backend.cpu.CpuModel.Layer;
 import io.github.skim4j.engine.backend.cpu.CpuModel.Linear;
 import io.github.skim4j.engine.kv.KvSequence;
@@ -354,7 +355,7 @@ final class Transformer {
             Span span = spans.get(s);
             int first = switch (span.logits()) {
                 case NONE -> span.count();
-                case BEST, LAST -> span.count() - 1;
+                case TOKEN, LAST -> span.count() - 1;
                 case ALL -> 0;
             };
             float[][] logits = new float[span.count() - first][config.vocabSize()];
@@ -369,12 +370,13 @@ final class Transformer {
             int end = Math.min(rows.size(), i + LOGIT_ROWS);
             logits(rows.subList(i, end), wanted.subList(i, end));
         }
-        for (int s = 0; s < spans.size(); s++) {
-            if (spans.get(s).logits() == Span.Logits.BEST) {
+        team.run(spans.size(), (worker, s) -> {
+            TokenDraw draw = spans.get(s).draw();
+            if (draw != null) {
                 float[] last = results.get(s).logits()[0];
-                results.set(s, new SpanResult(new float[0][], SpanResult.best(last), stats[s]));
+                results.set(s, new SpanResult(new float[0][], draw.pick(last), stats[s]));
             }
-        }
+        });
         return results;
     }
 

@@ -72,7 +72,8 @@ class EvictionTest {
 
         Span span(AttentionMethod attention, int... tokens) {
             assertThat(sequence.reserve(tokens.length)).isTrue();
-            return new Span(sequence, tokens, 0, tokens.length, attention, Span.Logits.LAST, eviction.observation());
+            return new Span(
+                    sequence, tokens, 0, tokens.length, attention, Span.Logits.LAST, null, eviction.observation());
         }
 
         float[] accept(SpanResult result, int count) {

@@ -50,12 +50,12 @@ final class BackendBench {
                 run.prefill(Span.Logits.NONE);
             }
             for (int i = 0; i < WARM_UP_STEPS; i++) {
-                SequenceRun.next(runs, Span.Logits.BEST);
+                SequenceRun.next(runs, Span.Logits.TOKEN);
             }
             AttentionStats read = AttentionStats.NONE;
             long start = System.nanoTime();
             for (int i = 0; i < tokens; i++) {
-                for (SpanResult result : SequenceRun.next(runs, Span.Logits.BEST)) {
+                for (SpanResult result : SequenceRun.next(runs, Span.Logits.TOKEN)) {
                     read = read.plus(result.attention());
                 }
             }

@@ -1,0 +1,1088 @@
+/*
+ * Scores of pages for selection, see selection.cuh:
+ *   score_bounds_<D>, score_moments_<D>   numbers, from statistics of a page's keys
+ *   score_sketch_<D>                      shares, from one bit a dimension and token; D = 64 and 128 count bits with tensor cores
+ *   score_int4_<C>                        shares, from INT4 keys of C channels: C = D, or label channels rounded up to 16
+ *   score_exact_<KV>_<D>, score_random    controls: shares from the keys themselves, numbers that mean nothing
+ * KV in {bf16, f16, fp8, int8}, D in {64, 80, 96, 128}, C a multiple of 16 up to 128. Layouts: selection.cuh and pagedata.cuh.
+ *
+ * All but score_random are products with tensor cores: 16 pages are the rows of A, up to 8 query heads of a group the columns
+ * of B; what a lane needs of a page is contiguous, as the order of k is free. Products are exact but for the accumulation in
+ * f32: keys and their data are numbers of the type that is computed with, queries are split into a high and a low part of it
+ * (16 bits of a query in bf16, 22 in f16; those of sketches are small integers).
+ *   bounds   sum of max(q max, q min) = (max, min) * (q+, q-): k runs over pairs as they are stored. Either q+ or q- is zero.
+ *   moments  (mean, variance) * (q, 0), and (mean, variance) * (0, q^2)
+ *   shares   A's rows are a token of each of 16 pages. Thus a lane has all tokens of its pages and sums up exponentials by
+ *            itself.
+ *   sketch   s8: a bit at place s of a byte enters as 2^(s % 4) and meets a query of 4 bits times 2^(3 - s % 4); the sums are
+ *            eight times too large. So it takes about one operation to unpack four bits. q * mean, the same for all pages of a
+ *            sequence, falls out of shares and is left away. Exponentials are exact; the CPU's are up to 6 % too large here.
+ *
+ * Work split: grid = (any, kvHeads * ceil(group / 8), batch), block = 128 * SLICES. A CTA takes chunks of SCORE_CHUNK pages in
+ * turn, a warp 16 pages of it and a slice of their tokens. Where the entry's method ranks otherwise or keeps all pages, CTAs
+ * leave at once. At stage 1 the page data are loaded before the previous kernel has ended: fills must be complete before it
+ * began.
+ */
+#pragma once
+
+#include "cache.cuh"
+#include "pagedata.cuh"
+#include "selection.cuh"
+
+namespace skim::sparse {
+
+struct ScoreArgs {
+    SelectionArgs selection;
+    int stage;             // 1: all visible pages, 2: those of the list
+    int rank;              // that the kernel is for
+    const uint8_t* data;   // of the layer; exact: its cache
+    const int* labels;     // int4: [kvHead][C] dimension of a label channel, -1: none; nullable: channels are dimensions
+    int dimensions;        // D
+};
+
+constexpr float SCORE_NONE = -1e30f;   // a logit of no weight: finite, so that differences are numbers
+constexpr float LOG2_E = 1.4426950408889634f, LN_2 = 0.6931471805599453f;
+
+// ---- instructions ----
+
+__device__ inline float powerOf2(float x) {
+    float power;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+    return power;
+}
+
+__device__ inline float logarithm2(float x) {
+    float log;
+    asm("lg2.approx.f32 %0, %1;" : "=f"(log) : "f"(x));
+    return log;
+}
+
+__device__ inline void loadWords4(uint32_t* to, const uint8_t* from) {
+    asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "l"(from));
+}
+
+/** Counts bits that are set in both: k is 256 bits. */
+__device__ inline void mmaBits(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    asm volatile("mma.sync.aligned.m16n8k256.row.col.s32.b1.b1.s32.and.popc {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+/** Volatile, so that the compiler does not keep what is loaded here in registers across a loop. */
+__device__ inline uint4 loadShared4(const uint4* from) {
+    uint4 x;
+    asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w) : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(from))));
+    return x;
+}
+
+__device__ inline void mmaS8(int (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+/** value & mask, where it is used: volatile, so that masked copies of registers are not kept across a loop. */
+__device__ inline uint32_t masked(uint32_t value, uint32_t mask) {
+    uint32_t result;
+    asm volatile("and.b32 %0, %1, %2;" : "=r"(result) : "r"(value), "r"(mask));
+    return result;
+}
+
+/** (value & mask) | bits */
+__device__ inline uint32_t maskAndSet(uint32_t value, uint32_t mask, uint32_t bits) {
+    uint32_t result;
+    asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(result) : "r"(value), "r"(mask), "r"(bits));
+    return result;
+}
+
+// ---- what a warp has in hand ----
+
+/** A CTA's query heads: a tile of a group. */
+struct HeadTile {
+    const float* q;   // [heads][D]
+    float scale;
+    int heads;        // 1 ... 8
+    int kvHead;
+};
+
+/** Logarithms (base 2) of sums of exponentials; 0, 1: row g, columns 2t, 2t+1; 2, 3: row g + 8. */
+struct LogSums {
+    float most[4] = {SCORE_NONE, SCORE_NONE, SCORE_NONE, SCORE_NONE};
+    float sum[4] = {};
+
+    /** Adds the exponentials of four tokens. ONE: only column 0 matters. */
+    template <bool ONE>
+    __device__ void add(const float (&x)[4][4]) {
+#pragma unroll
+        for (int i = 0; i < 4; i += ONE ? 2 : 1) {
+            const float top = fmaxf(fmaxf(fmaxf(x[0][i], x[1][i]), fmaxf(x[2][i], x[3][i])), most[i]);
+            sum[i] = sum[i] * powerOf2(most[i] - top) + (powerOf2(x[0][i] - top) + powerOf2(x[1][i] - top))
+                    + (powerOf2(x[2][i] - top) + powerOf2(x[3][i] - top));
+            most[i] = top;
+        }
+    }
+
+    /** To a chunk's results. */
+    template <class Chunk>
+    __device__ void put(Chunk& to, int tile, int slice) const {
+        const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            to.put(slice, 2 * t + i % 2, 16 * tile + 8 * (i / 2) + g, most[i], sum[i]);
+        }
+    }
+};
+
+/** The load that follows a score: of the next batch of tokens, perhaps of other pages. */
+struct NextLoad {
+    const uint8_t* blocks[2];   // of the pages of rows g and g + 8
+    int batch;
+    bool isThere;
+};
+
+// ---- scorers ----
+/*
+ * A scorer has SLICES, SHARE, CTAS of an SM, PREPARED bytes of shared memory (KEPT until the end or not), blockBytes(pageSize)
+ *   and load(next, pageSize, slice)   begins to load a batch of 16 tokens (share), or all there is of a page prepare(tile,
+ *   shared)         takes the queries; all threads of the CTA score(...)                    of what was loaded; registers are
+ *   loaded anew as soon as they have been read
+ */
+
+/** For column g of the lane: the query's value, or 0 where there is no such head. */
+__device__ inline float4 fourOf(const HeadTile& tile, int dimensions, int at) {
+    const int head = threadIdx.x % 32 / 4;
+    if (head >= tile.heads) {
+        return make_float4(0.f, 0.f, 0.f, 0.f);
+    }
+    const float4 x = *reinterpret_cast<const float4*>(tile.q + head * dimensions + at);
+    return make_float4(x.x * tile.scale, x.y * tile.scale, x.z * tile.scale, x.w * tile.scale);
+}
+
+template <int D, bool MOMENTS>
+struct StatisticsScorer {
+    static constexpr int SLICES = 1, PREPARED = 0, PARTS = D / 16;
+    static constexpr bool SHARE = false, KEPT = false;
+    static constexpr int CTAS = 3;
+
+    uint32_t pairs[2][PARTS][4];              // words 16 p + 4 t ... of rows g and g + 8
+    uint32_t high[PARTS][4], low[PARTS][4];   // bounds: (q+, q-), moments: (q, q^2)
+
+    __device__ explicit StatisticsScorer(const ScoreArgs&) {}
+
+    static __device__ int blockBytes(int) { return statisticsBytes(D); }
+
+    __device__ void prepare(const HeadTile& tile, uint8_t*) {
+        const int t = threadIdx.x % 4;
+#pragma unroll
+        for (int p = 0; p < PARTS; p++) {
+            const float4 four = fourOf(tile, D, 16 * p + 4 * t);
+            const float q[4] = {four.x, four.y, four.z, four.w};
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                const float x = MOMENTS ? q[i] : fmaxf(q[i], 0.f), y = MOMENTS ? q[i] * q[i] : fminf(q[i], 0.f);
+                high[p][i] = packBf16(x, y);
+                low[p][i] = packBf16(x - __uint_as_float(high[p][i] << 16), y - __uint_as_float(high[p][i] & 0xffff0000u));
+            }
+        }
+    }
+
+    __device__ void loadPart(const NextLoad& next, int p) {
+        loadWords4(pairs[0][p], next.blocks[0] + 64 * p + threadIdx.x % 4 * 16);
+        loadWords4(pairs[1][p], next.blocks[1] + 64 * p + threadIdx.x % 4 * 16);
+    }
+
+    __device__ void load(const NextLoad& next, int, int) {
+#pragma unroll
+        for (int p = 0; p < PARTS; p++) {
+            loadPart(next, p);
+        }
+    }
+
+    __device__ void score(float (&scores)[4], const NextLoad& next) {
+        float first[4] = {}, second[4] = {};
+#pragma unroll
+        for (int p = 0; p < PARTS; p++) {
+#pragma unroll
+            for (int i = 0; i < 4; i += 2) {
+                const uint32_t a[4] = {pairs[0][p][i], pairs[1][p][i], pairs[0][p][i + 1], pairs[1][p][i + 1]};
+                if constexpr (MOMENTS) {
+                    constexpr uint32_t LOWER = 0xffffu, UPPER = 0xffff0000u;
+                    mmaBf16(first, a, masked(high[p][i], LOWER), masked(high[p][i + 1], LOWER));
+                    mmaBf16(second, a, masked(high[p][i], UPPER), masked(high[p][i + 1], UPPER));
+                    mmaBf16(first, a, masked(low[p][i], LOWER), masked(low[p][i + 1], LOWER));
+                    mmaBf16(second, a, masked(low[p][i], UPPER), masked(low[p][i + 1], UPPER));
+                } else {
+                    mmaBf16(first, a, high[p][i], high[p][i + 1]);
+                    mmaBf16(second, a, low[p][i], low[p][i + 1]);
+                }
+            }
+            if (next.isThere) {
+                loadPart(next, p);
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            scores[i] = first[i] + (MOMENTS ? sqrtf(fmaxf(second[i], 0.f)) : second[i]);
+        }
+    }
+};
+
+/** Queries, rotated, in numbers of 4 bits, in shared memory; all threads of the CTA make them. */
+template <int D>
+struct SketchQueries {
+    static constexpr int BYTES = 8 * 32 * 4 + 8 * 8;
+    uint32_t (*levels)[32];   // [head][i] dimensions 4 i ... 4 i + 3, a signed byte each
+    float2* sums;             // [head] the numbers' step, and their sum
+
+    __device__ SketchQueries(const Rotation<D>& rotation, const HeadTile& tile, uint8_t* shared)
+        : levels(reinterpret_cast<uint32_t(*)[32]>(shared)), sums(reinterpret_cast<float2*>(shared + 8 * 32 * 4)) {
+        const int lane = threadIdx.x % 32;
+        const bool hasLane = 4 * lane < D;
+        for (int head = threadIdx.x / 32; head < tile.heads; head += blockDim.x / 32) {
+            float most = 0.f, x[4] = {};
+            if (hasLane) {
+                const float4 four = *reinterpret_cast<const float4*>(tile.q + head * D + 4 * lane);
+                x[0] = four.x * tile.scale;
+                x[1] = four.y * tile.scale;
+                x[2] = four.z * tile.scale;
+                x[3] = four.w * tile.scale;
+            }
+            rotation.apply(x);
+            if (hasLane) {
+                most = fmaxf(fmaxf(fabsf(x[0]), fabsf(x[1])), fmaxf(fabsf(x[2]), fabsf(x[3])));
+            }
+            most = __uint_as_float(__reduce_max_sync(0xffffffffu, __float_as_uint(most)));
+            const float step = __fdiv_rn(fmaxf(most, 1.17549435e-38f), 7.f);
+            uint32_t bytes = 0;
+            int sum = 0;
+            if (hasLane) {
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    const int level = roundHalfUp(__fdiv_rn(x[i], step));
+                    sum += level;
+                    bytes |= static_cast<uint32_t>(level & 0xff) << 8 * i;
+                }
+            }
+            levels[head][lane] = bytes;
+            sum = __reduce_add_sync(0xffffffffu, sum);
+            if (lane == 0) {
+                sums[head] = make_float2(step, static_cast<float>(sum));
+            }
+        }
+        __syncthreads();
+    }
+};
+
+template <int D>
+struct SketchScorer {
+    using Sums = LogSums;
+    static constexpr int SLICES = 1, UNITS = sketchUnits(D);
+    static constexpr bool SHARE = true;
+    static constexpr int CTAS = 3;
+    static constexpr int PREPARED = SketchQueries<D>::BYTES;
+    static constexpr bool KEPT = false;
+    static constexpr int PHASES = UNITS == 6 ? 2 : 1;   // a unit's place in a nibble: by the token's parity, or always the same
+    static constexpr int BIAS = 0x4b400000;             // as a float 1.5 * 2^23: an integer added to it is added to the float
+
+    uint32_t words[2][UNITS / 2][4];
+    uint32_t factors[2][8];
+    uint32_t levels[PHASES][UNITS];   // of column g
+    int start[2];                     // of columns 2t, 2t + 1
+    float step[2];
+    const Rotation<D> rotation;
+
+    __device__ explicit SketchScorer(const ScoreArgs&) {}
+
+    static __device__ int blockBytes(int pageSize) { return sketchBytes(D, pageSize); }
+
+    __device__ void prepare(const HeadTile& tile, uint8_t* shared) {
+        const SketchQueries<D> queries(rotation, tile, shared);
+        const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+#pragma unroll
+        for (int n = 0; n < PHASES; n++) {
+#pragma unroll
+            for (int u = 0; u < UNITS; u++) {
+                const int shift = 3 - (n * UNITS + u) % 4;
+                const uint32_t bytes = g < tile.heads ? queries.levels[g][t * UNITS + u] : 0;
+                levels[n][u] = bytes << shift & 0x01010101u * (0xffu << shift & 0xffu);
+            }
+        }
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            const float2 sum = 2 * t + h < tile.heads ? queries.sums[2 * t + h] : make_float2(0.f, 0.f);
+            start[h] = BIAS - 4 * static_cast<int>(sum.y);
+            step[h] = sum.x * (0.25f * LOG2_E);
+        }
+    }
+
+    __device__ void loadSigns(const NextLoad& next, int j) {
+#pragma unroll
+        for (int row = 0; row < 2; row++) {
+            loadWords4(words[row][j], next.blocks[row] + 32 * UNITS * next.batch + 64 * j + threadIdx.x % 4 * 16);
+        }
+    }
+
+    /** Of tokens 8 half ... 8 half + 7. */
+    __device__ void loadFactors(const NextLoad& next, int pageSize, int half) {
+#pragma unroll
+        for (int row = 0; row < 2; row++) {
+            loadWords4(factors[row] + 4 * half, next.blocks[row] + sketchFactorOffset(D, pageSize) + 32 * next.batch + 16 * half);
+        }
+    }
+
+    __device__ void load(const NextLoad& next, int pageSize, int) {
+#pragma unroll
+        for (int j = 0; j < UNITS / 2; j++) {
+            loadSigns(next, j);
+        }
+        loadFactors(next, pageSize, 0);
+        loadFactors(next, pageSize, 1);
+    }
+
+    /** Bits of a unit in a stream of them, each in its byte. */
+    static __device__ uint32_t unit(const uint32_t (&stream)[UNITS / 2][4], int at) {
+        const uint32_t word = stream[at / 32][at / 8 % 4];
+        return (at % 8 < 4 ? word : word >> 4) & 0x01010101u << at % 4;
+    }
+
+    template <bool ONE, bool HIDDEN>
+    __device__ void score(LogSums& sums, int batch, int, int hidden, const NextLoad& next, int pageSize) {
+#pragma unroll
+        for (int quarter = 0; quarter < 4; quarter++) {
+            int c[4][4];
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                c[i][0] = c[i][2] = start[0];
+                c[i][1] = c[i][3] = start[1];
+            }
+#pragma unroll
+            for (int u = 0; u < UNITS; u += 2) {
+#pragma unroll
+                for (int i = 0; i < 4; i++) {   // products that do not wait for each other
+                    const int n = 4 * quarter + i, at = n * UNITS + u;
+                    const uint32_t a[4] = {unit(words[0], at), unit(words[1], at),
+                                           unit(words[0], at + 1), unit(words[1], at + 1)};
+                    mmaS8(c[i], a, levels[n % PHASES][u], levels[n % PHASES][u + 1]);
+                }
+            }
+            float x[4][4];
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                const int n = 4 * quarter + i;
+#pragma unroll
+                for (int row = 0; row < 2; row++) {
+                    const uint32_t pair = factors[row][n / 2];
+                    const float factor = __uint_as_float(n % 2 == 0 ? pair << 16 : pair & 0xffff0000u);
+#pragma unroll
+                    for (int h = 0; h < (ONE ? 1 : 2); h++) {
+                        x[i][2 * row + h] = (__int_as_float(c[i][2 * row + h]) - 12582912.f) * step[h] * factor;
+                    }
+                }
+                if (HIDDEN && 16 * batch + n < hidden) {
+                    x[i][0] = x[i][1] = SCORE_NONE;
+                }
+            }
+            if (next.isThere) {
+#pragma unroll
+                for (int j = 0; j < UNITS / 2; j++) {
+                    if (32 * (j + 1) > 4 * quarter * UNITS && 32 * (j + 1) <= 4 * (quarter + 1) * UNITS) {
+                        loadSigns(next, j);
+                    }
+                }
+                if (quarter % 2 == 1) {
+                    loadFactors(next, pageSize, quarter / 2);
+                }
+            }
+            sums.add<ONE>(x);
+        }
+    }
+};
+
+/**
+ * The same by counting bits, where a word of signs belongs to whole tokens (D = 64, 128): the signs are A as they are stored.
+ * A's rows are 8 pages; four words of a page are a product's a0 ... a3, so that row g, row g + 8 and the two halves of k are
+ * different tokens. B's columns 2 t and 2 t + 1 are two planes of the queries' numbers for what lane t makes of it, its item:
+ * another half of k, and another head (D = 128) or the other tokens of the words (D = 64). Two products give it all four
+ * planes.
+ */
+template <int D>
+struct SketchBitScorer {
+    static_assert(D == 64 || D == 128, "words hold whole tokens");
+    static constexpr int SLICES = 1, UNITS = sketchUnits(D);
+    static constexpr bool SHARE = true;
+    static constexpr int CTAS = 3;
+    static constexpr int PREPARED = SketchQueries<D>::BYTES;
+    static constexpr bool KEPT = false;
+    static constexpr int BIAS = 0x4b400000;                                // see SketchScorer
+    static constexpr int HEADS = D == 128 ? 2 : 1, SETS = 8 / HEADS;       // of a product's items; of all heads
+    static constexpr int WORD_TOKENS = 8 / UNITS;
+
+    /** Of the lane's items: set, page g or g + 8. */
+    struct Sums {
+        float most[SETS][2], sum[SETS][2];
+
+        __device__ Sums() {
+#pragma unroll
+            for (int i = 0; i < 2 * SETS; i++) {
+                most[i / 2][i % 2] = SCORE_NONE;
+                sum[i / 2][i % 2] = 0.f;
+            }
+        }
+    };
+
+    uint32_t words[2][UNITS / 2][4];
+    uint32_t factors[2][8];
+    uint32_t planes[SETS][2][2];        // product, half of k
+    float step[SETS], minusSum[SETS];   // of the lane's item
+    int heads;
+    const Rotation<D> rotation;
+
+    __device__ explicit SketchBitScorer(const ScoreArgs&) {}
+
+    static __device__ int blockBytes(int pageSize) { return sketchBytes(D, pageSize); }
+
+    /** Of an item: half of k, token within a word, head within a set. */
+    static __device__ int half(int item) { return D == 128 ? item % 2 : item / 2; }
+    static __device__ int wordToken(int item) { return D == 128 ? 0 : item % 2; }
+    static __device__ int setHead(int item) { return D == 128 ? item / 2 : 0; }
+
+    __device__ void prepare(const HeadTile& tile, uint8_t* shared) {
+        const SketchQueries<D> queries(rotation, tile, shared);
+        const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, item = g / 2;
+        heads = tile.heads;
+#pragma unroll
+        for (int set = 0; set < SETS; set++) {
+            const int columnHead = HEADS * set + setHead(item), head = HEADS * set + setHead(t);
+#pragma unroll
+            for (int product = 0; product < 2; product++) {
+                uint32_t bits = 0;
+                if (columnHead < heads) {
+#pragma unroll
+                    for (int u = 0; u < UNITS; u++) {
+                        bits |= (queries.levels[columnHead][t * UNITS + u] >> (2 * product + g % 2) & 0x01010101u) << u;
+                    }
+                }
+                bits <<= 4 * wordToken(item);
+                planes[set][product][0] = half(item) == 0 ? bits : 0;
+                planes[set][product][1] = half(item) == 1 ? bits : 0;
+            }
+            const float2 sum = head < heads ? queries.sums[head] : make_float2(0.f, 0.f);
+            step[set] = 2.f * LOG2_E * sum.x;
+            minusSum[set] = -LOG2_E * sum.x * sum.y;
+        }
+    }
+
+    __device__ void loadSigns(const NextLoad& next, int page, int j) {
+        loadWords4(words[page][j], next.blocks[page] + 32 * UNITS * next.batch + 64 * j + threadIdx.x % 4 * 16);
+    }
+
+    __device__ void loadFactors(const NextLoad& next, int pageSize, int page) {
+        const uint8_t* from = next.blocks[page] + sketchFactorOffset(D, pageSize) + 32 * next.batch;
+        loadWords4(factors[page], from);
+        loadWords4(factors[page] + 4, from + 16);
+    }
+
+    __device__ void load(const NextLoad& next, int pageSize, int) {
+#pragma unroll
+        for (int page = 0; page < 2; page++) {
+#pragma unroll
+            for (int j = 0; j < UNITS / 2; j++) {
+                loadSigns(next, page, j);
+            }
+            loadFactors(next, pageSize, page);
+        }
+    }
+
+    /** Factor of the token that the item has in row `row` of the products of four words. */
+    __device__ float factor(int page, int j, int row) const {
+        const int item = threadIdx.x % 4;
+        if constexpr (D == 128) {   // token 4 j + 2 half + row
+            const uint32_t pair = half(item) == 0 ? factors[page][2 * j] : factors[page][2 * j + 1];
+            return __uint_as_float(row == 0 ? pair << 16 : pair & 0xffff0000u);
+        } else {                    // token 2 (4 j + 2 half + row) + token of the word
+            const uint32_t pair = half(item) == 0 ? factors[page][4 * j + row] : factors[page][4 * j + 2 + row];
+            return __uint_as_float(wordToken(item) == 0 ? pair << 16 : pair & 0xffff0000u);
+        }
+    }
+
+    template <bool ONE, bool HIDDEN>
+    __device__ void score(Sums& sums, int batch, int, int hidden, const NextLoad& next, int pageSize) {
+        const int item = threadIdx.x % 4;
+#pragma unroll
+        for (int page = 0; page < 2; page++) {
+#pragma unroll
+            for (int j = 0; j < UNITS / 2; j += 2) {
+#pragma unroll
+                for (int set = 0; set < (ONE ? 1 : SETS); set++) {
+                    if (!ONE && HEADS * set >= heads) {
+                        break;
+                    }
+                    int c[2][2][4];
+#pragma unroll
+                    for (int i = 0; i < 2; i++) {
+#pragma unroll
+                        for (int product = 0; product < 2; product++) {
+                            c[i][product][0] = c[i][product][2] = product == 0 ? BIAS : 0;
+                            c[i][product][1] = c[i][product][3] = 0;
+                            mmaBits(c[i][product], words[page][j + i], planes[set][product][0], planes[set][product][1]);
+                        }
+                    }
+                    float x[4];
+#pragma unroll
+                    for (int i = 0; i < 2; i++) {
+#pragma unroll
+                        for (int row = 0; row < 2; row++) {
+                            const int lower = c[i][0][2 * row] + 2 * c[i][0][2 * row + 1];
+                            const int upper = c[i][1][2 * row] - 2 * c[i][1][2 * row + 1];   // the last plane is the sign's
+                            const int sum = lower + 4 * upper;
+                            const float levels = __int_as_float(sum) - 12582912.f;
+                            x[2 * i + row] = (levels * step[set] + minusSum[set]) * factor(page, j + i, row);
+                            const int token = WORD_TOKENS * (4 * (j + i) + 2 * half(item) + row) + wordToken(item);
+                            if (HIDDEN && page == 0 && 16 * batch + token < hidden) {
+                                x[2 * i + row] = SCORE_NONE;
+                            }
+                        }
+                    }
+                    float& most = sums.most[set][page];
+                    float& sum = sums.sum[set][page];
+                    const float top = fmaxf(fmaxf(fmaxf(x[0], x[1]), fmaxf(x[2], x[3])), most);
+                    sum = sum * powerOf2(most - top) + (powerOf2(x[0] - top) + powerOf2(x[1] - top))
+                            + (powerOf2(x[2] - top) + powerOf2(x[3] - top));
+                    most = top;
+                }
+                if (next.isThere) {
+                    loadSigns(next, page, j);
+                    loadSigns(next, page, j + 1);
+                }
+            }
+            if (next.isThere) {
+                loadFactors(next, pageSize, page);
+            }
+        }
+    }
+
+    /** The items that are tokens of the same head are added up. */
+    template <class Chunk>
+    __device__ void put(Chunk& to, const Sums& sums, int tile, int) const {
+        const int g = threadIdx.x % 32 / 4, item = threadIdx.x % 4;
+#pragma unroll
+        for (int set = 0; set < SETS; set++) {
+            if (HEADS * set >= heads) {
+                break;
+            }
+#pragma unroll
+            for (int page = 0; page < 2; page++) {
+                float most = sums.most[set][page], sum = sums.sum[set][page];
+#pragma unroll
+                for (int distance = 1; distance < (D == 128 ? 2 : 4); distance *= 2) {
+                    const float otherMost = __shfl_xor_sync(0xffffffffu, most, distance);
+                    const float otherSum = __shfl_xor_sync(0xffffffffu, sum, distance);
+                    const float top = fmaxf(most, otherMost);
+                    sum = sum * powerOf2(most - top) + otherSum * powerOf2(otherMost - top);
+                    most = top;
+                }
+                if (half(item) == 0 && wordToken(item) == 0) {
+                    to.put(0, HEADS * set + setHead(item), 16 * tile + 8 * page + g, most, sum);
+                }
+            }
+        }
+    }
+};
+
+/** C channels in 4 bits: a lane has 32, 16, 8 and 4 neighbours of the 128, 64, 32 and 16 that C is the sum of. */
+template <int C>
+struct Int4Scorer {
+    using Sums = LogSums;
+    static constexpr int SLICES = 4;
+    static constexpr bool SHARE = true;
+    static constexpr int CTAS = C <= 64 ? 2 : 1;
+    static constexpr int WORDS = C / 32, HALF = C / 16 % 2, STEPS = 2 * WORDS + HALF;
+    static constexpr int PREPARED = STEPS * (32 * 16 + 8 * 4);
+    static constexpr bool KEPT = true;
+
+    const int* labels;
+    int dimensions;
+    uint32_t stored[4][2][WORDS + HALF];   // token, row
+    uint32_t pairs[2][4];
+    const uint4* operands;                 // of the lane, 32 apart: high and low part of a step's queries
+    float querySum[2];                     // of columns 2t, 2t + 1
+
+    __device__ explicit Int4Scorer(const ScoreArgs& args) : labels(args.labels), dimensions(args.dimensions) {}
+
+    static __device__ int blockBytes(int pageSize) { return int4BlockBytes(C, pageSize); }
+
+    /** The channel of a nibble of the lane's word j. */
+    static __device__ int channel(int j, int nibble) {
+        const int t = threadIdx.x % 4;
+        int base = 0, word = 0;
+#pragma unroll
+        for (int size = 128; size >= 32; size /= 2) {
+            if (C & size) {
+                if (j < word + size / 32) {
+                    return base + t * (size / 4) + (j - word) * 8 + nibble;
+                }
+                base += size;
+                word += size / 32;
+            }
+        }
+        return base + t * 4 + nibble;
+    }
+
+    /** A warp makes a step's operands for all warps. */
+    __device__ void prepare(const HeadTile& tile, uint8_t* shared) {
+        uint4* const words = reinterpret_cast<uint4*>(shared);
+        float(*const stepSums)[8] = reinterpret_cast<float(*)[8]>(shared + STEPS * 32 * 16);
+        const int lane = threadIdx.x % 32, head = lane / 4, t = lane % 4;
+        const float scale = tile.scale * LOG2_E;
+        for (int s = threadIdx.x / 32; s < STEPS; s += 4 * SLICES) {
+            const bool isHalf = s == 2 * WORDS;
+            float q[4], sum = 0.f;   // nibbles (0, 4), (1, 5) or (2, 6), (3, 7); in half a word (0, 2), (1, 3)
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                const int place = channel(s / 2, s % 2 * 2 + i / 2 + i % 2 * (isHalf ? 2 : 4));
+                const int d = labels == nullptr ? place : labels[tile.kvHead * C + place];
+                q[i] = head < tile.heads && d >= 0 ? tile.q[head * dimensions + d] * scale : 0.f;
+                sum += q[i];
+            }
+            uint32_t high[2], low[2];
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                const float factor = i == 0 ? 1.f : 1.f / 16;   // levels of the second pair come times 16
+                const float x = q[2 * i] * factor, y = q[2 * i + 1] * factor;
+                high[i] = packF16(x, y);
+                const float2 there = __half22float2(*reinterpret_cast<const __half2*>(&high[i]));
+                low[i] = packF16(x - there.x, y - there.y);
+            }
+            words[32 * s + lane] = make_uint4(high[0], high[1], low[0], low[1]);
+            sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+            sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+            if (t == 0) {
+                stepSums[s][head] = sum;
+            }
+        }
+        __syncthreads();
+        operands = words + lane;
+        querySum[0] = querySum[1] = 0.f;
+#pragma unroll
+        for (int s = 0; s < STEPS; s++) {
+            querySum[0] += stepSums[s][2 * t];
+            querySum[1] += stepSums[s][2 * t + 1];
+        }
+    }
+
+    __device__ void load(const NextLoad& next, int pageSize, int slice) {
+        const int t = threadIdx.x % 4, first = 16 * next.batch + 4 * slice;
+#pragma unroll
+        for (int row = 0; row < 2; row++) {
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                const uint8_t* from = next.blocks[row] + (first + i) * (C / 2);
+                uint32_t* to = stored[i][row];
+                int word = 0;
+                if constexpr ((C & 128) != 0) {
+                    loadWords4(to, from + 16 * t);
+                    word = 4;
+                    from += 64;
+                }
+                if constexpr ((C & 64) != 0) {
+                    const uint2 two = __ldg(reinterpret_cast<const uint2*>(from) + t);
+                    to[word] = two.x;
+                    to[word + 1] = two.y;
+                    word += 2;
+                    from += 32;
+                }
+                if constexpr ((C & 32) != 0) {
+                    to[word] = __ldg(reinterpret_cast<const uint32_t*>(from) + t);
+                    word++;
+                    from += 16;
+                }
+                if constexpr (HALF != 0) {
+                    to[word] = __ldg(reinterpret_cast<const uint16_t*>(from) + t);
+                }
+            }
+            loadWords4(pairs[row], next.blocks[row] + int4PairOffset(C, pageSize) + 4 * first);
+        }
+    }
+
+    /** Two levels as f16; those of the upper nibbles times 16. */
+    template <bool UPPER>
+    static __device__ uint32_t levelPair(uint32_t word) {
+        const uint32_t biased = maskAndSet(word, UPPER ? 0x00f000f0u : 0x000f000fu, 0x64006400u);   // 1024 + level
+        const __half2 levels = __hsub2(*reinterpret_cast<const __half2*>(&biased), __float2half2_rn(1024.f));
+        return *reinterpret_cast<const uint32_t*>(&levels);
+    }
+
+    template <bool ONE, bool HIDDEN>
+    __device__ void score(LogSums& sums, int batch, int slice, int hidden, const NextLoad& next, int pageSize) {
+        float x[4][4] = {};
+#pragma unroll
+        for (int s = 0; s < STEPS; s++) {
+            const uint4 query = loadShared4(operands + 32 * s);
+#pragma unroll
+            for (int i = 0; i < 4; i++) {   // products that do not wait for each other
+                uint32_t word[2];
+#pragma unroll
+                for (int row = 0; row < 2; row++) {
+                    const uint32_t raw = stored[i][row][s / 2];
+                    word[row] = s == 2 * WORDS ? (raw & 0xff) | (raw & 0xff00) << 8 : s % 2 == 0 ? raw : raw >> 8;
+                }
+                const uint32_t a[4] = {levelPair<false>(word[0]), levelPair<false>(word[1]),
+                                       levelPair<true>(word[0]), levelPair<true>(word[1])};
+                mmaF16(x[i], a, query.x, query.y);
+                mmaF16(x[i], a, query.z, query.w);
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+#pragma unroll
+            for (int c = 0; c < 4; c += ONE ? 2 : 1) {
+                const uint32_t pair = pairs[c / 2][i];
+                x[i][c] = __uint_as_float(pair << 16) * x[i][c] + __uint_as_float(pair & 0xffff0000u) * querySum[c % 2];
+            }
+            if (HIDDEN && 16 * batch + 4 * slice + i < hidden) {
+                x[i][0] = x[i][1] = SCORE_NONE;
+            }
+        }
+        if (next.isThere) {
+            load(next, pageSize, slice);
+        }
+        sums.add<ONE>(x);
+    }
+};
+
+/** The keys: a control, simple rather than fast. */
+template <class X, int D>
+struct ExactScorer {
+    using Sums = LogSums;
+    static constexpr int SLICES = 4, PREPARED = 0;
+    static constexpr bool SHARE = true, KEPT = false;
+    static constexpr int CTAS = 1;
+
+    const uint8_t* rows[2];
+    uint32_t high[D / 16][2], low[D / 16][2];
+
+    __device__ explicit ExactScorer(const ScoreArgs&) {}
+
+    static __device__ int blockBytes(int pageSize) { return kvBlockBytes<X>(D, pageSize); }
+
+    __device__ void prepare(const HeadTile& tile, uint8_t*) {
+#pragma unroll
+        for (int s = 0; s < D / 16; s++) {
+            const float4 four = fourOf(tile, D, 16 * s + threadIdx.x % 4 * 4);
+            const float q[4] = {four.x * LOG2_E, four.y * LOG2_E, four.z * LOG2_E, four.w * LOG2_E};
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                high[s][i] = X::pack(q[2 * i], q[2 * i + 1]);
+                const float2 there = widenPair<X>(high[s][i]);
+                low[s][i] = X::pack(q[2 * i] - there.x, q[2 * i + 1] - there.y);
+            }
+        }
+    }
+
+    __device__ void load(const NextLoad& next, int, int) {
+        rows[0] = next.blocks[0];
+        rows[1] = next.blocks[1];
+    }
+
+    template <bool ONE, bool HIDDEN>
+    __device__ void score(LogSums& sums, int batch, int slice, int hidden, const NextLoad& next, int pageSize) {
+        using Raw = typename std::conditional<X::BYTES == 2, uint2, uint32_t>::type;
+        float x[4][4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const int token = 16 * batch + 4 * slice + i;
+            float sum[4] = {};
+#pragma unroll
+            for (int s = 0; s < D / 16; s++) {
+                uint2 keys[2];
+#pragma unroll
+                for (int row = 0; row < 2; row++) {
+                    const uint8_t* from = rows[row] + (token * D + 16 * s + threadIdx.x % 4 * 4) * X::BYTES;
+                    keys[row] = X::widen(*reinterpret_cast<const Raw*>(from));
+                }
+                const uint32_t a[4] = {keys[0].x, keys[1].x, keys[0].y, keys[1].y};
+                X::mma(sum, a, high[s][0], high[s][1]);
+                X::mma(sum, a, low[s][0], low[s][1]);
+            }
+#pragma unroll
+            for (int c = 0; c < 4; c++) {
+                float scale = 1.f;
+                if constexpr (X::SCALED) {
+                    scale = reinterpret_cast<const float*>(rows[c / 2] + kvScaleOffset<X>(D, pageSize))[token];
+                }
+                x[i][c] = sum[c] * scale;
+            }
+            if (HIDDEN && token < hidden) {
+                x[i][0] = x[i][1] = SCORE_NONE;
+            }
+        }
+        if (next.isThere) {
+            load(next, pageSize, slice);
+        }
+        sums.add<ONE>(x);
+    }
+};
+
+// ---- the walk over pages ----
+
+/** What a CTA ranks. */
+struct Ranking {
+    int entry, kvHead, list, firstHead, heads;
+    int scored;         // entries that have scores
+    int hidden;         // first tokens of entry 0 that the window hides
+    const int* pages;   // of the entries
+
+    /** Of stage 2 after the kernel that made the list. False: nothing to do. */
+    __device__ bool begin(const ScoreArgs& args) {
+        const SelectionArgs& s = args.selection;
+        const int tiles = (s.group + 7) / 8;
+        entry = blockIdx.z;
+        kvHead = blockIdx.y / tiles;
+        firstHead = blockIdx.y % tiles * 8;
+        heads = min(8, s.group - firstHead);
+        list = entry * s.kvHeads + kvHead;
+        // All loads at once: each would cost a trip to memory.
+        const RowMethod& method = s.methods[entry];
+        const int rank = args.stage == 1 ? method.rank1 : method.rank2, kept = args.stage == 1 ? method.pages1 : method.pages2;
+        const VisiblePages visible(s, entry);
+        int ranked;
+        if (args.stage == 1) {
+            ranked = visible.count;
+            hidden = visible.first - visible.firstPage * s.pageSize;
+            pages = pageTable(s, entry) + visible.firstPage;
+        } else {
+            ranked = s.lists.counts[list];
+            hidden = s.lists.first[list];
+            pages = s.lists.pages + static_cast<size_t>(list) * s.lists.stride;
+        }
+        scored = ranked - 1;
+        return rank == args.rank && visible.count > 0 && kept < ranked && static_cast<int>(blockIdx.x) < scoreChunks(scored);
+    }
+
+    __device__ float* scores(const SelectionArgs& s, int head) const {
+        return s.scores + (static_cast<size_t>(list) * s.group + firstHead + head) * s.scoreStride;
+    }
+
+    __device__ float2* references(const SelectionArgs& s, int head) const {
+        return s.references + (static_cast<size_t>(list) * s.group + firstHead + head) * s.referenceStride;
+    }
+};
+
+/** Results of a chunk between the warps that made them and those that write them: head, page. */
+template <int SLICES, bool SHARE>
+struct ChunkScores {
+    static constexpr int STRIDE = SCORE_CHUNK + 4;   // columns 2t of the rows g are in different banks
+    float most[SLICES][8][STRIDE];
+    float sum[SHARE ? SLICES : 1][SHARE ? 8 : 1][STRIDE];
+
+    __device__ void put(int slice, int head, int page, float x, float weight) {
+        most[slice][head][page] = x;
+        if constexpr (SHARE) {
+            sum[slice][head][page] = weight;
+        }
+    }
+
+    /** The page's score; of shares base 2. */
+    __device__ float get(int head, int page) const {
+        float top = most[0][head][page];
+        if constexpr (SHARE) {
+#pragma unroll
+            for (int i = 1; i < SLICES; i++) {
+                top = fmaxf(top, most[i][head][page]);
+            }
+            float total = 0.f;
+#pragma unroll
+            for (int i = 0; i < SLICES; i++) {
+                total += sum[i][head][page] * powerOf2(most[i][head][page] - top);
+            }
+            top += logarithm2(total);
+        }
+        return top;
+    }
+};
+
+/** A chunk's scores of a head, two for each lane, and its reference. A warp. */
+template <bool SHARE>
+__device__ inline void writeScores(const Ranking& ranking, const SelectionArgs& args, int head, int chunk, float (&x)[2]) {
+    const int lane = threadIdx.x % 32, first = chunk * SCORE_CHUNK + lane;
+    float* const scores = ranking.scores(args, head);
+    float most = -INFINITY;
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        if (first + 32 * i < ranking.scored) {
+            scores[first + 32 * i] = SHARE ? x[i] * LN_2 : x[i];
+            most = fmaxf(most, x[i]);
+        } else {
+            x[i] = -INFINITY;
+        }
+    }
+    most = -warpLeast(-most);
+    float sum = 0.f;
+    if constexpr (SHARE) {
+        sum = warpTotal(powerOf2(x[0] - most) + powerOf2(x[1] - most));
+    }
+    if (lane == 0) {
+        ranking.references(args, head)[chunk] = make_float2(SHARE ? most * LN_2 : most, sum);
+    }
+}
+
+template <class Scorer>
+__device__ void scorePages(const ScoreArgs& args) {
+    constexpr int SLICES = Scorer::SLICES, WARPS = 4 * SLICES;
+    using Chunk = ChunkScores<SLICES, Scorer::SHARE>;
+    constexpr int RESULTS = 2 * sizeof(Chunk), PREPARED = Scorer::PREPARED, AT = Scorer::KEPT ? PREPARED : 0;
+    __shared__ __align__(16) uint8_t shared[AT + RESULTS > PREPARED ? AT + RESULTS : PREPARED];
+    Chunk* const results = reinterpret_cast<Chunk*>(shared + AT);
+
+    if (args.stage == 2) {
+        waitForPreviousKernel();
+    }
+    const SelectionArgs& s = args.selection;
+    Ranking ranking;
+    if (!ranking.begin(args)) {
+        waitForPreviousKernel();   // whoever waits for this kernel also relies on those before it
+        return;
+    }
+    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    const int warp = threadIdx.x / 32, tile = warp % 4, slice = warp / 4;
+    const int chunks = scoreChunks(ranking.scored), stride = gridDim.x;
+    const int batches = Scorer::SHARE ? s.pageSize / 16 : 1;
+    const int bytes = Scorer::blockBytes(s.pageSize);
+    const uint8_t* const data = args.data + static_cast<size_t>(ranking.kvHead) * bytes;
+    const size_t pageBytes = static_cast<size_t>(s.kvHeads) * bytes;
+
+    int pages[2];   // of the chunk after the one whose blocks are being loaded
+    const auto loadPages = [&](int chunk) {
+#pragma unroll
+        for (int row = 0; row < 2; row++) {
+            pages[row] = __ldg(&ranking.pages[min(chunk * SCORE_CHUNK + 16 * tile + 8 * row + g, ranking.scored - 1)]);
+        }
+    };
+    NextLoad next;
+    const auto nextChunk = [&](int chunk) {
+        next.blocks[0] = data + pages[0] * pageBytes;
+        next.blocks[1] = data + pages[1] * pageBytes;
+        next.batch = 0;
+        next.isThere = chunk < chunks;
+        loadPages(chunk + stride);
+    };
+
+    Scorer scorer(args);
+    int chunk = blockIdx.x;
+    loadPages(chunk);
+    nextChunk(chunk);
+    scorer.load(next, s.pageSize, slice);
+    waitForPreviousKernel();
+    const float* q = queries(s, ranking.entry, ranking.kvHead, args.dimensions) + ranking.firstHead * args.dimensions;
+    const HeadTile heads{q, s.scale, ranking.heads, ranking.kvHead};
+    scorer.prepare(heads, shared);
+    if (PREPARED > 0 && !Scorer::KEPT) {
+        __syncthreads();   // the results take its place
+    }
+    for (int turn = 0; chunk < chunks; chunk += stride, turn ^= 1) {
+        Chunk& result = results[turn];
+        if constexpr (Scorer::SHARE) {
+            typename Scorer::Sums sums;
+            for (int batch = 0; batch < batches; batch++) {
+                next.batch = batch + 1;
+                if (next.batch == batches) {
+                    nextChunk(chunk + stride);
+                }
+                if (chunk == 0 && tile == 0 && ranking.hidden > 0) {
+                    const int hidden = g == 0 ? ranking.hidden : 0;   // of entry 0, a row g
+                    scorer.template score<false, true>(sums, batch, slice, hidden, next, s.pageSize);
+                } else if (ranking.heads == 1) {
+                    scorer.template score<true, false>(sums, batch, slice, 0, next, s.pageSize);
+                } else {
+                    scorer.template score<false, false>(sums, batch, slice, 0, next, s.pageSize);
+                }
+            }
+            if constexpr (std::is_same<typename Scorer::Sums, LogSums>::value) {
+                sums.put(result, tile, slice);
+            } else {
+                scorer.put(result, sums, tile, slice);
+            }
+        } else {
+            float scores[4];
+            nextChunk(chunk + stride);
+            scorer.score(scores, next);
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                result.put(0, 2 * t + i % 2, 16 * tile + 8 * (i / 2) + g, scores[i], 0.f);
+            }
+        }
+        __syncthreads();
+        for (int head = warp; head < ranking.heads; head += WARPS) {
+            float x[2] = {result.get(head, lane), result.get(head, lane + 32)};
+            writeScores<Scorer::SHARE>(ranking, s, head, chunk, x);
+        }
+    }
+    letNextKernelStart();
+}
+
+/** The numbers of the CPU's RandomScorer. */
+__device__ inline void scoreRandom(const ScoreArgs& args) {
+    waitForPreviousKernel();
+    Ranking ranking;
+    if (!ranking.begin(args)) {
+        return;
+    }
+    const SelectionArgs& s = args.selection;
+    const RowMethod& method = s.methods[ranking.entry];
+    const CounterRandom random(~method.seed, method.step, s.layer, ranking.kvHead);   // apart from those of a sample
+    const int lane = threadIdx.x % 32;
+    for (int chunk = blockIdx.x; chunk < scoreChunks(ranking.scored); chunk += gridDim.x) {
+        for (int head = threadIdx.x / 32; head < ranking.heads; head += blockDim.x / 32) {
+            float x[2];
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                x[i] = static_cast<float>(random.nextBelow(chunk * SCORE_CHUNK + lane + 32 * i, 1 << 24));
+            }
+            writeScores<false>(ranking, s, head, chunk, x);
+        }
+    }
+    letNextKernelStart();
+}
+
+// ---- kernels ----
+
+#define SKIM_SCORE(name, ...)                                                                            \
+    extern "C" __global__ void __launch_bounds__(128 * __VA_ARGS__::SLICES, __VA_ARGS__::CTAS)           \
+    score_##name(const __grid_constant__ ScoreArgs args) {                                               \
+        scorePages<__VA_ARGS__>(args);                                                                   \
+    }
+#define SKIM_SCORE_SIZE(D)                                \
+    SKIM_SCORE(bounds_##D, StatisticsScorer<D, false>)    \
+    SKIM_SCORE(moments_##D, StatisticsScorer<D, true>)    \
+    SKIM_SCORE(exact_bf16_##D, ExactScorer<KvBf16, D>)    \
+    SKIM_SCORE(exact_f16_##D, ExactScorer<KvF16, D>)      \
+    SKIM_SCORE(exact_fp8_##D, ExactScorer<KvFp8, D>)      \
+    SKIM_SCORE(exact_int8_##D, ExactScorer<KvInt8, D>)
+#define SKIM_SCORE_INT4(C) SKIM_SCORE(int4_##C, Int4Scorer<C>)
+
+SKIM_SCORE(sketch_64, SketchBitScorer<64>)
+SKIM_SCORE(sketch_80, SketchScorer<80>)
+SKIM_SCORE(sketch_96, SketchScorer<96>)
+SKIM_SCORE(sketch_128, SketchBitScorer<128>)
+SKIM_SCORE_SIZE(64)
+SKIM_SCORE_SIZE(80)
+SKIM_SCORE_SIZE(96)
+SKIM_SCORE_SIZE(128)
+SKIM_SCORE_INT4(16)
+SKIM_SCORE_INT4(32)
+SKIM_SCORE_INT4(48)
+SKIM_SCORE_INT4(64)
+SKIM_SCORE_INT4(80)
+SKIM_SCORE_INT4(96)
+SKIM_SCORE_INT4(112)
+SKIM_SCORE_INT4(128)
+
+extern "C" __global__ void __launch_bounds__(128) score_random(const __grid_constant__ ScoreArgs args) { scoreRandom(args); }
+
+#undef SKIM_SCORE_INT4
+#undef SKIM_SCORE_SIZE
+#undef SKIM_SCORE
+
+}  // namespace skim::sparse

@@ -1,0 +1,302 @@
+package io.github.skim4j.cuda;
+
+import io.github.skim4j.cuda.RowMethod.Rank;
+import io.github.skim4j.cuda.SelectionPlan.Stages;
+import io.github.skim4j.engine.model.ModelConfig;
+import java.util.Locale;
+import jcuda.driver.CUstream;
+
+/**
+ * Makes, for each entry of a step and each KV head, the list of pages that attention reads: rank and keep the best, rank those again,
+ * prune by top-p, add a sample of the rest. What each stage does for an entry is its {@link RowMethod}; see {@code selection.cuh}.
+ */
+final class CudaSelection {
+
+    /** Entries whose lists there is room for; more are done in turn. */
+    static final int MOST_ENTRIES = 64;
+
+    private static final String WHAT = "attention methods that select";
+    private static final String REMEDY = "Lower scheduler.max-batch-size or context-length, or kv-cache.memory";
+
+    private static final int SCORE_CHUNK = 64;
+    private static final int SCORE_THREADS = 128;
+    /** Rankings of tokens cut each page into as many slices, a warp each. */
+    private static final int TOKEN_SLICES = 4;
+
+    /** Of a block that makes a list of many pages, and of one that makes a shorter one. */
+    private static final int SELECT_THREADS = 1024;
+
+    private static final int FEW_SELECT_THREADS = 512;
+    private static final int FEW_PAGES = 4096;
+
+    private static final int TOPP_LOGIT_THREADS = 128;
+    private static final int TOPP_LOGIT_TOKENS = 256;
+    private static final int MOST_TOPP_LOGIT_PARTS = 64;
+    private static final int TOPP_THREADS = 512;
+    private static final int TOPP_SELECT_THREADS = 256;
+    private static final int TOPP_SELECT_TOKENS = 4096;
+    private static final int MOST_TOPP_SELECT_PARTS = 16;
+    private static final int HEAD_TILE = 8;
+
+    private final CudaDevice device;
+    private final CUstream stream;
+    private final ModelConfig config;
+    private final KvStorage cache;
+    private final PageDataStorage pageData;
+    private final StepInputs inputs;
+    private final DeviceBuffer queries;
+    private final int entries;
+    private final int stride;
+    private final int scoreStride;
+    private final int referenceStride;
+    private final int selectThreads;
+    private final int logitParts;
+    private final int selectParts;
+    private final int headTiles;
+    private final int scoreBlocks;
+    private final String variant;
+
+    private final DeviceBuffer pages;
+    private final DeviceBuffer indices;
+    private final DeviceBuffer counts;
+    private final DeviceBuffer first;
+    private final DeviceBuffer last;
+    private final DeviceBuffer scores;
+    private final DeviceBuffer references;
+    /** Made when a method first needs them. */
+    private DeviceBuffer masks;
+
+    private DeviceBuffer logWeights;
+    private TopP topP;
+    private CudaSample sample;
+
+    /** Memory of top-p. */
+    private record TopP(
+            DeviceBuffer logits, int logitStride, DeviceBuffer maxima, DeviceBuffer thresholds, DeviceBuffer tickets) {}
+
+    /** @param queries rotated queries of a step's rows, [row][heads * headDim] */
+    CudaSelection(
+            CudaDevice device,
+            ModelConfig config,
+            KvStorage cache,
+            PageDataStorage pageData,
+            StepInputs inputs,
+            DeviceBuffer queries) {
+        this.device = device;
+        this.stream = device.stream();
+        this.config = config;
+        this.cache = cache;
+        this.pageData = pageData;
+        this.inputs = inputs;
+        this.queries = queries;
+        entries = Math.min(MOST_ENTRIES, inputs.maxSequences());
+        scoreStride = inputs.tableStride();
+        // A sample lists some pages more than once.
+        stride = 2 * scoreStride;
+        referenceStride = (scoreStride + SCORE_CHUNK - 1) / SCORE_CHUNK;
+        selectThreads = scoreStride <= FEW_PAGES ? FEW_SELECT_THREADS : SELECT_THREADS;
+        headTiles = (config.group() + HEAD_TILE - 1) / HEAD_TILE;
+        int lists = config.kvHeads() * headTiles;
+        int tokens = scoreStride * cache.pageSize();
+        logitParts =
+                parts(tokens, TOPP_LOGIT_TOKENS, Math.min(MOST_TOPP_LOGIT_PARTS, 4 * device.multiprocessors() / lists));
+        selectParts = parts(tokens, TOPP_SELECT_TOKENS, MOST_TOPP_SELECT_PARTS);
+        scoreBlocks = Math.max(1, Math.min(referenceStride, (4 * device.multiprocessors() + lists - 1) / lists));
+        variant = "_" + cache.kernelName() + "_" + config.headDim();
+        pages = lists(Integer.BYTES * (long) stride);
+        indices = lists(Integer.BYTES * (long) stride);
+        counts = lists(Integer.BYTES);
+        first = lists(Integer.BYTES);
+        last = lists(Integer.BYTES);
+        scores = lists((long) Float.BYTES * config.group() * scoreStride);
+        references = lists(2L * Float.BYTES * config.group() * referenceStride);
+    }
+
+    private static int parts(int tokens, int tokensOfPart, int most) {
+        return Math.max(1, Math.min(most, (tokens + tokensOfPart - 1) / tokensOfPart));
+    }
+
+    private DeviceBuffer lists(long bytes) {
+        return device.allocateCleared(bytes * entries * config.kvHeads(), WHAT, REMEDY);
+    }
+
+    /** Entries whose lists there is room for. */
+    int capacity() {
+        return entries;
+    }
+
+    int stride() {
+        return stride;
+    }
+
+    DeviceBuffer pages() {
+        return pages;
+    }
+
+    DeviceBuffer counts() {
+        return counts;
+    }
+
+    DeviceBuffer first() {
+        return first;
+    }
+
+    DeviceBuffer last() {
+        return last;
+    }
+
+    /** Tokens of the listed pages; {@code null} if these are read whole. */
+    DeviceBuffer masks(Stages stages) {
+        return stages.prunes() || stages.samples() ? masks : null;
+    }
+
+    /** Log weights of the listed pages; {@code null} if all are 0. */
+    DeviceBuffer logWeights(Stages stages) {
+        return stages.samples() ? logWeights : null;
+    }
+
+    /** Takes the memory that stages need; not during a capture. */
+    void prepare(Stages stages) {
+        if (masks == null && (stages.prunes() || stages.samples())) {
+            masks = lists(Long.BYTES * (long) stride);
+        }
+        if (logWeights == null && stages.samples()) {
+            logWeights = lists(Float.BYTES * (long) stride);
+        }
+        if (topP == null && stages.prunes()) {
+            int logitStride = scoreStride * cache.pageSize();
+            topP = new TopP(
+                    lists((long) Float.BYTES * config.group() * logitStride),
+                    logitStride,
+                    lists((long) Float.BYTES * config.group() * logitParts),
+                    lists((long) Float.BYTES * config.group()),
+                    lists(Integer.BYTES));
+        }
+        if (sample == null && stages.samples()) {
+            sample = new CudaSample(device, config, cache, inputs, entries);
+        }
+        if (stages.samples()) {
+            sample.prepare(stages);
+        }
+    }
+
+    /** Queues the making of the lists of {@code count} entries from {@code from} on. */
+    void run(int layer, int interval, Stages stages, int from, int count) {
+        for (PageData ranking : stages.first()) {
+            score(layer, interval, stages, from, count, ranking, 1);
+        }
+        device.kernel("select_pages")
+                .launch(
+                        stream,
+                        config.kvHeads(),
+                        count,
+                        1,
+                        selectThreads,
+                        0,
+                        common(new Arguments().beginStruct(), layer, interval, stages, from)
+                                .endStruct());
+        if (stages.second()) {
+            score(layer, interval, stages, from, count, new PageData(Rank.INT4, config.headDim()), 2);
+            device.kernel("select_again")
+                    .launch(
+                            stream,
+                            config.kvHeads(),
+                            count,
+                            1,
+                            selectThreads,
+                            0,
+                            common(new Arguments().beginStruct(), layer, interval, stages, from)
+                                    .endStruct());
+        }
+        if (stages.prunes()) {
+            prune(layer, interval, stages, from, count);
+        }
+        if (stages.samples()) {
+            Arguments common = common(new Arguments().beginStruct(), layer, interval, stages, from);
+            sample.run(layer, stages, count, common);
+        }
+    }
+
+    private void score(int layer, int interval, Stages stages, int from, int count, PageData ranking, int stage) {
+        Rank rank = ranking.rank();
+        boolean hasData = rank != Rank.EXACT && rank != Rank.RANDOM;
+        String name = switch (rank) {
+            case EXACT -> "score_exact" + variant;
+            case RANDOM -> "score_random";
+            case LABELS -> "score_int4_" + ranking.channels();
+            default -> "score_" + rank.name().toLowerCase(Locale.ROOT) + "_" + ranking.channels();
+        };
+        boolean sliced = rank == Rank.INT4 || rank == Rank.LABELS || rank == Rank.EXACT;
+        Arguments arguments = common(new Arguments().beginStruct(), layer, interval, stages, from)
+                .integer(stage)
+                .integer(rank.ordinal())
+                .address(hasData ? pageData.layer(ranking, layer) : cache.layer(layer))
+                .address(hasData ? pageData.labels(ranking, layer) : 0)
+                .integer(config.headDim())
+                .endStruct();
+        device.kernel(name)
+                .launch(
+                        stream,
+                        scoreBlocks,
+                        config.kvHeads() * headTiles,
+                        count,
+                        sliced ? TOKEN_SLICES * SCORE_THREADS : SCORE_THREADS,
+                        0,
+                        arguments);
+    }
+
+    private void prune(int layer, int interval, Stages stages, int from, int count) {
+        PageData keys = new PageData(Rank.INT4, config.headDim());
+        Arguments arguments = common(new Arguments().beginStruct(), layer, interval, stages, from)
+                .address(pageData.has(keys) ? pageData.layer(keys, layer) : 0)
+                .address(cache.layer(layer))
+                .address(topP.logits)
+                .integer(topP.logitStride)
+                .address(topP.maxima)
+                .integer(logitParts)
+                .address(topP.thresholds)
+                .address(topP.tickets)
+                .endStruct();
+        int lists = config.kvHeads() * headTiles;
+        device.kernel("topp_logits" + variant)
+                .launch(stream, logitParts, lists, count, TOPP_LOGIT_THREADS, 0, arguments);
+        device.kernel("topp_threshold").launch(stream, config.heads(), count, 1, TOPP_THREADS, 0, arguments);
+        device.kernel("topp_select")
+                .launch(stream, selectParts, config.kvHeads(), count, TOPP_SELECT_THREADS, 0, arguments);
+    }
+
+    /** What all kernels of selection are given. */
+    private Arguments common(Arguments arguments, int layer, int interval, Stages stages, int from) {
+        boolean windowed = config.window(layer) != Integer.MAX_VALUE;
+        int columns = config.heads() * config.headDim();
+        return arguments
+                .address(inputs.methods(interval, from))
+                .address(inputs.first(from, windowed))
+                .address(inputs.last(from))
+                .address(inputs.sequences(from))
+                .address(inputs.pageTables())
+                .integer(inputs.tableStride())
+                .integer(cache.pageSize())
+                .integer(config.kvHeads())
+                .integer(config.group())
+                .integer(layer)
+                .address(queries.address() + (long) from * columns * Float.BYTES)
+                .integer(columns)
+                .address(0)
+                .real((float) (1 / Math.sqrt(config.headDim())))
+                .address(pages)
+                .address(indices)
+                .address(counts)
+                .address(first)
+                .address(last)
+                .address(masks(stages))
+                .address(logWeights(stages))
+                .integer(stride)
+                .align()
+                .address(scores)
+                .integer(scoreStride)
+                .address(references)
+                .integer(referenceStride)
+                .align();
+    }
+}

@@ -1,0 +1,86 @@
+package io.github.skim4j.cuda;
+
+import io.github.skim4j.cuda.RowMethod.Rank;
+import io.github.skim4j.engine.AttentionStats;
+import io.github.skim4j.engine.model.ModelConfig;
+
+/** What the entries of a step read, from what the device counted of their lists and what is known without it. */
+final class ReadStatistics {
+
+    private final ModelConfig config;
+    private final int pageSize;
+    private final int tokenBytes;
+
+    /** @param tokenBytes of a token's key and value of one layer and KV head */
+    ReadStatistics(ModelConfig config, int pageSize, int tokenBytes) {
+        this.config = config;
+        this.pageSize = pageSize;
+        this.tokenBytes = tokenBytes;
+    }
+
+    /**
+     * Of one entry with a method that is not dense.
+     *
+     * @param denseLayers layers from the first on that its method reads densely, which don't count
+     * @param position of its token
+     * @param tokens counted by the device, in all layers whose interval has stages
+     * @param pages likewise
+     */
+    AttentionStats of(SelectionPlan plan, int entry, int denseLayers, int position, long tokens, long pages) {
+        long attended = tokens;
+        long pagesRead = pages;
+        long total = 0;
+        long selectionBytes = 0;
+        for (int layer = 0; layer < config.layers(); layer++) {
+            int visible = Math.min(position + 1, config.window(layer));
+            int visiblePages = position / pageSize + 1 - (position + 1 - visible) / pageSize;
+            boolean counts = layer >= denseLayers;
+            boolean listed = plan.isListed(layer);
+            int factor = (counts ? 1 : 0) - (listed ? 1 : 0);
+            if (!counts || !listed) {
+                // Read whole, and counted by the device though it should not be, or the other way round.
+                attended += (long) factor * visible * config.kvHeads();
+                pagesRead += (long) factor * visiblePages * config.kvHeads();
+            }
+            if (counts) {
+                total += (long) visible * config.kvHeads();
+                selectionBytes += listed ? selectionBytes(plan.method(layer, entry), visiblePages) : 0;
+            }
+        }
+        return new AttentionStats(
+                attended,
+                total,
+                0,
+                pagesRead,
+                attended * tokenBytes + selectionBytes,
+                total * tokenBytes,
+                AttentionStats.Time.NONE,
+                AttentionStats.Probe.NONE);
+    }
+
+    private long selectionBytes(RowMethod method, int visiblePages) {
+        long bytes = 0;
+        int pages = visiblePages;
+        if (method.first() != Rank.NONE && method.firstPages() < pages) {
+            bytes += (long) bytes(method.first(), method.channels(config.headDim())) * (pages - 1);
+            pages = method.firstPages();
+        }
+        if (method.second() != Rank.NONE && method.secondPages() < pages) {
+            bytes += (long) bytes(method.second(), config.headDim()) * (pages - 1);
+            pages = method.secondPages();
+        }
+        if (method.prunes()) {
+            Rank estimate = method.exactLogits() ? Rank.EXACT : Rank.INT4;
+            bytes += (long) bytes(estimate, config.headDim()) * (pages - 1);
+        }
+        return bytes * config.kvHeads();
+    }
+
+    private int bytes(Rank rank, int channels) {
+        return switch (rank) {
+            case EXACT -> pageSize * tokenBytes / 2;
+            case NONE, RANDOM -> 0;
+            default -> new PageData(rank, channels).bytes(pageSize);
+        };
+    }
+}

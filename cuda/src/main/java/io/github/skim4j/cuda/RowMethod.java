@@ -1,0 +1,160 @@
+package io.github.skim4j.cuda;
+
+import io.github.skim4j.engine.attention.Always;
+import io.github.skim4j.engine.attention.AttentionMethod;
+import io.github.skim4j.engine.attention.Budget;
+import io.github.skim4j.engine.attention.DoubleSparsity;
+import io.github.skim4j.engine.attention.PageSelector;
+import io.github.skim4j.engine.attention.Quest;
+import io.github.skim4j.engine.attention.RandomPages;
+import io.github.skim4j.engine.attention.Sketch;
+import io.github.skim4j.engine.attention.Twilight;
+import io.github.skim4j.engine.attention.VAttention;
+import java.nio.ByteBuffer;
+
+/**
+ * What one token reads of a layer's cache: the struct of the same name in {@code selection.cuh}.
+ *
+ * @param first ranks all pages that the token sees; of the best are kept
+ * @param firstPages as many as this, those that are always read included
+ * @param second ranks what {@code first} left
+ * @param labelChannels stored channels for {@link Rank#LABELS}
+ * @param topP share of the attention that is kept of what the ranks left; 1 keeps all
+ */
+record RowMethod(
+        Rank first,
+        int firstPages,
+        Rank second,
+        int secondPages,
+        float topP,
+        boolean exactLogits,
+        Always always,
+        VAttention sample,
+        long seed,
+        int labelChannels) {
+
+    static final int BYTES = 64;
+
+    /** Bit of {@code verify} that makes pages what is sampled: they vary less than tokens, and cost no more to read. */
+    private static final int SAMPLE_PAGES = 4;
+
+    private static final int ALL = Integer.MAX_VALUE;
+
+    static final RowMethod DENSE = new RowMethod(Rank.NONE, ALL, Rank.NONE, ALL, 1, false, Always.DEFAULT, null, 0, 0);
+
+    /** Ways to rank pages, in the order of the kernels' numbers. */
+    enum Rank {
+        NONE,
+        BOUNDS,
+        MOMENTS,
+        SKETCH,
+        INT4,
+        LABELS,
+        EXACT,
+        RANDOM
+    }
+
+    /**
+     * @param visibleTokens tokens that dense attention would read
+     * @param visiblePages pages on which they lie
+     */
+    static RowMethod of(AttentionMethod method, int visibleTokens, int visiblePages, int pageSize) {
+        if (method instanceof PageSelector selector) {
+            return ranked(selector, visibleTokens, visiblePages, pageSize);
+        }
+        if (method instanceof Twilight twilight) {
+            RowMethod base =
+                    twilight.base() == null ? DENSE : ranked(twilight.base(), visibleTokens, visiblePages, pageSize);
+            return new RowMethod(
+                    base.first,
+                    base.firstPages,
+                    base.second,
+                    base.secondPages,
+                    (float) twilight.p(),
+                    twilight.logits() == Twilight.Logits.EXACT,
+                    twilight.always(),
+                    null,
+                    base.seed,
+                    base.labelChannels);
+        }
+        if (method instanceof VAttention sample) {
+            RowMethod heavy = ranked(sample.heavy(), visibleTokens, visiblePages, pageSize);
+            return new RowMethod(
+                    heavy.first,
+                    heavy.firstPages,
+                    heavy.second,
+                    heavy.secondPages,
+                    1,
+                    false,
+                    sample.heavy().always(),
+                    sample,
+                    sample.seed(),
+                    heavy.labelChannels);
+        }
+        return DENSE;
+    }
+
+    private static RowMethod ranked(PageSelector selector, int visibleTokens, int visiblePages, int pageSize) {
+        int pages = pages(selector.budget(), visibleTokens, visiblePages, pageSize);
+        long seed = selector instanceof RandomPages random ? random.seed() : 0;
+        if (selector instanceof Sketch sketch) {
+            int coarse = Math.max(pages, (int) Math.ceil(sketch.coarse() * visiblePages));
+            return new RowMethod(Rank.SKETCH, coarse, Rank.INT4, pages, 1, false, selector.always(), null, seed, 0);
+        }
+        int channels = selector instanceof DoubleSparsity sparsity ? PageData.storedChannels(sparsity.channels()) : 0;
+        return new RowMethod(rank(selector), pages, Rank.NONE, ALL, 1, false, selector.always(), null, seed, channels);
+    }
+
+    /** A window that begins within a page lies on one page more than its tokens fill. */
+    private static int pages(Budget budget, int visibleTokens, int visiblePages, int pageSize) {
+        int tokens = budget.tokens(visibleTokens);
+        return tokens >= visibleTokens ? visiblePages : (tokens + pageSize - 1) / pageSize;
+    }
+
+    private static Rank rank(PageSelector selector) {
+        if (selector instanceof Quest quest) {
+            return quest.score() == Quest.Score.BOUNDS ? Rank.BOUNDS : Rank.MOMENTS;
+        }
+        if (selector instanceof DoubleSparsity) {
+            return Rank.LABELS;
+        }
+        return selector instanceof RandomPages ? Rank.RANDOM : Rank.EXACT;
+    }
+
+    /** Dimensions of a key that {@link #first} reads. */
+    int channels(int headDim) {
+        return first == Rank.LABELS ? labelChannels : headDim;
+    }
+
+    boolean isDense() {
+        return first == Rank.NONE && topP >= 1 && sample == null;
+    }
+
+    /** Whether top-p needs weights of tokens. */
+    boolean prunes() {
+        return topP < 1;
+    }
+
+    boolean verifiesNumerator() {
+        return sample != null && sample.verify() != VAttention.Verify.DENOMINATOR;
+    }
+
+    /** @param step position of the token, by which its random numbers differ from others' */
+    void write(ByteBuffer target, int at, int step) {
+        target.putInt(at, first.ordinal())
+                .putInt(at + 4, firstPages)
+                .putInt(at + 8, second.ordinal())
+                .putInt(at + 12, secondPages)
+                .putFloat(at + 16, topP)
+                .putInt(at + 20, exactLogits ? 1 : 0)
+                .putInt(at + 24, always.sinks())
+                .putInt(at + 28, always.recent())
+                .putFloat(at + 32, sample == null ? 0 : (float) sample.epsilon())
+                .putFloat(at + 36, sample == null ? 0 : (float) sample.quantile())
+                .putFloat(at + 40, sample == null ? 0 : (float) sample.pilot())
+                .putInt(at + 44, sample == null ? 0 : sample.verify().ordinal() | SAMPLE_PAGES)
+                .putLong(at + 48, seed)
+                .putInt(at + 56, step)
+                .putInt(at + 60, 0);
+    }
+}

@@ -1,0 +1,127 @@
+package io.github.skim4j.cuda;
+
+import io.github.skim4j.cuda.RowMethod.Rank;
+import io.github.skim4j.engine.attention.AttentionMethod;
+import io.github.skim4j.engine.attention.Dense;
+import io.github.skim4j.engine.backend.Span;
+import io.github.skim4j.engine.model.ModelConfig;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+
+/**
+ * How the entries of a step select, layer by layer. Neighbouring layers in which every entry selects in the same way share an interval.
+ *
+ * @param intervals in the order of their layers
+ */
+record SelectionPlan(List<Interval> intervals) {
+
+    static final SelectionPlan DENSE = new SelectionPlan(List.of(new Interval(0, List.of())));
+
+    /** Layers from {@code from} on, and how each entry selects there; no method if all read everything. */
+    record Interval(int from, List<RowMethod> methods) {}
+
+    /**
+     * The kernels that an interval needs, which make it another graph if they differ.
+     *
+     * @param first rankings of all pages
+     */
+    record Stages(Set<PageData> first, boolean second, boolean prunes, boolean samples, boolean verifiesNumerators) {
+
+        boolean none() {
+            return first.isEmpty() && !prunes && !samples;
+        }
+    }
+
+    static SelectionPlan of(Step step, ModelConfig config) {
+        if (step.isDense()) {
+            return DENSE;
+        }
+        TreeSet<Integer> borders = new TreeSet<>(Set.of(0));
+        for (Span span : step.spans()) {
+            if (!(span.attention() instanceof Dense)) {
+                borders.add(span.attention().denseLayers());
+            }
+        }
+        if (config.slidingWindow() > 0) {
+            borders.add(config.slidingWindowFrom());
+        }
+        List<Interval> intervals = new ArrayList<>();
+        for (int layer : borders) {
+            if (layer < config.layers()) {
+                intervals.add(new Interval(layer, methods(step, config, layer)));
+            }
+        }
+        return new SelectionPlan(List.copyOf(intervals));
+    }
+
+    private static List<RowMethod> methods(Step step, ModelConfig config, int layer) {
+        List<RowMethod> methods = new ArrayList<>();
+        for (Span span : step.spans()) {
+            for (int i = 0; i < span.count() && !Step.isChunk(span); i++) {
+                methods.add(method(span, span.sequence().length() + i, config, layer));
+            }
+        }
+        return methods.stream().allMatch(RowMethod::isDense) ? List.of() : List.copyOf(methods);
+    }
+
+    private static RowMethod method(Span span, int position, ModelConfig config, int layer) {
+        AttentionMethod method = span.attention();
+        int pageSize = span.sequence().pageSize();
+        int wholeTokens = position / pageSize * pageSize;
+        boolean fits = PageData.of(method, config.headDim()).stream().allMatch(kind -> wholeTokens >= kind.minTokens());
+        if (method instanceof Dense || layer < method.denseLayers() || !fits) {
+            return RowMethod.DENSE;
+        }
+        int visible = Math.min(position + 1, config.window(layer));
+        int firstPage = (position + 1 - visible) / pageSize;
+        return RowMethod.of(method, visible, position / pageSize + 1 - firstPage, pageSize);
+    }
+
+    /** Number of the interval of a layer. */
+    int interval(int layer) {
+        int interval = intervals.size() - 1;
+        while (intervals.get(interval).from > layer) {
+            interval--;
+        }
+        return interval;
+    }
+
+    /** Whether the entries' lists are made in a layer. */
+    boolean isListed(int layer) {
+        return !intervals.get(interval(layer)).methods.isEmpty();
+    }
+
+    /** How an entry selects in a layer whose lists are made. */
+    RowMethod method(int layer, int entry) {
+        return intervals.get(interval(layer)).methods.get(entry);
+    }
+
+    /** Where each interval begins and what it needs: steps of the same make can share a graph. */
+    List<Object> shape(int headDim) {
+        List<Object> shape = new ArrayList<>();
+        for (int i = 0; i < intervals.size(); i++) {
+            shape.add(intervals.get(i).from);
+            shape.add(stages(i, headDim));
+        }
+        return shape;
+    }
+
+    Stages stages(int interval, int headDim) {
+        List<RowMethod> methods = intervals.get(interval).methods;
+        Set<PageData> first = new LinkedHashSet<>();
+        for (RowMethod method : methods) {
+            if (method.first() != Rank.NONE) {
+                first.add(new PageData(method.first(), method.channels(headDim)));
+            }
+        }
+        return new Stages(
+                first,
+                methods.stream().anyMatch(method -> method.second() != Rank.NONE),
+                methods.stream().anyMatch(RowMethod::prunes),
+                methods.stream().anyMatch(method -> method.sample() != null),
+                methods.stream().anyMatch(RowMethod::verifiesNumerator));
+    }
+}

@@ -1,0 +1,268 @@
+package io.github.skim4j.cuda;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import io.github.skim4j.cuda.Sequences.Feed;
+import io.github.skim4j.engine.attention.AttentionMethod;
+import io.github.skim4j.engine.backend.Backend.SpanResult;
+import io.github.skim4j.engine.backend.BackendConfig;
+import io.github.skim4j.engine.backend.Span.Logits;
+import io.github.skim4j.engine.backend.cpu.CpuBackendProvider;
+import io.github.skim4j.engine.backend.cpu.RandomModels;
+import io.github.skim4j.engine.kv.KvCacheConfig;
+import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
+import io.github.skim4j.engine.model.LabelChannels;
+import io.github.skim4j.engine.model.ModelConfig;
+import io.github.skim4j.engine.model.ModelWeights;
+import io.github.skim4j.engine.model.Tensor;
+import io.github.skim4j.engine.model.TensorRole;
+import io.github.skim4j.engine.model.TensorType;
+import io.github.skim4j.engine.model.WeightFormat;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Selecting methods on the GPU, against the CPU and against dense attention. */
+@Tag("gpu")
+class CudaSparseTest {
+
+    private static final long MEMORY = 128L << 20;
+
+    /** Random weights with label channels. */
+    private record Labelled(ModelWeights weights, LabelChannels labelChannels) implements ModelWeights {
+
+        @Override
+        public String name() {
+            return weights.name();
+        }
+
+        @Override
+        public ModelConfig config() {
+            return weights.config();
+        }
+
+        @Override
+        public Tensor find(TensorRole role, int layer) {
+            return weights.find(role, layer);
+        }
+    }
+
+    private static ModelWeights model(Random random) {
+        ModelConfig config = RandomModels.config(random, 32, Sequences.CONTEXT);
+        return new Labelled(
+                RandomModels.weights(config, TensorType.F16, random), RandomModels.labelChannels(config, random));
+    }
+
+    private static KvCacheConfig kv(Random random, KvType type) {
+        return new KvCacheConfig(RandomModels.pick(random, List.of(16, 32, 64)), type, MEMORY, false);
+    }
+
+    private static int[] tokens(Random random, ModelWeights weights, int count) {
+        return random.ints(count, 0, weights.config().vocabSize()).toArray();
+    }
+
+    /** Dense prefill, then tokens with the method. */
+    private static List<SpanResult> run(Sequences sequences, AttentionMethod method, int[] prompt, int[] answer) {
+        List<SpanResult> results = new ArrayList<>();
+        for (int from = 0; from < prompt.length; from += Sequences.CHUNK) {
+            int end = Math.min(prompt.length, from + Sequences.CHUNK);
+            sequences.step(Logits.NONE, List.of(new Feed(0, Arrays.copyOfRange(prompt, from, end))));
+        }
+        for (int token : answer) {
+            results.add(sequences.feed(new Feed(0, method, token)));
+        }
+        sequences.clear(0);
+        return results;
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "quest:budget=25%,score=bounds,dense-layers=0",
+                "quest:budget=12.5%,score=moments,dense-layers=0",
+                "sketch:budget=12.5%,coarse=0.25,dense-layers=1",
+                "double-sparsity:budget=25%,channels=16,dense-layers=0",
+                "twilight:base=quest,budget=50%,p=0.8,dense-layers=0",
+                "twilight:base=dense,p=0.9,dense-layers=0",
+                "twilight:base=dense,p=0.9,logits=exact,dense-layers=0",
+                "oracle:budget=25%,dense-layers=0",
+                "random:budget=25%,dense-layers=0"
+            })
+    void agreesWithTheCpu(String spec) {
+        AttentionMethod method = AttentionMethod.parse(spec);
+        double error = 0;
+        double density = 0;
+        long attended = 0;
+        long total = 0;
+        int runs = 6;
+        for (int seed = 0; seed < runs; seed++) {
+            Random random = new Random(31 * seed + 7);
+            ModelWeights weights = model(random);
+            KvCacheConfig gpuKv = kv(random, KvType.F16);
+            KvCacheConfig cpuKv = new KvCacheConfig(gpuKv.pageSize(), KvType.F32, 4 * MEMORY, false);
+            int[] prompt = tokens(random, weights, 400 + random.nextInt(400));
+            int[] answer = tokens(random, weights, 5);
+            try (Sequences gpu = new Sequences(new CudaBackendProvider(), weights, gpuKv);
+                    Sequences cpu = new Sequences(new CpuBackendProvider(), weights, cpuKv)) {
+                List<SpanResult> actual = run(gpu, method, prompt, answer);
+                List<SpanResult> expected = run(cpu, method, prompt, answer);
+                for (int t = 0; t < answer.length; t++) {
+                    error += CudaBackendTest.error(
+                                    actual.get(t).logits()[0], expected.get(t).logits()[0])
+                            / (runs * answer.length);
+                    density += (actual.get(t).attention().density()
+                                    - expected.get(t).attention().density())
+                            / (runs * answer.length);
+                    assertThat(actual.get(t).attention().tokensTotal())
+                            .isEqualTo(expected.get(t).attention().tokensTotal());
+                    assertThat(actual.get(t).attention().density())
+                            .as("seed %s, token %s", seed, t)
+                            .isCloseTo(expected.get(t).attention().density(), within(0.03));
+                    attended += actual.get(t).attention().tokensAttended();
+                    total += actual.get(t).attention().tokensTotal();
+                }
+            }
+        }
+        assertThat(attended).as(spec).isLessThan(total * 9 / 10);
+        // Now and then rounding puts another page among the best.
+        assertThat(error).as(spec).isLessThan(0.03);
+        assertThat(density).as(spec).isCloseTo(0, within(0.005));
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "quest:budget=100%,dense-layers=0",
+                "sketch:budget=100%,dense-layers=0",
+                "twilight:base=quest,budget=100%,p=1,dense-layers=0",
+                "vattention:base=quest,budget=100%,dense-layers=0,sinks=4,recent=16"
+            })
+    void aBudgetForAllTokensGivesTheBitsOfDenseAttention(String spec) {
+        Random random = new Random(3);
+        ModelWeights weights = model(random);
+        int[] prompt = tokens(random, weights, 500);
+        int[] answer = tokens(random, weights, 20);
+        try (Sequences gpu = new Sequences(new CudaBackendProvider(), weights, kv(random, KvType.BF16))) {
+            List<SpanResult> dense = run(gpu, AttentionMethod.parse("dense"), prompt, answer);
+            List<SpanResult> sparse = run(gpu, AttentionMethod.parse(spec), prompt, answer);
+            for (int t = 0; t < answer.length; t++) {
+                assertThat(sparse.get(t).logits()[0])
+                        .as("token %s", t)
+                        .isEqualTo(dense.get(t).logits()[0]);
+                assertThat(sparse.get(t).attention().density()).isEqualTo(1);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(value = KvType.class, names = "F32", mode = EnumSource.Mode.EXCLUDE)
+    void sequencesWithMethodsOfTheirOwnGetInABatchWhatTheyGetAlone(KvType type) {
+        List<AttentionMethod> methods = new ArrayList<>();
+        for (String spec : List.of(
+                "dense",
+                "quest:budget=12.5%,dense-layers=0",
+                "sketch:budget=12.5%,dense-layers=1",
+                "quest:budget=25%,score=bounds,dense-layers=0",
+                "twilight:base=sketch,budget=25%,p=0.8,dense-layers=0",
+                "vattention:base=quest,budget=10%,epsilon=0.3,delta=0.3,sinks=4,recent=16,dense-layers=0",
+                "random:budget=25%,dense-layers=0")) {
+            methods.add(AttentionMethod.parse(spec));
+        }
+        Random random = new Random(4);
+        ModelWeights weights = model(random);
+        KvCacheConfig kv = new KvCacheConfig(16, type, MEMORY, false);
+        int[][] prompts = new int[methods.size()][];
+        int[][] answers = new int[methods.size()][];
+        for (int s = 0; s < prompts.length; s++) {
+            prompts[s] = tokens(random, weights, 300 + random.nextInt(200));
+            answers[s] = tokens(random, weights, 20);
+        }
+        try (Sequences gpu = new Sequences(new CudaBackendProvider(), weights, kv)) {
+            List<List<SpanResult>> alone = new ArrayList<>();
+            for (int s = 0; s < prompts.length; s++) {
+                alone.add(run(gpu, methods.get(s), prompts[s], answers[s]));
+            }
+            for (int s = 0; s < prompts.length; s++) {
+                gpu.step(Logits.NONE, List.of(new Feed(s, prompts[s])));
+            }
+            for (int t = 0; t < 20; t++) {
+                int token = t;
+                List<SpanResult> together = gpu.step(
+                        Logits.LAST,
+                        IntStream.range(0, prompts.length)
+                                .mapToObj(s -> new Feed(s, methods.get(s), answers[s][token]))
+                                .toList());
+                for (int s = 0; s < prompts.length; s++) {
+                    String what = type + ", " + methods.get(s).spec() + ", token " + t;
+                    assertThat(together.get(s).logits()[0])
+                            .as(what)
+                            .isEqualTo(alone.get(s).get(t).logits()[0]);
+                    assertThat(together.get(s).attention())
+                            .as(what)
+                            .isEqualTo(alone.get(s).get(t).attention());
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "quest:budget=12.5%,dense-layers=0",
+                "sketch:budget=12.5%,dense-layers=0",
+                "twilight:base=quest,p=0.8,dense-layers=0"
+            })
+    void tokensOfAQuestionSelectEachForItself(String spec) {
+        AttentionMethod method = AttentionMethod.parse(spec);
+        Random random = new Random(5);
+        ModelWeights weights = model(random);
+        int[] prompt = tokens(random, weights, 410);
+        int[] question = tokens(random, weights, 30);
+        try (Sequences gpu = new Sequences(new CudaBackendProvider(), weights, kv(random, KvType.BF16))) {
+            List<SpanResult> single = run(gpu, method, prompt, question);
+            gpu.step(Logits.NONE, List.of(new Feed(0, prompt)));
+            SpanResult together = gpu.feed(new Feed(0, method, question));
+            for (int t = 0; t < question.length; t++) {
+                assertThat(CudaBackendTest.error(
+                                together.logits()[t], single.get(t).logits()[0]))
+                        .as("token %s", t)
+                        .isLessThan(1e-3);
+            }
+            assertThat(together.attention().tokensAttended())
+                    .isEqualTo(single.stream()
+                            .mapToLong(result -> result.attention().tokensAttended())
+                            .sum());
+        }
+    }
+
+    @Test
+    void refusesMethodsThatEvict() {
+        Random random = new Random(6);
+        assertThatThrownBy(() -> new CudaBackendProvider()
+                        .open(
+                                model(random),
+                                new BackendConfig(
+                                        0,
+                                        0,
+                                        Sequences.CONTEXT,
+                                        1,
+                                        512,
+                                        kv(random, KvType.BF16),
+                                        WeightFormat.AS_STORED,
+                                        AttentionMethod.parse("streaming-llm:budget=256"),
+                                        0))
+                        .close())
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("streaming-llm")
+                .hasMessageContaining("device to cpu");
+    }
+}
