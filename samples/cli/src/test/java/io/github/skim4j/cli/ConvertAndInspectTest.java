@@ -58,7 +58,9 @@ class ConvertAndInspectTest {
         assertThat(after.path("tensors")).allSatisfy(group -> {
             assertThat(group.path("count").intValue()).isPositive();
             assertThat(group.path("bytes").longValue()).isPositive();
-            assertThat(group.path("loaded_as")).hasSize(1).containsExactly(group.path("type"));
+            assertThat(group.path("loaded_as").fieldNames()).toIterable().containsExactly("cpu", "cuda");
+            assertThat(group.path("loaded_as"))
+                    .allSatisfy(types -> assertThat(types).containsExactly(group.path("type")));
         });
         assertThat(after.path("tokenizer").fieldNames())
                 .toIterable()
@@ -81,7 +83,14 @@ class ConvertAndInspectTest {
         assertThat(inspect.exit()).as(inspect.err()).isZero();
         assertThat(inspect.out())
                 .contains(
-                        "architecture", "parameters", "query heads", "RoPE", "tokenizer", "chat template", "loaded as")
+                        "architecture",
+                        "parameters",
+                        "query heads",
+                        "RoPE",
+                        "tokenizer",
+                        "chat template",
+                        "on cpu",
+                        "on cuda")
                 .containsPattern("2048 +[\\d.]+ MiB +[\\d.]+ MiB");
     }
 

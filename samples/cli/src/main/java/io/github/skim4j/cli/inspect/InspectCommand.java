@@ -151,15 +151,19 @@ public final class InspectCommand implements Callable<Integer> {
     }
 
     private static void printTensors(ModelReport report, PrintWriter out) {
-        Table table = new Table("tensors", "count", "size", "loaded as");
+        List<String> head = new ArrayList<>(List.of("tensors", "count", "size"));
+        report.tensors().get(0).loadedAs().keySet().forEach(device -> head.add("on " + device));
+        Table table = new Table(head.toArray(String[]::new));
         for (ModelReport.TensorGroup group : report.tensors()) {
-            table.row(
-                    group.type().name(),
-                    Integer.toString(group.count()),
-                    size(group.bytes()),
-                    group.loadedAs().isEmpty()
-                            ? "not used"
-                            : group.loadedAs().stream().map(TensorType::name).collect(Collectors.joining(", ")));
+            List<String> row =
+                    new ArrayList<>(List.of(group.type().name(), Integer.toString(group.count()), size(group.bytes())));
+            group.loadedAs()
+                    .values()
+                    .forEach(types -> row.add(
+                            types.isEmpty()
+                                    ? "not used"
+                                    : types.stream().map(TensorType::name).collect(Collectors.joining(", "))));
+            table.row(row.toArray(String[]::new));
         }
         table.print(out);
     }

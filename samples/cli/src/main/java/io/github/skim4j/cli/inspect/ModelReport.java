@@ -1,5 +1,7 @@
 package io.github.skim4j.cli.inspect;
 
+import io.github.skim4j.engine.backend.BackendProvider;
+import io.github.skim4j.engine.backend.Device;
 import io.github.skim4j.engine.kv.KvCacheConfig;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.ModelFile;
@@ -13,6 +15,8 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.TreeMap;
+import java.util.function.UnaryOperator;
 
 /**
  * What is known of a model without loading it, as it is printed with {@code --json}, in snake case.
@@ -33,9 +37,9 @@ record ModelReport(
     /**
      * Tensors of one stored type.
      *
-     * @param loadedAs type of these matrices in memory; vectors become F32
+     * @param loadedAs by kind of device the types of these matrices in its memory; vectors become F32
      */
-    record TensorGroup(TensorType type, int count, long bytes, List<TensorType> loadedAs) {}
+    record TensorGroup(TensorType type, int count, long bytes, Map<String, List<TensorType>> loadedAs) {}
 
     /**
      * @param kind {@code tokenizer.json}, {@code SentencePiece} or {@code BPE}
@@ -43,7 +47,7 @@ record ModelReport(
     record TokenizerReport(String kind, String bos, String eos, String unk, String pad, boolean addBos) {}
 
     /**
-     * @param weightsBytes all weights in the types that they are loaded as
+     * @param weightsBytes all weights in the types that they are loaded as on the CPU
      * @param kvBytesPerToken keys and values of a token
      */
     record Memory(long weightsBytes, KvCacheConfig.KvType kvType, long kvBytesPerToken, List<ContextMemory> contexts) {}
@@ -52,7 +56,11 @@ record ModelReport(
     record ContextMemory(int context, long kvBytes, long totalBytes) {}
 
     static ModelReport of(String name, String source, ModelFile file, WeightFormat weights, List<Integer> contexts) {
-        Map<Tensor, TensorType> loaded = loadedTypes(file, weights);
+        Map<Tensor, TensorType> loaded = loadedTypes(file, weights, type -> type);
+        Map<String, Map<Tensor, TensorType>> devices = new TreeMap<>();
+        for (BackendProvider provider : Device.providers()) {
+            devices.put(provider.name(), loadedTypes(file, weights, provider::computedType));
+        }
         return new ModelReport(
                 name,
                 source,
@@ -60,7 +68,7 @@ record ModelReport(
                         .mapToLong(tensor -> (long) tensor.rows() * tensor.columns())
                         .sum(),
                 file.config(),
-                groups(file.tensors(), loaded),
+                groups(file.tensors(), devices),
                 tokenizer(file),
                 file.chatTemplate(),
                 file.generationDefaults(),
@@ -68,21 +76,23 @@ record ModelReport(
     }
 
     /** Each tensor that the engine loads, with its type in memory. */
-    private static Map<Tensor, TensorType> loadedTypes(ModelFile file, WeightFormat weights) {
+    private static Map<Tensor, TensorType> loadedTypes(
+            ModelFile file, WeightFormat weights, UnaryOperator<TensorType> device) {
         Map<Tensor, TensorType> types = new IdentityHashMap<>();
         for (TensorRole role : TensorRole.values()) {
             int layers = role.perLayer() ? file.config().layers() : 1;
             for (int layer = 0; layer < layers; layer++) {
                 Tensor tensor = file.find(role, layer);
                 if (tensor != null) {
-                    types.put(tensor, role.isMatrix() ? weights.loadedType(tensor, role) : TensorType.F32);
+                    types.put(
+                            tensor, role.isMatrix() ? device.apply(weights.loadedType(tensor, role)) : TensorType.F32);
                 }
             }
         }
         return types;
     }
 
-    private static List<TensorGroup> groups(List<Tensor> tensors, Map<Tensor, TensorType> loaded) {
+    private static List<TensorGroup> groups(List<Tensor> tensors, Map<String, Map<Tensor, TensorType>> devices) {
         Map<TensorType, List<Tensor>> byType = new EnumMap<>(TensorType.class);
         tensors.forEach(tensor ->
                 byType.computeIfAbsent(tensor.type(), type -> new ArrayList<>()).add(tensor));
@@ -91,13 +101,22 @@ record ModelReport(
                         group.getKey(),
                         group.getValue().size(),
                         group.getValue().stream().mapToLong(Tensor::bytes).sum(),
-                        group.getValue().stream()
-                                .map(loaded::get)
-                                .filter(Objects::nonNull)
-                                .distinct()
-                                .sorted()
-                                .toList()))
+                        loadedAs(group.getValue(), devices)))
                 .toList();
+    }
+
+    private static Map<String, List<TensorType>> loadedAs(
+            List<Tensor> tensors, Map<String, Map<Tensor, TensorType>> devices) {
+        Map<String, List<TensorType>> types = new TreeMap<>();
+        devices.forEach((device, loaded) -> types.put(
+                device,
+                tensors.stream()
+                        .map(loaded::get)
+                        .filter(Objects::nonNull)
+                        .distinct()
+                        .sorted()
+                        .toList()));
+        return types;
     }
 
     private static TokenizerReport tokenizer(ModelFile file) {
