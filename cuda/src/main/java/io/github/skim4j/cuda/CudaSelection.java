@@ -15,6 +15,9 @@ final class CudaSelection {
     /** Entries whose lists there is room for; more are done in turn. */
     static final int MOST_ENTRIES = 64;
 
+    /** Tokens of a question that select in one step. */
+    private static final int QUESTION_ENTRIES = 32;
+
     private static final String WHAT = "attention methods that select";
     private static final String REMEDY = "Lower scheduler.max-batch-size or context-length, or kv-cache.memory";
 
@@ -89,7 +92,7 @@ final class CudaSelection {
         this.pageData = pageData;
         this.inputs = inputs;
         this.queries = queries;
-        entries = Math.min(MOST_ENTRIES, inputs.maxSequences());
+        entries = Math.min(Math.min(MOST_ENTRIES, inputs.maxRows()), Math.max(QUESTION_ENTRIES, inputs.maxSequences()));
         scoreStride = inputs.tableStride();
         // A sample lists some pages more than once.
         stride = 2 * scoreStride;

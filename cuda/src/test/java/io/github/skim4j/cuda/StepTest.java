@@ -68,7 +68,7 @@ class StepTest {
 
     @Test
     void tokensThatSelectAreEntriesBehindSingleOnes() {
-        AttentionMethod quest = AttentionMethod.parse("quest");
+        AttentionMethod quest = AttentionMethod.parse("quest:budget=25%");
         Step step = Step.of(List.of(
                 span(4, Logits.LAST), span(3, quest, Logits.ALL), span(1, Logits.LAST), span(1, quest, Logits.LAST)));
         assertThat(step.origins()).containsExactly(2, 3, 1, 0);
