@@ -1,0 +1,666 @@
+/*
+ * Test and benchmark of select.cuh and topp.cuh.
+ *
+ * Checks select_pages and select_again against sorting: random scores, many of them equal, up to 32768 pages, random methods,
+ * windows, pages that must be kept, one stage and two. Checks topp_logits_<KV>_<D>, topp_threshold and topp_select against
+ * double: logits of stored keys and of their INT4 copies, the share of the mass that is kept, the lists and masks.
+ * Measures the selection of pages and the three steps of top-p.
+ *
+ * Build: nvcc -std=c++17 -O3 -gencode arch=compute_90a,code=sm_90a -Xcompiler -pthread -o select select.cu
+ * Run:   select [test] [bench] [seed=NUMBER]    (both without a word)
+ */
+#include "../../main/cuda/topp.cuh"
+#include "harness.cuh"
+using namespace harness;
+using namespace harness::storage;
+using namespace skim;
+using namespace skim::sparse;
+
+static std::mt19937_64 rng;
+static int upTo(int n) {
+    return (int)(rng() % n);
+}
+static float normal() {
+    static std::normal_distribution<float> d;
+    return d(rng);
+}
+
+typedef void (*SelectKernel)(const SelectionArgs);
+static uint64_t range(int from, int end) {
+    return from >= end ? 0 : ~0ull >> (64 - (end - from)) << from;
+}
+
+// ---- a step's state ----
+
+struct Step {
+    int batch, kvHeads, group, ps, tableStride, stride, lists;
+    std::vector<RowMethod> methods;
+    std::vector<int> first, last, sequences, table;
+    Device<RowMethod> dMethods;
+    Device<int> dFirst, dLast, dSequences, dTable, pages, indices, counts, lFirst, lLast;
+    Device<uint64_t> masks;
+    Device<float> logWeights, scores;
+    Device<float2> references;
+    int chunkStride;
+    SelectionArgs args;
+    Step(int batch, int kvHeads, int group, int ps, std::vector<RowMethod> m, std::vector<int> f, std::vector<int> l, bool extras,
+            int pool)
+            : batch(batch), kvHeads(kvHeads), group(group), ps(ps),
+              tableStride((*std::max_element(l.begin(), l.end()) + ps - 1) / ps + 3), stride(tableStride + 1),
+              lists(batch * kvHeads), methods(m), first(f), last(l), sequences(batch), table((size_t)batch * tableStride),
+              dMethods(m), dFirst(f), dLast(l), dSequences(batch), dTable(table.size()), pages((size_t)lists * stride),
+              indices((size_t)lists * stride), counts(lists), lFirst(lists), lLast(lists), masks((size_t)lists * stride),
+              logWeights((size_t)lists * stride), scores((size_t)lists * group * tableStride),
+              references((size_t)lists * group * (tableStride / SCORE_CHUNK + 1)), chunkStride(tableStride / SCORE_CHUNK + 1) {
+        for (int b = 0; b < batch; b++) sequences[b] = batch - 1 - b;
+        for (auto& p : table) p = upTo(pool);
+        dSequences.put(sequences);
+        dTable.put(table);
+        memset(&args, 0, sizeof args);
+        args.methods = dMethods.at;
+        args.first = dFirst.at;
+        args.last = dLast.at;
+        args.sequences = dSequences.at;
+        args.pageTables = dTable.at;
+        args.tableStride = tableStride;
+        args.pageSize = ps;
+        args.kvHeads = kvHeads;
+        args.group = group;
+        args.lists = {pages.at, indices.at, counts.at, lFirst.at, lLast.at, extras ? masks.at : nullptr,
+                extras ? logWeights.at : nullptr, stride};
+        args.scores = scores.at;
+        args.scoreStride = tableStride;
+        args.references = references.at;
+        args.referenceStride = chunkStride;
+    }
+    int firstPage(int b) const { return first[b] / ps; }
+    int visible(int b) const { return last[b] <= 0 ? 0 : (last[b] - 1) / ps + 1 - firstPage(b); }
+    bool forced(int b, int index) const {
+        int slot = index * ps;
+        return slot < methods[b].sinks || slot + ps > last[b] - std::max(1, methods[b].recent);
+    }
+    int physical(int b, int index) const { return table[(size_t)sequences[b] * tableStride + index]; }
+};
+
+static RowMethod method(int rank1, int pages1, int rank2, int pages2, float topP, int exact, int sinks, int recent) {
+    RowMethod m;
+    memset(&m, 0, sizeof m);
+    m.rank1 = rank1;
+    m.pages1 = pages1;
+    m.rank2 = rank2;
+    m.pages2 = pages2;
+    m.topP = topP;
+    m.exactLogits = exact;
+    m.sinks = sinks;
+    m.recent = recent;
+    return m;
+}
+
+// Random scores with their references, for counts[l] ranked entries.
+static void makeScores(
+        const Step& s, const std::vector<int>& counts, int kind, std::vector<float>& scores, std::vector<float2>& refs) {
+    scores.assign(s.scores.n, NAN);
+    refs.assign(s.references.n, make_float2(NAN, NAN));
+    for (int l = 0; l < s.lists; l++)
+        for (int g = 0; g < s.group; g++) {
+            size_t row = (size_t)l * s.group + g;
+            for (int e = 0; e + 1 < counts[l]; e++) {
+                float x = normal() * 3 + g;
+                if (kind == 1) x = floorf(x);           // many ties
+                if (kind == 2) x = 1.5f;                // nothing but ties
+                if (kind == 3) x = expf(3 * normal());  // peaked
+                if (kind == 4 && upTo(3) == 0) x = -INFINITY;
+                scores[row * s.tableStride + e] = x;
+            }
+            for (int c = 0; c * SCORE_CHUNK + 1 < counts[l]; c++) {
+                float m = -INFINITY, sum = 0;
+                int end = std::min(counts[l] - 1, (c + 1) * SCORE_CHUNK);
+                for (int e = c * SCORE_CHUNK; e < end; e++) m = std::max(m, scores[row * s.tableStride + e]);
+                for (int e = c * SCORE_CHUNK; e < end; e++) sum += m == -INFINITY ? 0 : expf(scores[row * s.tableStride + e] - m);
+                refs[row * s.chunkStride + c] = make_float2(m, sum);
+            }
+        }
+}
+
+struct Lists {
+    std::vector<int> pages, indices, counts, first, last;
+    std::vector<uint64_t> masks;
+    std::vector<float> weights;
+};
+static Lists fetch(const Step& s) {
+    return {s.pages.get(), s.indices.get(), s.counts.get(), s.lFirst.get(), s.lLast.get(), s.masks.get(), s.logWeights.get()};
+}
+
+// Expected entries of a stage: `in` are the table indices of the ranked entries. Returns a description of what is wrong.
+static std::string checkStage(const Step& s, int l, const std::vector<int>& in, int rank, int pages,
+        const std::vector<float>& scores, const Lists& out, bool extras) {
+    int b = l / s.kvHeads, n = in.size();
+    char text[200];
+    size_t at = (size_t)l * s.stride;
+    int count = out.counts[l];
+    std::vector<int> got(out.indices.begin() + at, out.indices.begin() + at + std::max(0, std::min(count, s.stride)));
+    std::vector<int> want;
+    if (n == 0) return count == 0 && out.last[l] == 0 && out.first[l] == 0 ? "" : "absent entry";
+    if (rank == RANK_NONE || pages >= n)
+        want = in;
+    else {
+        std::vector<double> best(n, -INFINITY);
+        std::vector<float> bestF(n, -INFINITY);
+        for (int g = 0; g < s.group; g++) {
+            const float* x = &scores[((size_t)l * s.group + g) * s.tableStride];
+            float m = -INFINITY;
+            double sum = 0;
+            for (int e = 0; e < n - 1; e++) m = std::max(m, x[e]);
+            for (int e = 0; e < n - 1; e++) sum += exp((double)x[e] - m);
+            double ref = isShare(rank) ? m + log(sum) : m;
+            for (int e = 0; e < n - 1; e++) {
+                best[e] = std::max(best[e], x[e] - ref);
+                bestF[e] = std::max(bestF[e], x[e] - m);
+            }
+        }
+        std::vector<int> order;
+        int f = 0;
+        for (int e = 0; e < n; e++)
+            if (s.forced(b, in[e]))
+                f++;
+            else
+                order.push_back(e);
+        int wanted = std::max(1, pages - f);
+        if (wanted >= (int)order.size())
+            want = in;
+        else if (!isShare(rank)) {
+            std::stable_sort(order.begin(), order.end(), [&](int a, int c) { return bestF[a] > bestF[c]; });
+            std::vector<char> keep(n, 0);
+            for (int i = 0; i < wanted; i++) keep[order[i]] = 1;
+            for (int e = 0; e < n; e++)
+                if (keep[e] || s.forced(b, in[e])) want.push_back(in[e]);
+        } else {
+            if (count != wanted + f) {
+                snprintf(text, 200, "count %d want %d", count, wanted + f);
+                return text;
+            }
+            double least = INFINITY, greatest = -INFINITY;
+            size_t j = 0;
+            for (int e = 0; e < n; e++) {
+                bool kept = j < got.size() && got[j] == in[e];
+                if (kept) {
+                    j++;
+                    want.push_back(in[e]);
+                }
+                if (s.forced(b, in[e])) {
+                    if (!kept) return "forced page missing";
+                } else if (kept)
+                    least = std::min(least, best[e]);
+                else
+                    greatest = std::max(greatest, best[e]);
+            }
+            if (!(least >= greatest - 2e-5 - 1e-6 * fabs(greatest))) {
+                snprintf(text, 200, "kept %g dropped %g", least, greatest);
+                return text;
+            }
+        }
+    }
+    if (got != want) {
+        snprintf(text, 200, "list of %d, want %zu of %d", count, want.size(), n);
+        return text;
+    }
+    for (int i = 0; i < count; i++) {
+        if (out.pages[at + i] != s.physical(b, got[i])) return "physical page";
+        if (extras && (out.masks[at + i] != ~0ull || out.weights[at + i] != 0)) return "mask or weight";
+    }
+    if (out.first[l] != (got[0] == s.firstPage(b) ? s.first[b] % s.ps : 0)) return "first";
+    if (out.last[l] != (count - 1) * s.ps + (s.last[b] - 1) % s.ps + 1) return "last";
+    return "";
+}
+
+static void testSelect(SelectKernel one, SelectKernel two, int threads, int maxPages, int cases, const char* name) {
+    int bad = 0, checked = 0;
+    for (int c = 0; c < cases; c++) {
+        static const int groups[] = {1, 2, 4, 8, 5, 12, 3}, limits[] = {5, 70, 300, 2048, 2049, 6000, 8192, 8300, 20000, 32768};
+        int batch = 1 + upTo(6), kvHeads = 1 + upTo(3), group = groups[c % 7], ps = 16 << upTo(3),
+            limit = std::min(maxPages, limits[c % 10]);
+        bool extras = upTo(2);
+        std::vector<RowMethod> m;
+        std::vector<int> first, last;
+        for (int b = 0; b < batch; b++) {
+            int n = b == 0 ? limit : 1 + upTo(limit), skip = upTo(3) == 0 ? upTo(n * ps) : 0;
+            last.push_back(upTo(4) ? std::max(1, n * ps - upTo(ps)) : n * ps);
+            first.push_back(std::min(skip, last.back() - 1));
+            if (b == 3) last.back() = first.back() = 0;
+            static const int ranks[] = {RANK_NONE, RANK_BOUNDS, RANK_SKETCH, RANK_MOMENTS, RANK_EXACT, RANK_RANDOM};
+            int seen = (last.back() + ps - 1) / ps - first.back() / ps;
+            int budget = upTo(4) == 0 ? upTo(10) : upTo(3) == 0 ? seen - 1 - upTo(3) : 1 + upTo(std::max(1, seen));
+            int second = upTo(2) ? RANK_INT4 : RANK_NONE;
+            m.push_back(method(ranks[b == 0 ? 1 + upTo(2) : upTo(6)], budget, second, 1 + upTo(std::max(1, budget)), 1, 0,
+                    upTo(100), upTo(200)));
+        }
+        Step s(batch, kvHeads, group, ps, m, first, last, extras, 100000);
+        std::vector<float> scores;
+        std::vector<float2> refs;
+        std::vector<int> counts(s.lists);
+        int kind = upTo(5);
+        for (int l = 0; l < s.lists; l++) counts[l] = s.visible(l / kvHeads);
+        makeScores(s, counts, kind, scores, refs);
+        s.scores.put(scores);
+        s.references.put(refs);
+        const int block = threads == 0 ? selectThreads(s.tableStride - 3) : threads;
+        one<<<dim3(kvHeads, batch), block>>>(s.args);
+        CHECK(cudaGetLastError());
+        CHECK(cudaDeviceSynchronize());
+        Lists a = fetch(s);
+        for (int l = 0; l < s.lists; l++) {
+            int b = l / kvHeads;
+            std::vector<int> in;
+            for (int e = 0; e < s.visible(b); e++) in.push_back(s.firstPage(b) + e);
+            std::string wrong = checkStage(s, l, in, m[b].rank1, m[b].pages1, scores, a, extras);
+            checked++;
+            if (!wrong.empty() && bad++ < 8)
+                printf("FAIL %s stage 1 case %d list %d group %d pages %zu rank %d keep %d kind %d: %s\n", name, c, l, group,
+                        in.size(), m[b].rank1, m[b].pages1, kind, wrong.c_str());
+        }
+        if (bad) break;
+        makeScores(s, a.counts, kind, scores, refs);
+        s.scores.put(scores);
+        s.references.put(refs);
+        two<<<dim3(kvHeads, batch), block>>>(s.args);
+        CHECK(cudaGetLastError());
+        CHECK(cudaDeviceSynchronize());
+        Lists d = fetch(s);
+        for (int l = 0; l < s.lists; l++) {
+            int b = l / kvHeads;
+            size_t at = (size_t)l * s.stride;
+            std::vector<int> in(a.indices.begin() + at, a.indices.begin() + at + a.counts[l]);
+            std::string wrong = checkStage(s, l, in, m[b].rank2, m[b].pages2, scores, d, extras);
+            checked++;
+            if (!wrong.empty() && bad++ < 8)
+                printf("FAIL %s stage 2 case %d list %d group %d listed %zu rank %d keep %d kind %d: %s\n", name, c, l, group,
+                        in.size(), m[b].rank2, m[b].pages2, kind, wrong.c_str());
+        }
+    }
+    printf("%s %s: %d lists in %d cases\n", bad ? "FAIL" : "ok  ", name, checked, cases);
+    failures += bad;
+}
+
+// ---- top-p ----
+
+typedef void (*LogitKernel)(const ToppArgs);
+static LogitKernel logitKernel(int kv, int D) {
+    static const LogitKernel all[4][4] = {{topp_logits_bf16_64, topp_logits_bf16_80, topp_logits_bf16_96, topp_logits_bf16_128},
+            {topp_logits_f16_64, topp_logits_f16_80, topp_logits_f16_96, topp_logits_f16_128},
+            {topp_logits_fp8_64, topp_logits_fp8_80, topp_logits_fp8_96, topp_logits_fp8_128},
+            {topp_logits_int8_64, topp_logits_int8_80, topp_logits_int8_96, topp_logits_int8_128}};
+    return all[kv][sizeIndex(D)];
+}
+
+static float bf16(uint16_t bits) {
+    uint32_t x = (uint32_t)bits << 16;
+    float f;
+    memcpy(&f, &x, 4);
+    return f;
+}
+static uint16_t toBf16(float x) {
+    uint32_t b;
+    memcpy(&b, &x, 4);
+    return b >> 16;
+}
+
+static void testTopp(int cases) {
+    int bad = 0;
+    double worst = 0, worstMass = 0;
+    long kept = 0, all = 0;
+    static const int dims[] = {64, 80, 96, 128}, groups[] = {1, 4, 8, 12, 3, 7};
+    for (int c = 0; c < cases && !bad; c++) {
+        int D = dims[c % 4], kv = c / 4 % 4, group = groups[c % 6], ps = 16 << upTo(3), batch = 1 + upTo(4),
+            kvHeads = 1 + upTo(3);
+        int limit = (c % 5 == 4 ? 20000 : c % 5 == 3 ? 9000 : 1500) / ps, pool = 60;
+        float sharpness = c % 3 == 0 ? 0.01f : c % 3 == 1 ? 1.f : 4.f;
+        if (c % 11 == 10) sharpness = 0;
+        std::vector<RowMethod> m;
+        std::vector<int> first, last;
+        for (int b = 0; b < batch; b++) {
+            int n = b == 0 ? limit : 1 + upTo(limit);
+            last.push_back(upTo(4) ? std::max(1, n * ps - upTo(ps)) : n * ps);
+            first.push_back(upTo(3) == 0 ? upTo(last.back()) : 0);
+            static const float ps_[] = {0.5f, 0.9f, 0.95f, 0.999f, 0.05f};
+            int seen = (last.back() + ps - 1) / ps - first.back() / ps;
+            m.push_back(method(upTo(2) ? RANK_BOUNDS : RANK_NONE, 1 + upTo(seen), 0, 0, b == 1 ? 1.f : ps_[upTo(5)], upTo(4) == 0,
+                    upTo(40), upTo(60)));
+        }
+        Step s(batch, kvHeads, group, ps, m, first, last, true, pool);
+        std::vector<float> scores;
+        std::vector<float2> refs;
+        std::vector<int> counts(s.lists);
+        for (int l = 0; l < s.lists; l++) counts[l] = s.visible(l / kvHeads);
+        makeScores(s, counts, 0, scores, refs);
+        s.scores.put(scores);
+        s.references.put(refs);
+        // Keys: INT4 blocks and cache are independent random data.
+        size_t i4 = int4BlockBytes(D, ps), block = blockBytes(kv, D, ps), blocks = (size_t)pool * kvHeads;
+        std::vector<uint8_t> int4(blocks * i4), cache(blocks * block);
+        for (size_t i = 0; i + 8 <= int4.size(); i += 8) {
+            uint64_t r = rng();
+            memcpy(&int4[i], &r, 8);
+        }
+        for (size_t k = 0; k < blocks; k++)
+            for (int t = 0; t < ps; t++) {
+                uint16_t pair[2] = {toBf16(0.05f + 0.3f * upTo(1000) / 1000), toBf16(-1.5f * upTo(1000) / 1000)};
+                memcpy(&int4[k * i4 + int4PairOffset(D, ps) + 4 * t], pair, 4);
+            }
+        for (size_t k = 0; k < blocks; k++) {
+            uint8_t* p = &cache[k * block];
+            for (int i = 0; i < 2 * ps * D; i++) {
+                if (kv == BF16) {
+                    uint16_t x = toBf16(normal());
+                    memcpy(p + 2 * i, &x, 2);
+                } else if (kv == F16) {
+                    __half x = __float2half(normal());
+                    memcpy(p + 2 * i, &x, 2);
+                } else {
+                    uint8_t x = rng();
+                    if (kv == FP8) x = (x & 0x80) | (0x18 + (x & 0x1f));
+                    p[i] = x;
+                }
+            }
+            if (kv == INT8)
+                for (int i = 0; i < 2 * ps; i++) {
+                    float x = 0.005f + 0.01f * upTo(100) / 100;
+                    memcpy(p + 2 * ps * D + 4 * i, &x, 4);
+                }
+        }
+        std::vector<float> q((size_t)batch * kvHeads * group * D);
+        for (auto& x : q) x = normal() * sharpness;
+        Device<uint8_t> dInt4(int4), dCache(cache);
+        Device<float> dQ(q);
+        s.args.q = dQ.at;
+        s.args.qStride = kvHeads * group * D;
+        s.args.scale = (float)(1 / sqrt((double)D));
+        int logitStride = s.stride * ps + 4, parts = 1 + upTo(12);
+        Device<float> logits((size_t)s.lists * group * logitStride), maxima((size_t)s.lists * group * parts),
+                thresholds((size_t)s.lists * group);
+        Device<int> tickets(std::vector<int>(s.lists, 0));
+        ToppArgs args{s.args, dInt4.at, dCache.at, logits.at, logitStride, maxima.at, parts, thresholds.at, tickets.at};
+        select_pages<<<dim3(kvHeads, batch), 1024>>>(s.args);
+        CHECK(cudaDeviceSynchronize());
+        Lists a = fetch(s);
+        logitKernel(kv, D)<<<dim3(parts, kvHeads * ((group + 7) / 8), batch), TOPP_LOGIT_THREADS>>>(args);
+        CHECK(cudaGetLastError());
+        CHECK(cudaDeviceSynchronize());
+        topp_threshold<<<dim3(kvHeads * group, batch), TOPP_THREADS>>>(args);
+        CHECK(cudaGetLastError());
+        CHECK(cudaDeviceSynchronize());
+        topp_select<<<dim3(1 + upTo(8), kvHeads, batch), TOPP_SELECT_THREADS>>>(args);
+        CHECK(cudaGetLastError());
+        CHECK(cudaDeviceSynchronize());
+        Lists d = fetch(s);
+        std::vector<float> gl = logits.get(), gt = thresholds.get();
+        for (int t : tickets.get())
+            if (t != 0) {
+                bad++;
+                printf("FAIL ticket %d\n", t);
+            }
+        for (int l = 0; l < s.lists && bad < 8; l++) {
+            int b = l / kvHeads, h = l % kvHeads, n = a.counts[l], tokens = n * ps;
+            size_t at = (size_t)l * s.stride;
+            auto fail = [&](const char* what, double x = 0, double y = 0) {
+                if (bad++ < 8)
+                    printf("FAIL top-p case %d D %d kv %d group %d page %d list %d of %d pages p %g exact %d: %s %g %g\n", c, D,
+                            kv, group, ps, l, n, m[b].topP, m[b].exactLogits, what, x, y);
+            };
+            if (m[b].topP >= 1) {
+                if (d.counts[l] != n) fail("list changed");
+                continue;
+            }
+            std::vector<uint64_t> masks(n, 0);
+            for (int g = 0; g < group; g++) {
+                const float* x = &gl[((size_t)l * group + g) * logitStride];
+                double err = 0, norm = 0;
+                const float* qq = &q[((size_t)b * kvHeads * group + h * group + g) * D];
+                double max = -INFINITY, total = 0, from = 0, above = 0;
+                for (int i = 0; i < tokens; i++) {
+                    bool seen = i >= a.first[l] && i < a.last[l];
+                    if (!seen) {
+                        if (x[i] != -INFINITY) fail("unseen token has a logit", x[i]);
+                        continue;
+                    }
+                    max = std::max(max, (double)x[i]);
+                    size_t k = (size_t)a.pages[at + i / ps] * kvHeads + h;
+                    int t = i % ps;
+                    double dot = 0;
+                    if (m[b].exactLogits || i / ps == n - 1) {
+                        const uint8_t* p = &cache[k * block];
+                        for (int e = 0; e < D; e++) dot += qq[e] * decodeValue(kv, p + (t * D + e) * bytesOf(kv));
+                        if (kv == INT8) {
+                            float sc;
+                            memcpy(&sc, p + 2 * ps * D + 4 * t, 4);
+                            dot *= sc;
+                        }
+                    } else {
+                        const uint8_t* p = &int4[k * i4];
+                        uint16_t pair[2];
+                        memcpy(pair, p + int4PairOffset(D, ps) + 4 * t, 4);
+                        for (int e = 0; e < D; e++) {
+                            int level = p[t * D / 2 + e / 2] >> (e % 2 * 4) & 15;
+                            dot += qq[e] * ((double)bf16(pair[0]) * level + bf16(pair[1]));
+                        }
+                    }
+                    dot /= sqrt((double)D);
+                    double delta = x[i] - dot;
+                    err += delta * delta;
+                    norm += dot * dot;
+                    if (!(delta == delta)) fail("NaN");
+                }
+                double rel = norm == 0 ? sqrt(err) : sqrt(err / norm);
+                worst = std::max(worst, rel);
+                if (!(rel < 3e-6)) fail("logits", rel);
+                float thr = gt[(size_t)l * group + g];
+                bool hit = false;
+                for (int i = 0; i < tokens; i++)
+                    if (x[i] != -INFINITY) {
+                        double w = exp((double)x[i] - max);
+                        total += w;
+                        if (x[i] >= thr) from += w;
+                        if (x[i] > thr) above += w;
+                        hit |= x[i] == thr;
+                    }
+                double p = m[b].topP;
+                if (!hit) fail("threshold is no logit", thr);
+                worstMass = std::max(worstMass, std::max(p - from / total, above / total - p));
+                if (!(from >= p * total - 1e-5 * total)) fail("kept too little", from / total, p);
+                if (!(above < p * total + 1e-5 * total)) fail("kept too much", above / total, p);
+                for (int i = 0; i < tokens; i++)
+                    if (x[i] >= thr) masks[i / ps] |= 1ull << i % ps;
+            }
+            int j = 0;
+            for (int e = 0; e < n; e++) {
+                int index = a.indices[at + e], slot = index * ps,
+                    recent = std::min(last[b] - m[b].recent, (last[b] - 1) / ps * ps);
+                uint64_t mask = masks[e] | range(0, std::min(ps, std::max(0, m[b].sinks - slot))) |
+                        range(std::min(ps, std::max(0, recent - slot)), ps);
+                mask &= range(std::max(0, first[b] - slot), std::min(ps, last[b] - slot));
+                if (mask == 0) continue;
+                if (j >= d.counts[l] || d.indices[at + j] != index || d.pages[at + j] != a.pages[at + e] ||
+                        d.masks[at + j] != mask) {
+                    fail("entry", e, j);
+                    break;
+                }
+                j++;
+                kept += __builtin_popcountll(mask);
+            }
+            all += tokens;
+            if (d.counts[l] != j) fail("count", d.counts[l], j);
+            if (j > 0 && d.last[l] != (j - 1) * ps + (last[b] - 1) % ps + 1) fail("last");
+            if (j > 0 && d.first[l] != (d.indices[at] == first[b] / ps ? first[b] % ps : 0)) fail("first");
+        }
+    }
+    printf("%s top-p: %d cases, logits' rel. error <= %.1e, mass off by <= %.1e, %ld of %ld tokens kept\n", bad ? "FAIL" : "ok  ",
+            cases, worst, worstMass, kept, all);
+    failures += bad;
+}
+
+// ---- times ----
+
+static constexpr int LAUNCHES = 40;
+
+__global__ void nothing() {}
+__global__ void setCounts(int* counts, int n, int to) {
+    for (int i = threadIdx.x; i < n; i += blockDim.x) counts[i] = to;
+}
+
+static void benchSelect() {
+    printf("an empty kernel: %.2f us\n", timeGraph(LAUNCHES, [](cudaStream_t s, int) { nothing<<<1, 32, 0, s>>>(); }));
+    printf("select_pages, 2048 tokens kept, us a launch in a graph; 'list' = rank off\n");
+    printf("heads  pages batch | product   1024  +PDL  share | list\n");
+    static const int shapes[][2] = {{32, 1}, {8, 4}}, pages[] = {512, 2048, 8192}, batches[] = {1, 8, 32};
+    for (auto& h : shapes)
+        for (int n : pages)
+            for (int batch : batches) {
+                if ((long)n * batch > 8192 * 8) continue;
+                std::vector<int> first(batch, 0), last(batch, n * 16 - 3);
+                auto step = [&](int rank) {
+                    return new Step(batch, h[0], h[1], 16, std::vector<RowMethod>(batch, method(rank, 128, 0, 0, 1, 0, 4, 16)),
+                            first, last, false, n * batch);
+                };
+                std::vector<float> scores;
+                std::vector<float2> refs;
+                Step *a = step(RANK_BOUNDS), *b = step(RANK_SKETCH), *z = step(RANK_NONE);
+                makeScores(*a, std::vector<int>(a->lists, n), 0, scores, refs);
+                for (Step* s : {a, b}) {
+                    s->scores.put(scores);
+                    s->references.put(refs);
+                }
+                dim3 grid(h[0], batch);
+                const int threads = selectThreads(n);
+                auto time = [&](SelectKernel kernel, int threads, bool early, Step* step) {
+                    return timeGraph(LAUNCHES, [&](cudaStream_t s, int) {
+                        if (early)
+                            launchEarly(kernel, grid, threads, s, step->args);
+                        else
+                            kernel<<<grid, threads, 0, s>>>(step->args);
+                    });
+                };
+                printf("%2d/%-2d  %5d %5d | %7.2f %6.2f %5.2f %6.2f |", h[0] * h[1], h[0], n, batch,
+                        time(select_pages, threads, false, a), time(select_pages, 1024, false, a),
+                        time(select_pages, threads, true, a), time(select_pages, threads, false, b));
+                printf(" %.2f\n", time(select_pages, threads, false, z));
+                delete a;
+                delete b;
+                delete z;
+            }
+}
+
+static void benchTopp() {
+    const int D = 128, ps = 16, pool = 8192;
+    printf("top-p 0.95 on bf16, D 128, us: logits (floor of INT4 bytes), threshold, select | all three; kept tokens a list\n");
+    static const int shapes[][2] = {{32, 1}, {8, 4}}, tokenCounts[] = {2048, 8192, 32768}, batches[] = {1, 8};
+    for (auto& h : shapes) {
+        const int kvHeads = h[0], group = h[1];
+        size_t i4 = int4BlockBytes(D, ps), block = (size_t)ps * D * 4;
+        std::vector<uint8_t> bytes((size_t)pool * kvHeads * i4);
+        for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
+            uint64_t r = rng();
+            memcpy(&bytes[i], &r, 8);
+        }
+        for (size_t k = 0; k < (size_t)pool * kvHeads; k++)
+            for (int t = 0; t < ps; t++) {
+                uint16_t pair[2] = {toBf16(0.2f), toBf16(-1.5f)};
+                memcpy(&bytes[k * i4 + int4PairOffset(D, ps) + 4 * t], pair, 4);
+            }
+        Device<uint8_t> int4(bytes), cache((size_t)pool * kvHeads * block);
+        CHECK(cudaMemset(cache.at, 0x3c, cache.n));
+        for (int tokens : tokenCounts)
+            for (int batch : batches) {
+                if ((long)tokens * batch > 8192 * 8) continue;
+                const int n = tokens / ps, copies = 4;
+                std::vector<float> q((size_t)batch * kvHeads * group * D);
+                for (auto& x : q) x = normal() * 2.5f;
+                Device<float> dQ(q);
+                std::vector<Step*> steps;
+                std::vector<ToppArgs> args;
+                int lists = batch * kvHeads, parts = std::max(1, std::min(64, 4 * multiprocessors() / lists));
+                parts = std::max(
+                        1, std::min(std::max(parts, tokens >= 8192 && lists > multiprocessors() ? 4 : 1), (tokens / 64 + 3) / 4));
+                int logitStride = tokens + 64;
+                Device<float> logits((size_t)lists * group * logitStride), maxima((size_t)lists * group * parts * 2),
+                        thresholds((size_t)lists * group);
+                Device<int> tickets(std::vector<int>(lists, 0));
+                for (int i = 0; i < copies; i++) {
+                    Step* s = new Step(batch, kvHeads, group, ps,
+                            std::vector<RowMethod>(batch, method(0, 0, 0, 0, 0.95f, 0, 4, 16)), std::vector<int>(batch, 0),
+                            std::vector<int>(batch, tokens - 3), true, pool);
+                    s->args.q = dQ.at;
+                    s->args.qStride = kvHeads * group * D;
+                    s->args.scale = (float)(1 / sqrt((double)D));
+                    select_pages<<<dim3(kvHeads, batch), 1024>>>(s->args);
+                    CHECK(cudaDeviceSynchronize());
+                    steps.push_back(s);
+                    args.push_back(
+                            {s->args, int4.at, cache.at, logits.at, logitStride, maxima.at, parts, thresholds.at, tickets.at});
+                }
+                int maskParts = std::max(1, std::min(16, (tokens + TOPP_PART - 1) / TOPP_PART));
+                auto l = [&](cudaStream_t s, int i) {
+                    topp_logits_bf16_128<<<dim3(parts, kvHeads * ((group + 7) / 8), batch), TOPP_LOGIT_THREADS, 0, s>>>(
+                            args[i % copies]);
+                };
+                auto t = [&](cudaStream_t s, int i) {
+                    topp_threshold<<<dim3(kvHeads * group, batch), TOPP_THREADS, 0, s>>>(args[i % copies]);
+                };
+                auto m = [&](cudaStream_t s, int i) {
+                    topp_select<<<dim3(maskParts, kvHeads, batch), TOPP_SELECT_THREADS, 0, s>>>(args[i % copies]);
+                };
+                auto r = [&](cudaStream_t s, int i) { setCounts<<<1, 256, 0, s>>>(steps[i % copies]->counts.at, lists, n); };
+                double other[2];
+                for (int k = 0; k < 2; k++) {
+                    int p = k == 0 ? std::max(1, parts / 2) : parts * 2;
+                    other[k] = timeGraph(LAUNCHES, [&](cudaStream_t s, int i) {
+                        ToppArgs a = args[i % copies];
+                        a.logitParts = p;
+                        topp_logits_bf16_128<<<dim3(p, kvHeads * ((group + 7) / 8), batch), TOPP_LOGIT_THREADS, 0, s>>>(a);
+                    });
+                }
+                double tp = timeGraph(LAUNCHES, [&](cudaStream_t s, int i) {
+                    const ToppArgs& a = args[i % copies];
+                    r(s, i);
+                    launchEarly(topp_logits_bf16_128, dim3(parts, kvHeads * ((group + 7) / 8), batch), TOPP_LOGIT_THREADS, s, a);
+                    launchEarly(topp_threshold, dim3(kvHeads * group, batch), TOPP_THREADS, s, a);
+                    launchEarly(topp_select, dim3(maskParts, kvHeads, batch), TOPP_SELECT_THREADS, s, a);
+                });
+                double tl = timeGraph(LAUNCHES, l), tt = timeGraph(LAUNCHES, t), tr = timeGraph(LAUNCHES, r);
+                double tm = timeGraph(LAUNCHES, [&](cudaStream_t s, int i) {
+                    r(s, i);
+                    m(s, i);
+                });
+                double ta = timeGraph(LAUNCHES, [&](cudaStream_t s, int i) {
+                    r(s, i);
+                    l(s, i);
+                    t(s, i);
+                    m(s, i);
+                });
+                Lists out = fetch(*steps[0]);
+                long kept = 0;
+                for (int i = 0; i < lists; i++)
+                    for (int e = 0; e < out.counts[i]; e++)
+                        kept += __builtin_popcountll(out.masks[(size_t)i * steps[0]->stride + e]);
+                printf("%2d/%-2d %6d tokens batch %2d | %7.2f (%.1f) %7.2f %7.2f | %7.2f (PDL %.2f) | logits with half, twice of "
+                       "%d parts %.2f %.2f | %ld\n",
+                        kvHeads * group, kvHeads, tokens, batch, tl, floorUs((double)tokens * lists * (D / 2 + 4)), tt, tm - tr,
+                        ta - tr, tp - tr, parts, other[0], other[1], kept / lists);
+                for (Step* s : steps) delete s;
+            }
+    }
+}
+
+int main(int count, char** values) {
+    const CommandLine line(count, values, {"test", "bench"}, 42);
+    rng.seed(line.seed);
+    if (line.wants("test")) {
+        testSelect(select_pages, select_again, 0, 32768, 120, "select");
+        testSelect(select_pages, select_again, 1024, 32768, 60, "select, 1024 threads");
+        testTopp(48);
+    }
+    if (line.wants("bench")) {
+        benchSelect();
+        benchTopp();
+    }
+    printf(failures ? "FAIL\n" : "ok\n");
+    return failures ? 1 : 0;
+}
