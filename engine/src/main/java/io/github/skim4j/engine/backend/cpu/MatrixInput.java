@@ -4,9 +4,10 @@ package io.github.skim4j.engine.backend.cpu;
  * The right-hand side of a matrix product.
  *
  * @param values [tokens][columns]
- * @param sums Σ of each 16 columns, [tokens][columns / 16], for matrices with minima; {@code null} if none has
+ * @param sums Σ of each 16 columns, [tokens][columns / 16], for matrices whose levels have an offset; {@code null} if none has
+ * @param tiles the values again, several tokens side by side: [tokens / tile][columns][tile], for kernels that work on tiles
  */
-record MatrixInput(float[] values, int columns, int tokens, float[] sums) {
+record MatrixInput(float[] values, int columns, int tokens, float[] sums, float[] tiles) {
 
     static final int SUM_BLOCK = 16;
 
@@ -32,6 +33,23 @@ record MatrixInput(float[] values, int columns, int tokens, float[] sums) {
                 odd += values[i + 1];
             }
             sums[b] = even + odd;
+        }
+    }
+
+    /** Where in {@link #tiles} a token's column is. */
+    int tileIndex(int token, int column, int tile) {
+        return (token / tile * columns + column) * tile + token % tile;
+    }
+
+    /** Fills in a tile. */
+    void fillTile(int index, int tile) {
+        int first = index * tile;
+        int count = Math.min(tile, tokens - first);
+        for (int k = 0; k < columns; k++) {
+            int to = tileIndex(first, k, tile);
+            for (int t = 0; t < count; t++) {
+                tiles[to + t] = values[(first + t) * columns + k];
+            }
         }
     }
 }

@@ -6,8 +6,11 @@ interface MatrixKernels {
     /** Rows in a panel of a {@link PackedMatrix}. */
     int lanes();
 
-    /** {@code output[t][row] = Σ_k input[t][k] * matrix[row][k]} for the rows of strip {@code strip}, padding included. */
-    void multiply(PackedMatrix matrix, int strip, MatrixInput input, float[] output, int stride, MatrixScratch scratch);
+    /** Tokens that must stand side by side in {@link MatrixInput#tiles}, if there are several; 0 if only {@link MatrixInput#values} are read. */
+    int tile();
+
+    /** {@code output[t][row] = Σ_k input[t][k] * matrix[row][k]} for the rows of a panel, padding included. */
+    void multiply(PackedMatrix matrix, int panel, MatrixInput input, float[] output, int stride, MatrixScratch scratch);
 
     /** {@code Σ values[i]²}. */
     float sumOfSquares(float[] values, int from, int count);

@@ -22,8 +22,7 @@ final class MatrixLoader {
     PackedMatrix load(Tensor tensor, TensorRole role) {
         TensorType target = format.loadedType(tensor, role);
         PackedMatrix matrix = new PackedMatrix(target, tensor.rows(), tensor.columns(), lanes);
-        int filled = (tensor.rows() + lanes - 1) / lanes;
-        team.run(filled, (worker, panel) -> loadPanel(tensor, target, matrix, panel));
+        team.run(matrix.panels, (worker, panel) -> loadPanel(tensor, target, matrix, panel));
         return matrix;
     }
 

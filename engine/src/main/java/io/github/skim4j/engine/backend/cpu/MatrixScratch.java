@@ -1,22 +1,19 @@
 package io.github.skim4j.engine.backend.cpu;
 
-/** A thread's memory for unpacked weights: some panels × some columns, to fit in the first-level cache. */
+/** A thread's memory for unpacked weights: some columns of a panel, to fit in the first-level cache. */
 final class MatrixScratch {
 
     /** Columns that are unpacked at a time; a multiple of every block size. */
-    static final int COLUMNS = 256;
+    static final int COLUMNS = 128;
 
-    /** Panels that are unpacked at a time. */
-    static final int PANELS = PackedMatrix.STRIP;
-
-    /** [panel][column][lane] */
+    /** [column][lane] */
     final float[] weights;
 
-    /** Levels put together from their bits, [panel][column][lane], and some bytes that may be read but aren't used. */
+    /** Levels put together from their bits, [column][lane], and some bytes that may be read but aren't used. */
     final byte[] levels;
 
     MatrixScratch(int lanes) {
-        levels = new byte[PANELS * COLUMNS * lanes + PackedMatrix.OVERREAD];
-        weights = new float[PANELS * COLUMNS * lanes];
+        levels = new byte[COLUMNS * lanes + PackedMatrix.OVERREAD];
+        weights = new float[COLUMNS * lanes];
     }
 }

@@ -7,10 +7,10 @@ import java.util.Arrays;
 /**
  * A weight matrix in the one form that the kernels work on: panels of {@code lanes} rows, element (r, k) at
  * [r / lanes][k][r % lanes], so that the lanes of a vector are rows, an input value is shared by all lanes and nothing is summed
- * across lanes. The last panels are padded with zeros.
+ * across lanes. A panel is a few vectors high, so that a kernel reads memory from front to back. The last panel is padded with zeros.
  *
- * <p>Quantised values are {@code scale * level + min}: a scale for each row and block of columns, at [r / lanes][block][r % lanes],
- * and a minimum in one of the forms that {@link #minFactor}, {@link #mins} and {@link #minLevels} describe.
+ * <p>Quantised values are {@code scale * (level - zeroPoint) + min}: a scale for each row and block of columns, at
+ * [r / lanes][block][r % lanes], and a minimum in one of the forms that {@link #mins} and {@link #minLevels} describe.
  */
 final class PackedMatrix {
 
@@ -30,11 +30,8 @@ final class PackedMatrix {
         SPLIT
     }
 
-    /** Panels come in strips of this many, so that kernels can work on several at once. */
-    static final int STRIP = 4;
-
-    /** Columns of a block in the float layouts. */
-    private static final int FLOAT_BLOCK = 256;
+    /** Columns of a block in the float layouts: no more than are unpacked at a time, so that all sums are made alike. */
+    private static final int FLOAT_BLOCK = MatrixScratch.COLUMNS;
 
     /** Bytes after the last level: a kernel may load this many more than it uses. */
     static final int OVERREAD = 8;
@@ -60,14 +57,14 @@ final class PackedMatrix {
     /** All 1 in the float layouts. */
     final float[] scales;
 
-    /** Minima, or what {@link #minLevels} are multiplied by; {@link #scales} if a zero point makes the minima, {@code null} if there are none. */
+    /** The level that stands for 0. */
+    final int zeroPoint;
+    /** Minima, or what {@link #minLevels} are multiplied by; {@code null} if there are none. */
     final float[] mins;
     /** Levels of the minima, for each block, where a stored block of {@link #minBlocks} of ours shares one scale of minima; or {@code null}. */
     final byte[] minLevels;
     /** Blocks that share an entry of {@link #mins}. */
     final int minBlocks;
-    /** 1, or the negative zero point: a factor of all minima. */
-    final float minFactor;
 
     /** An empty matrix for rows as {@code type} stores them. */
     PackedMatrix(TensorType type, int rows, int columns, int lanes) {
@@ -85,7 +82,7 @@ final class PackedMatrix {
         this.rows = rows;
         this.columns = columns;
         this.lanes = lanes;
-        this.panels = (rows + lanes * STRIP - 1) / (lanes * STRIP) * STRIP;
+        this.panels = (rows + lanes - 1) / lanes;
         int size = Math.multiplyExact(Math.multiplyExact(panels, lanes), columns);
         floats = layout == Layout.FLOAT ? new float[size] : null;
         shorts = layout == Layout.BFLOAT16 || layout == Layout.FLOAT16 ? new short[size] : null;
@@ -96,18 +93,13 @@ final class PackedMatrix {
         lows = layout == Layout.SPLIT ? new byte[size / 8 * lowBits] : null;
         block = quantized() ? StoredBlocks.blockSize(type) : FLOAT_BLOCK;
         scales = new float[panels * lanes * blocks()];
-        int zeroPoint = 0;
-        if (quantized()) {
-            zeroPoint = StoredBlocks.zeroPoint(type);
-        } else {
+        if (!quantized()) {
             Arrays.fill(scales, 1);
         }
-        minFactor = zeroPoint != 0 ? -zeroPoint : 1;
+        zeroPoint = quantized() ? StoredBlocks.zeroPoint(type) : 0;
         minBlocks = quantized() ? StoredBlocks.minBlocks(type) : 1;
         minLevels = minBlocks > 1 ? new byte[scales.length + OVERREAD] : null;
-        mins = zeroPoint != 0
-                ? scales
-                : quantized() && StoredBlocks.hasMins(type) ? new float[scales.length / minBlocks] : null;
+        mins = quantized() && StoredBlocks.hasMins(type) ? new float[scales.length / minBlocks] : null;
     }
 
     /** Whether elements are levels. */
@@ -120,8 +112,9 @@ final class PackedMatrix {
         return (columns + block - 1) / block;
     }
 
-    int strips() {
-        return panels / STRIP;
+    /** Whether products need {@link MatrixInput#sums}. */
+    boolean needsSums() {
+        return layout == Layout.NIBBLES || zeroPoint != 0 || mins != null;
     }
 
     /** Rows with the padding: the least distance between two outputs of a product. */
@@ -158,7 +151,7 @@ final class PackedMatrix {
                 minLevels[at(row, blocks(), b)] = source.minLevels[b];
             }
         }
-        if (mins != null && mins != scales) {
+        if (mins != null) {
             for (int b = 0; b < source.mins.length; b++) {
                 mins[at(row, source.mins.length, b)] = source.mins[b];
             }
@@ -232,11 +225,11 @@ final class PackedMatrix {
 
     private float scaled(int row, int column, int level) {
         int b = column / block;
-        float value = scales[at(row, blocks(), b)] * level;
+        float value = scales[at(row, blocks(), b)] * (level - zeroPoint);
         if (mins == null) {
             return value;
         }
-        float min = minFactor * mins[at(row, blocks() / minBlocks, b / minBlocks)];
+        float min = mins[at(row, blocks() / minBlocks, b / minBlocks)];
         return value + (minLevels == null ? min : min * minLevels[at(row, blocks(), b)]);
     }
 

@@ -23,29 +23,24 @@ final class ScalarMatrixKernels implements MatrixKernels {
     }
 
     @Override
+    public int tile() {
+        return 0;
+    }
+
+    @Override
     public void multiply(
-            PackedMatrix matrix, int strip, MatrixInput input, float[] output, int stride, MatrixScratch scratch) {
-        for (int panel = strip * PackedMatrix.STRIP; panel < (strip + 1) * PackedMatrix.STRIP; panel++) {
-            for (int t = 0; t < input.tokens(); t++) {
-                Arrays.fill(output, t * stride + panel * LANES, t * stride + (panel + 1) * LANES, 0);
+            PackedMatrix matrix, int panel, MatrixInput input, float[] output, int stride, MatrixScratch scratch) {
+        for (int t = 0; t < input.tokens(); t++) {
+            Arrays.fill(output, t * stride + panel * LANES, t * stride + (panel + 1) * LANES, 0);
+        }
+        for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
+            int count = Math.min(MatrixScratch.COLUMNS, matrix.columns - column);
+            if (!isDirect(matrix, input)) {
+                unpack(matrix, panel, column, count, scratch.weights);
             }
-            for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
-                int count = Math.min(MatrixScratch.COLUMNS, matrix.columns - column);
-                if (!isDirect(matrix, input)) {
-                    unpack(matrix, panel, column, count, scratch.weights);
-                }
-                for (int t = 0; t < input.tokens(); t++) {
-                    multiplyPanel(
-                            matrix,
-                            panel,
-                            column,
-                            count,
-                            input,
-                            t,
-                            output,
-                            t * stride + panel * LANES,
-                            scratch.weights);
-                }
+            for (int t = 0; t < input.tokens(); t++) {
+                int to = t * stride + panel * LANES;
+                multiplyPanel(matrix, panel, column, count, input, t, output, to, scratch.weights);
             }
         }
     }
@@ -62,7 +57,8 @@ final class ScalarMatrixKernels implements MatrixKernels {
             float[] weights) {
         float[] sum = new float[LANES];
         for (int k = 0; k < count; k += matrix.block) {
-            Arrays.fill(sum, 0);
+            int block = (column + k) / matrix.block;
+            Arrays.fill(sum, matrix.zeroPoint == 0 ? 0 : -matrix.zeroPoint * input.sum(token, block, matrix.block));
             int end = Math.min(count, k + matrix.block);
             int x = token * input.columns() + column;
             int i = k;
@@ -84,12 +80,12 @@ final class ScalarMatrixKernels implements MatrixKernels {
                     sum[lane] += weights[i * LANES + lane] * input.values()[x + i];
                 }
             }
-            int scale = (panel * matrix.blocks() + (column + k) / matrix.block) * LANES;
+            int scale = (panel * matrix.blocks() + block) * LANES;
             for (int lane = 0; lane < LANES; lane++) {
                 output[to + lane] += sum[lane] * matrix.scales[scale + lane];
             }
             if (matrix.mins != null) {
-                addMins(matrix, panel, (column + k) / matrix.block, input, token, output, to);
+                addMins(matrix, panel, block, input, token, output, to);
             }
         }
     }
@@ -97,7 +93,7 @@ final class ScalarMatrixKernels implements MatrixKernels {
     /** The minimum of a block times the sum of its inputs. */
     private static void addMins(
             PackedMatrix matrix, int panel, int block, MatrixInput input, int token, float[] output, int to) {
-        float sum = matrix.minFactor * input.sum(token, block, matrix.block);
+        float sum = input.sum(token, block, matrix.block);
         int shared = matrix.minBlocks;
         int min = (panel * (matrix.blocks() / shared) + block / shared) * LANES;
         if (matrix.minLevels == null) {

@@ -70,6 +70,7 @@ final class Transformer {
         float[] up = {};
         float[] activated = {};
         float[] sums = {};
+        float[] tiles = {};
         float[] cos = {};
         float[] sin = {};
         float[] closedUpCos = {};
@@ -175,6 +176,10 @@ final class Transformer {
         int widest =
                 Math.max(config.hiddenSize(), Math.max(config.heads() * config.headDim(), config.intermediateSize()));
         b.sums = Activations.grown(b.sums, rows * (widest / MatrixInput.SUM_BLOCK));
+        if (kernels.tile() > 0 && rows > 1) {
+            b.tiles =
+                    Activations.grown(b.tiles, (rows + kernels.tile() - 1) / kernels.tile() * kernels.tile() * widest);
+        }
         b.cos = Activations.grown(b.cos, rows * rotary.pairs());
         b.sin = Activations.grown(b.sin, rows * rotary.pairs());
     }
@@ -285,34 +290,42 @@ final class Transformer {
 
     /** Several linear layers of one input, [count][columns]; outputs are [count][paddedRows]. */
     private void project(float[] input, int columns, int count, List<Linear> linears, List<float[]> outputs) {
-        boolean sums = linears.stream().anyMatch(linear -> linear.weight().mins != null);
-        MatrixInput in = new MatrixInput(input, columns, count, sums ? buffers.sums : null);
-        if (sums) {
-            forRows(count, in::sum);
-        }
-        int strips =
-                linears.stream().mapToInt(linear -> linear.weight().strips()).sum();
-        team.run(strips, (worker, i) -> {
-            int strip = i;
+        MatrixInput in = prepared(input, columns, count, linears);
+        int panels = linears.stream().mapToInt(linear -> linear.weight().panels).sum();
+        team.run(panels, (worker, i) -> {
+            int panel = i;
             int which = 0;
-            while (strip >= linears.get(which).weight().strips()) {
-                strip -= linears.get(which++).weight().strips();
+            while (panel >= linears.get(which).weight().panels) {
+                panel -= linears.get(which++).weight().panels;
             }
             Linear linear = linears.get(which);
             PackedMatrix weight = linear.weight();
             float[] output = outputs.get(which);
-            kernels.multiply(weight, strip, in, output, weight.paddedRows(), scratch[worker]);
+            kernels.multiply(weight, panel, in, output, weight.paddedRows(), scratch[worker]);
             if (linear.bias() != null) {
-                addBias(linear, strip, output, count);
+                addBias(linear, panel, output, count);
             }
         });
     }
 
-    private static void addBias(Linear linear, int strip, float[] output, int count) {
+    /** The input in the forms that the kernels want for these layers. */
+    private MatrixInput prepared(float[] values, int columns, int count, List<Linear> linears) {
+        boolean sums = linears.stream().anyMatch(linear -> linear.weight().needsSums());
+        MatrixInput in = new MatrixInput(values, columns, count, sums ? buffers.sums : null, buffers.tiles);
+        if (sums) {
+            forRows(count, in::sum);
+        }
+        int tile = kernels.tile();
+        if (tile > 0 && count > 1) {
+            team.run((count + tile - 1) / tile, (worker, i) -> in.fillTile(i, tile));
+        }
+        return in;
+    }
+
+    private static void addBias(Linear linear, int panel, float[] output, int count) {
         PackedMatrix weight = linear.weight();
-        int height = PackedMatrix.STRIP * weight.lanes;
-        int from = strip * height;
-        int end = Math.min(from + height, weight.rows);
+        int from = panel * weight.lanes;
+        int end = Math.min(from + weight.lanes, weight.rows);
         for (int t = 0; t < count; t++) {
             for (int i = from; i < end; i++) {
                 output[t * weight.paddedRows() + i] += linear.bias()[i];

@@ -15,7 +15,7 @@ import jdk.incubator.vector.VectorSpecies;
 record VectorKernels(MatrixKernels matrix, AttentionKernels attention, SelectionKernels selection)
         implements CpuKernels {
 
-    /** 512-bit vectors can lower the clock and rarely win where a page has 16 tokens. */
+    /** For attention and selection: 512-bit vectors rarely win where a page has 16 tokens. */
     static final VectorSpecies<Float> F =
             FloatVector.SPECIES_PREFERRED.length() > 8 ? FloatVector.SPECIES_256 : FloatVector.SPECIES_PREFERRED;
 
@@ -30,7 +30,7 @@ record VectorKernels(MatrixKernels matrix, AttentionKernels attention, Selection
 
     @Override
     public String name() {
-        return LANES * 32 + "-bit vectors";
+        return matrix.lanes() * Float.SIZE / VectorMatrixKernels.VECTORS + "-bit vectors";
     }
 
     /** {@code reduceLanes} leaves the order open, and with it the last bit. */

@@ -1,71 +1,117 @@
 package io.github.skim4j.engine.backend.cpu;
 
-import static io.github.skim4j.engine.backend.cpu.VectorKernels.B;
-import static io.github.skim4j.engine.backend.cpu.VectorKernels.F;
-import static io.github.skim4j.engine.backend.cpu.VectorKernels.I;
-import static io.github.skim4j.engine.backend.cpu.VectorKernels.LANES;
-import static io.github.skim4j.engine.backend.cpu.VectorKernels.S;
-
 import java.util.Arrays;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
-/** {@link MatrixKernels} on the Vector API; see {@link VectorKernels}. */
+/**
+ * {@link MatrixKernels} on the Vector API; see {@link VectorKernels}. A panel has four vectors of rows. One token and a tile of several
+ * are multiplied by the same arithmetic, so that a token's result never depends on the others of its step.
+ */
 final class VectorMatrixKernels implements MatrixKernels {
 
-    /** Tokens of the register tile: 2 panels × 6 tokens are 12 accumulators of 16 registers. */
+    /** What the JVM prefers: unlike attention over small pages, long rows gain from 512 bits. */
+    private static final VectorSpecies<Float> F =
+            FloatVector.SPECIES_PREFERRED.length() > 16 ? FloatVector.SPECIES_512 : FloatVector.SPECIES_PREFERRED;
+
+    private static final int LANES = F.length();
+    private static final VectorSpecies<Integer> I =
+            IntVector.SPECIES_PREFERRED.length() > 16 ? IntVector.SPECIES_512 : IntVector.SPECIES_PREFERRED;
+    private static final VectorSpecies<Short> S =
+            VectorSpecies.of(short.class, VectorShape.forBitSize(Math.max(64, LANES * Short.SIZE)));
+    /** With four lanes a vector of bytes has as many again, which are not used. */
+    private static final VectorSpecies<Byte> B =
+            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, LANES * Byte.SIZE)));
+
+    private static final VectorSpecies<Byte> WHOLE_BYTES = VectorSpecies.of(byte.class, F.vectorShape());
+
+    /** Vectors of a panel. */
+    static final int VECTORS = 4;
+
+    private static final int HEIGHT = VECTORS * LANES;
+
+    /** Tokens of the register tile. */
     private static final int TILE = 6;
 
-    /** Where the second of two unpacked panels begins. */
-    private static final int SECOND = MatrixScratch.COLUMNS * LANES;
+    /** Whether the sums of {@link #TILE} tokens × 4 vectors fit into registers: AVX has 16, AVX-512 and NEON have 32. */
+    private static final boolean WIDE_TILE = LANES != 8;
 
-    /** Four columns of a panel, a byte each. */
-    private static final VectorSpecies<Byte> QUAD = LANES == 8 ? ByteVector.SPECIES_256 : ByteVector.SPECIES_128;
+    /**
+     * Four bits at these places of a float between 16 and 32 are its distance from 16: levels become floats without a conversion. What is too
+     * much by 16 is taken off with the zero point.
+     */
+    private static final int NIBBLE_MASK = 0x00780000;
 
-    private static final int QUAD_BYTES = 4 * LANES;
+    private static final int SIXTEEN = 0x41800000;
+    /** Where the lowest bit of {@link #NIBBLE_MASK} is. */
+    private static final int NIBBLE_SHIFT = 19;
+    /** Nibbles of an int that stand at or below that place. */
+    private static final int LOW_NIBBLES = 5;
 
     @Override
     public int lanes() {
-        return LANES;
+        return HEIGHT;
+    }
+
+    @Override
+    public int tile() {
+        return TILE;
     }
 
     @Override
     public void multiply(
-            PackedMatrix matrix, int strip, MatrixInput input, float[] output, int stride, MatrixScratch scratch) {
+            PackedMatrix matrix, int panel, MatrixInput input, float[] output, int stride, MatrixScratch scratch) {
+        for (int t = 0; t < input.tokens(); t++) {
+            Arrays.fill(output, t * stride + panel * HEIGHT, t * stride + (panel + 1) * HEIGHT, 0);
+        }
         if (input.tokens() == 1) {
-            multiplyVector(matrix, strip, input, output, scratch);
+            multiplyVector(matrix, panel, input, output, scratch);
         } else {
-            multiplyTiles(matrix, strip, input, output, stride, scratch);
+            multiplyTiles(matrix, panel, input, output, stride, scratch);
         }
         if (matrix.mins != null) {
-            addMins(matrix, strip, input, output, stride);
+            addMins(matrix, panel, input, output, stride);
         }
     }
 
+    /** What the sums of a block begin with: the inputs times what all unpacked levels are too large by. */
+    private static float start(PackedMatrix matrix, MatrixInput input, int token, int block) {
+        int excess = matrix.zeroPoint + (matrix.layout == PackedMatrix.Layout.NIBBLES ? 16 : 0);
+        return excess == 0 ? 0 : -excess * input.sum(token, block, matrix.block);
+    }
+
     private static void multiplyTiles(
-            PackedMatrix matrix, int strip, MatrixInput input, float[] output, int stride, MatrixScratch scratch) {
-        int first = strip * PackedMatrix.STRIP * LANES;
-        for (int t = 0; t < input.tokens(); t++) {
-            Arrays.fill(output, t * stride + first, t * stride + first + PackedMatrix.STRIP * LANES, 0);
-        }
-        for (int panel = strip * PackedMatrix.STRIP; panel < (strip + 1) * PackedMatrix.STRIP; panel += 2) {
-            for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
-                int count = Math.min(MatrixScratch.COLUMNS, matrix.columns - column);
-                unpack(matrix, panel, column, count, scratch, 0);
-                unpack(matrix, panel + 1, column, count, scratch, SECOND);
-                for (int t = 0; t < input.tokens(); t += TILE) {
-                    multiplyTile(matrix, panel, column, count, input, t, scratch.weights, output, stride);
+            PackedMatrix matrix, int panel, MatrixInput input, float[] output, int stride, MatrixScratch scratch) {
+        int tokens = input.tokens();
+        float[] w = scratch.weights;
+        for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
+            int count = Math.min(MatrixScratch.COLUMNS, matrix.columns - column);
+            unpack(matrix, panel, column, count, scratch);
+            int t = 0;
+            for (; t + TILE <= tokens; t += TILE) {
+                if (WIDE_TILE) {
+                    multiply6(matrix, panel, column, count, input, t, w, output, stride);
+                } else {
+                    multiplyHalf6(matrix, panel, 0, column, count, input, t, w, output, stride);
+                    multiplyHalf6(matrix, panel, 2 * LANES, column, count, input, t, w, output, stride);
                 }
+            }
+            for (; t + 2 <= tokens; t += 2) {
+                multiply2(matrix, panel, column, count, input, t, w, output, stride);
+            }
+            if (t < tokens) {
+                multiply1(matrix, panel, column, count, input, t, w, output, stride);
             }
         }
     }
 
-    /** Up to {@link #TILE} tokens × 2 unpacked panels × some columns, added to the output. */
-    private static void multiplyTile(
+    /** Six tokens × a panel of unpacked columns, added to the output: the sums of a block stay in registers, hence so long. */
+    private static void multiply6(
             PackedMatrix matrix,
             int panel,
             int column,
@@ -75,80 +121,177 @@ final class VectorMatrixKernels implements MatrixKernels {
             float[] w,
             float[] output,
             int stride) {
-        float[] x = input.values();
-        int columns = input.columns();
-        int end = Math.min(token + TILE, input.tokens());
-        int at = token * columns + column;
-        int to = token * stride + panel * LANES;
-        int t = token;
-        if (end - token == TILE) {
-            multiply6(matrix, panel, column, count, x, at, w, output, to, stride);
-            return;
-        }
-        for (; t + 2 <= end; t += 2, at += 2 * columns, to += 2 * stride) {
-            multiply2(matrix, panel, column, count, x, at, w, output, to, stride);
-        }
-        if (t < end) {
-            multiply1(matrix, panel, column, count, x, at, w, output, to);
+        int block = matrix.block;
+        float[] x = input.tiles();
+        int to = token * stride + panel * HEIGHT;
+        for (int k = 0; k < count; k += block) {
+            int depth = Math.min(block, count - k);
+            int b = (column + k) / block;
+            FloatVector a0 = FloatVector.broadcast(F, start(matrix, input, token, b));
+            FloatVector a1 = a0;
+            FloatVector a2 = a0;
+            FloatVector a3 = a0;
+            FloatVector b0 = FloatVector.broadcast(F, start(matrix, input, token + 1, b));
+            FloatVector b1 = b0;
+            FloatVector b2 = b0;
+            FloatVector b3 = b0;
+            FloatVector c0 = FloatVector.broadcast(F, start(matrix, input, token + 2, b));
+            FloatVector c1 = c0;
+            FloatVector c2 = c0;
+            FloatVector c3 = c0;
+            FloatVector d0 = FloatVector.broadcast(F, start(matrix, input, token + 3, b));
+            FloatVector d1 = d0;
+            FloatVector d2 = d0;
+            FloatVector d3 = d0;
+            FloatVector e0 = FloatVector.broadcast(F, start(matrix, input, token + 4, b));
+            FloatVector e1 = e0;
+            FloatVector e2 = e0;
+            FloatVector e3 = e0;
+            FloatVector f0 = FloatVector.broadcast(F, start(matrix, input, token + 5, b));
+            FloatVector f1 = f0;
+            FloatVector f2 = f0;
+            FloatVector f3 = f0;
+            int first = k * HEIGHT;
+            int in = input.tileIndex(token, column + k, TILE);
+            for (int i = 0; i < depth; i++) {
+                FloatVector w0 = FloatVector.fromArray(F, w, first + i * HEIGHT);
+                FloatVector w1 = FloatVector.fromArray(F, w, first + i * HEIGHT + LANES);
+                FloatVector w2 = FloatVector.fromArray(F, w, first + i * HEIGHT + 2 * LANES);
+                FloatVector w3 = FloatVector.fromArray(F, w, first + i * HEIGHT + 3 * LANES);
+                FloatVector v = FloatVector.broadcast(F, x[in + i * TILE]);
+                a0 = w0.fma(v, a0);
+                a1 = w1.fma(v, a1);
+                a2 = w2.fma(v, a2);
+                a3 = w3.fma(v, a3);
+                v = FloatVector.broadcast(F, x[in + i * TILE + 1]);
+                b0 = w0.fma(v, b0);
+                b1 = w1.fma(v, b1);
+                b2 = w2.fma(v, b2);
+                b3 = w3.fma(v, b3);
+                v = FloatVector.broadcast(F, x[in + i * TILE + 2]);
+                c0 = w0.fma(v, c0);
+                c1 = w1.fma(v, c1);
+                c2 = w2.fma(v, c2);
+                c3 = w3.fma(v, c3);
+                v = FloatVector.broadcast(F, x[in + i * TILE + 3]);
+                d0 = w0.fma(v, d0);
+                d1 = w1.fma(v, d1);
+                d2 = w2.fma(v, d2);
+                d3 = w3.fma(v, d3);
+                v = FloatVector.broadcast(F, x[in + i * TILE + 4]);
+                e0 = w0.fma(v, e0);
+                e1 = w1.fma(v, e1);
+                e2 = w2.fma(v, e2);
+                e3 = w3.fma(v, e3);
+                v = FloatVector.broadcast(F, x[in + i * TILE + 5]);
+                f0 = w0.fma(v, f0);
+                f1 = w1.fma(v, f1);
+                f2 = w2.fma(v, f2);
+                f3 = w3.fma(v, f3);
+            }
+            int scale = (panel * matrix.blocks() + b) * HEIGHT;
+            FloatVector s0 = FloatVector.fromArray(F, matrix.scales, scale);
+            FloatVector s1 = FloatVector.fromArray(F, matrix.scales, scale + LANES);
+            FloatVector s2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * LANES);
+            FloatVector s3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * LANES);
+            s0.fma(a0, FloatVector.fromArray(F, output, to)).intoArray(output, to);
+            s1.fma(a1, FloatVector.fromArray(F, output, to + LANES)).intoArray(output, to + LANES);
+            s2.fma(a2, FloatVector.fromArray(F, output, to + 2 * LANES)).intoArray(output, to + 2 * LANES);
+            s3.fma(a3, FloatVector.fromArray(F, output, to + 3 * LANES)).intoArray(output, to + 3 * LANES);
+            s0.fma(b0, FloatVector.fromArray(F, output, to + stride)).intoArray(output, to + stride);
+            s1.fma(b1, FloatVector.fromArray(F, output, to + stride + LANES)).intoArray(output, to + stride + LANES);
+            s2.fma(b2, FloatVector.fromArray(F, output, to + stride + 2 * LANES))
+                    .intoArray(output, to + stride + 2 * LANES);
+            s3.fma(b3, FloatVector.fromArray(F, output, to + stride + 3 * LANES))
+                    .intoArray(output, to + stride + 3 * LANES);
+            s0.fma(c0, FloatVector.fromArray(F, output, to + 2 * stride)).intoArray(output, to + 2 * stride);
+            s1.fma(c1, FloatVector.fromArray(F, output, to + 2 * stride + LANES))
+                    .intoArray(output, to + 2 * stride + LANES);
+            s2.fma(c2, FloatVector.fromArray(F, output, to + 2 * stride + 2 * LANES))
+                    .intoArray(output, to + 2 * stride + 2 * LANES);
+            s3.fma(c3, FloatVector.fromArray(F, output, to + 2 * stride + 3 * LANES))
+                    .intoArray(output, to + 2 * stride + 3 * LANES);
+            s0.fma(d0, FloatVector.fromArray(F, output, to + 3 * stride)).intoArray(output, to + 3 * stride);
+            s1.fma(d1, FloatVector.fromArray(F, output, to + 3 * stride + LANES))
+                    .intoArray(output, to + 3 * stride + LANES);
+            s2.fma(d2, FloatVector.fromArray(F, output, to + 3 * stride + 2 * LANES))
+                    .intoArray(output, to + 3 * stride + 2 * LANES);
+            s3.fma(d3, FloatVector.fromArray(F, output, to + 3 * stride + 3 * LANES))
+                    .intoArray(output, to + 3 * stride + 3 * LANES);
+            s0.fma(e0, FloatVector.fromArray(F, output, to + 4 * stride)).intoArray(output, to + 4 * stride);
+            s1.fma(e1, FloatVector.fromArray(F, output, to + 4 * stride + LANES))
+                    .intoArray(output, to + 4 * stride + LANES);
+            s2.fma(e2, FloatVector.fromArray(F, output, to + 4 * stride + 2 * LANES))
+                    .intoArray(output, to + 4 * stride + 2 * LANES);
+            s3.fma(e3, FloatVector.fromArray(F, output, to + 4 * stride + 3 * LANES))
+                    .intoArray(output, to + 4 * stride + 3 * LANES);
+            s0.fma(f0, FloatVector.fromArray(F, output, to + 5 * stride)).intoArray(output, to + 5 * stride);
+            s1.fma(f1, FloatVector.fromArray(F, output, to + 5 * stride + LANES))
+                    .intoArray(output, to + 5 * stride + LANES);
+            s2.fma(f2, FloatVector.fromArray(F, output, to + 5 * stride + 2 * LANES))
+                    .intoArray(output, to + 5 * stride + 2 * LANES);
+            s3.fma(f3, FloatVector.fromArray(F, output, to + 5 * stride + 3 * LANES))
+                    .intoArray(output, to + 5 * stride + 3 * LANES);
         }
     }
 
-    /** Six tokens × 2 panels: the sums of a block stay in registers, hence so long. */
-    private static void multiply6(
+    /** Six tokens × half of a panel, from its row {@code lane} on. */
+    private static void multiplyHalf6(
             PackedMatrix matrix,
             int panel,
+            int lane,
             int column,
             int count,
-            float[] x,
-            int at,
+            MatrixInput input,
+            int token,
             float[] w,
             float[] output,
-            int to,
             int stride) {
-        int columns = matrix.columns;
         int block = matrix.block;
-        int blocks = matrix.blocks();
+        float[] x = input.tiles();
+        int to = token * stride + panel * HEIGHT + lane;
         for (int k = 0; k < count; k += block) {
             int depth = Math.min(block, count - k);
-            FloatVector a0 = FloatVector.zero(F);
-            FloatVector a1 = FloatVector.zero(F);
-            FloatVector b0 = FloatVector.zero(F);
-            FloatVector b1 = FloatVector.zero(F);
-            FloatVector c0 = FloatVector.zero(F);
-            FloatVector c1 = FloatVector.zero(F);
-            FloatVector d0 = FloatVector.zero(F);
-            FloatVector d1 = FloatVector.zero(F);
-            FloatVector e0 = FloatVector.zero(F);
-            FloatVector e1 = FloatVector.zero(F);
-            FloatVector f0 = FloatVector.zero(F);
-            FloatVector f1 = FloatVector.zero(F);
-            int first = k * LANES;
-            int in = at + k;
+            int b = (column + k) / block;
+            FloatVector a0 = FloatVector.broadcast(F, start(matrix, input, token, b));
+            FloatVector a1 = a0;
+            FloatVector b0 = FloatVector.broadcast(F, start(matrix, input, token + 1, b));
+            FloatVector b1 = b0;
+            FloatVector c0 = FloatVector.broadcast(F, start(matrix, input, token + 2, b));
+            FloatVector c1 = c0;
+            FloatVector d0 = FloatVector.broadcast(F, start(matrix, input, token + 3, b));
+            FloatVector d1 = d0;
+            FloatVector e0 = FloatVector.broadcast(F, start(matrix, input, token + 4, b));
+            FloatVector e1 = e0;
+            FloatVector f0 = FloatVector.broadcast(F, start(matrix, input, token + 5, b));
+            FloatVector f1 = f0;
+            int first = k * HEIGHT + lane;
+            int in = input.tileIndex(token, column + k, TILE);
             for (int i = 0; i < depth; i++) {
-                FloatVector w0 = FloatVector.fromArray(F, w, first + i * LANES);
-                FloatVector w1 = FloatVector.fromArray(F, w, first + i * LANES + SECOND);
-                FloatVector v = FloatVector.broadcast(F, x[in + i]);
+                FloatVector w0 = FloatVector.fromArray(F, w, first + i * HEIGHT);
+                FloatVector w1 = FloatVector.fromArray(F, w, first + i * HEIGHT + LANES);
+                FloatVector v = FloatVector.broadcast(F, x[in + i * TILE]);
                 a0 = w0.fma(v, a0);
                 a1 = w1.fma(v, a1);
-                v = FloatVector.broadcast(F, x[in + i + columns]);
+                v = FloatVector.broadcast(F, x[in + i * TILE + 1]);
                 b0 = w0.fma(v, b0);
                 b1 = w1.fma(v, b1);
-                v = FloatVector.broadcast(F, x[in + i + 2 * columns]);
+                v = FloatVector.broadcast(F, x[in + i * TILE + 2]);
                 c0 = w0.fma(v, c0);
                 c1 = w1.fma(v, c1);
-                v = FloatVector.broadcast(F, x[in + i + 3 * columns]);
+                v = FloatVector.broadcast(F, x[in + i * TILE + 3]);
                 d0 = w0.fma(v, d0);
                 d1 = w1.fma(v, d1);
-                v = FloatVector.broadcast(F, x[in + i + 4 * columns]);
+                v = FloatVector.broadcast(F, x[in + i * TILE + 4]);
                 e0 = w0.fma(v, e0);
                 e1 = w1.fma(v, e1);
-                v = FloatVector.broadcast(F, x[in + i + 5 * columns]);
+                v = FloatVector.broadcast(F, x[in + i * TILE + 5]);
                 f0 = w0.fma(v, f0);
                 f1 = w1.fma(v, f1);
             }
-            int scale = (panel * blocks + (column + k) / block) * LANES;
+            int scale = (panel * matrix.blocks() + b) * HEIGHT + lane;
             FloatVector s0 = FloatVector.fromArray(F, matrix.scales, scale);
-            FloatVector s1 = FloatVector.fromArray(F, matrix.scales, scale + blocks * LANES);
+            FloatVector s1 = FloatVector.fromArray(F, matrix.scales, scale + LANES);
             s0.fma(a0, FloatVector.fromArray(F, output, to)).intoArray(output, to);
             s1.fma(a1, FloatVector.fromArray(F, output, to + LANES)).intoArray(output, to + LANES);
             s0.fma(b0, FloatVector.fromArray(F, output, to + stride)).intoArray(output, to + stride);
@@ -173,40 +316,58 @@ final class VectorMatrixKernels implements MatrixKernels {
             int panel,
             int column,
             int count,
-            float[] x,
-            int at,
+            MatrixInput input,
+            int token,
             float[] w,
             float[] output,
-            int to,
             int stride) {
-        int columns = matrix.columns;
         int block = matrix.block;
-        int blocks = matrix.blocks();
+        float[] x = input.tiles();
+        int to = token * stride + panel * HEIGHT;
         for (int k = 0; k < count; k += block) {
             int depth = Math.min(block, count - k);
-            FloatVector a0 = FloatVector.zero(F);
-            FloatVector a1 = FloatVector.zero(F);
-            FloatVector b0 = FloatVector.zero(F);
-            FloatVector b1 = FloatVector.zero(F);
-            int first = k * LANES;
-            int in = at + k;
+            int b = (column + k) / block;
+            FloatVector a0 = FloatVector.broadcast(F, start(matrix, input, token, b));
+            FloatVector a1 = a0;
+            FloatVector a2 = a0;
+            FloatVector a3 = a0;
+            FloatVector b0 = FloatVector.broadcast(F, start(matrix, input, token + 1, b));
+            FloatVector b1 = b0;
+            FloatVector b2 = b0;
+            FloatVector b3 = b0;
+            int first = k * HEIGHT;
+            int in = input.tileIndex(token, column + k, TILE);
             for (int i = 0; i < depth; i++) {
-                FloatVector w0 = FloatVector.fromArray(F, w, first + i * LANES);
-                FloatVector w1 = FloatVector.fromArray(F, w, first + i * LANES + SECOND);
-                FloatVector v = FloatVector.broadcast(F, x[in + i]);
+                FloatVector w0 = FloatVector.fromArray(F, w, first + i * HEIGHT);
+                FloatVector w1 = FloatVector.fromArray(F, w, first + i * HEIGHT + LANES);
+                FloatVector w2 = FloatVector.fromArray(F, w, first + i * HEIGHT + 2 * LANES);
+                FloatVector w3 = FloatVector.fromArray(F, w, first + i * HEIGHT + 3 * LANES);
+                FloatVector v = FloatVector.broadcast(F, x[in + i * TILE]);
                 a0 = w0.fma(v, a0);
                 a1 = w1.fma(v, a1);
-                v = FloatVector.broadcast(F, x[in + i + columns]);
+                a2 = w2.fma(v, a2);
+                a3 = w3.fma(v, a3);
+                v = FloatVector.broadcast(F, x[in + i * TILE + 1]);
                 b0 = w0.fma(v, b0);
                 b1 = w1.fma(v, b1);
+                b2 = w2.fma(v, b2);
+                b3 = w3.fma(v, b3);
             }
-            int scale = (panel * blocks + (column + k) / block) * LANES;
+            int scale = (panel * matrix.blocks() + b) * HEIGHT;
             FloatVector s0 = FloatVector.fromArray(F, matrix.scales, scale);
-            FloatVector s1 = FloatVector.fromArray(F, matrix.scales, scale + blocks * LANES);
+            FloatVector s1 = FloatVector.fromArray(F, matrix.scales, scale + LANES);
+            FloatVector s2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * LANES);
+            FloatVector s3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * LANES);
             s0.fma(a0, FloatVector.fromArray(F, output, to)).intoArray(output, to);
             s1.fma(a1, FloatVector.fromArray(F, output, to + LANES)).intoArray(output, to + LANES);
+            s2.fma(a2, FloatVector.fromArray(F, output, to + 2 * LANES)).intoArray(output, to + 2 * LANES);
+            s3.fma(a3, FloatVector.fromArray(F, output, to + 3 * LANES)).intoArray(output, to + 3 * LANES);
             s0.fma(b0, FloatVector.fromArray(F, output, to + stride)).intoArray(output, to + stride);
             s1.fma(b1, FloatVector.fromArray(F, output, to + stride + LANES)).intoArray(output, to + stride + LANES);
+            s2.fma(b2, FloatVector.fromArray(F, output, to + stride + 2 * LANES))
+                    .intoArray(output, to + stride + 2 * LANES);
+            s3.fma(b3, FloatVector.fromArray(F, output, to + stride + 3 * LANES))
+                    .intoArray(output, to + stride + 3 * LANES);
         }
     }
 
@@ -215,62 +376,74 @@ final class VectorMatrixKernels implements MatrixKernels {
             int panel,
             int column,
             int count,
-            float[] x,
-            int at,
+            MatrixInput input,
+            int token,
             float[] w,
             float[] output,
-            int to) {
+            int stride) {
         int block = matrix.block;
-        int blocks = matrix.blocks();
+        float[] x = input.tiles();
+        int to = token * stride + panel * HEIGHT;
         for (int k = 0; k < count; k += block) {
             int depth = Math.min(block, count - k);
-            FloatVector a0 = FloatVector.zero(F);
-            FloatVector a1 = FloatVector.zero(F);
-            int first = k * LANES;
-            int in = at + k;
+            int b = (column + k) / block;
+            FloatVector a0 = FloatVector.broadcast(F, start(matrix, input, token, b));
+            FloatVector a1 = a0;
+            FloatVector a2 = a0;
+            FloatVector a3 = a0;
+            int first = k * HEIGHT;
+            int in = input.tileIndex(token, column + k, TILE);
             for (int i = 0; i < depth; i++) {
-                FloatVector w0 = FloatVector.fromArray(F, w, first + i * LANES);
-                FloatVector w1 = FloatVector.fromArray(F, w, first + i * LANES + SECOND);
-                FloatVector v = FloatVector.broadcast(F, x[in + i]);
+                FloatVector w0 = FloatVector.fromArray(F, w, first + i * HEIGHT);
+                FloatVector w1 = FloatVector.fromArray(F, w, first + i * HEIGHT + LANES);
+                FloatVector w2 = FloatVector.fromArray(F, w, first + i * HEIGHT + 2 * LANES);
+                FloatVector w3 = FloatVector.fromArray(F, w, first + i * HEIGHT + 3 * LANES);
+                FloatVector v = FloatVector.broadcast(F, x[in + i * TILE]);
                 a0 = w0.fma(v, a0);
                 a1 = w1.fma(v, a1);
+                a2 = w2.fma(v, a2);
+                a3 = w3.fma(v, a3);
             }
-            int scale = (panel * blocks + (column + k) / block) * LANES;
+            int scale = (panel * matrix.blocks() + b) * HEIGHT;
             FloatVector s0 = FloatVector.fromArray(F, matrix.scales, scale);
-            FloatVector s1 = FloatVector.fromArray(F, matrix.scales, scale + blocks * LANES);
+            FloatVector s1 = FloatVector.fromArray(F, matrix.scales, scale + LANES);
+            FloatVector s2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * LANES);
+            FloatVector s3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * LANES);
             s0.fma(a0, FloatVector.fromArray(F, output, to)).intoArray(output, to);
             s1.fma(a1, FloatVector.fromArray(F, output, to + LANES)).intoArray(output, to + LANES);
+            s2.fma(a2, FloatVector.fromArray(F, output, to + 2 * LANES)).intoArray(output, to + 2 * LANES);
+            s3.fma(a3, FloatVector.fromArray(F, output, to + 3 * LANES)).intoArray(output, to + 3 * LANES);
         }
     }
 
     /** Adds what the minima make: for each block the minimum times the sum of its inputs. */
-    private static void addMins(PackedMatrix matrix, int strip, MatrixInput input, float[] output, int stride) {
+    private static void addMins(PackedMatrix matrix, int panel, MatrixInput input, float[] output, int stride) {
         for (int t = 0; t < input.tokens(); t++) {
-            int to = t * stride + strip * PackedMatrix.STRIP * LANES;
+            int to = t * stride + panel * HEIGHT;
             if (matrix.minLevels == null) {
-                addMins(matrix, strip, input, t, output, to);
+                addMins(matrix, panel, input, t, output, to);
             } else {
-                addMinLevels(matrix, strip, input, t, output, to);
+                addMinLevels(matrix, panel, input, t, output, to);
             }
         }
     }
 
-    /** All panels of the strip at once, lest each addition wait for the last. */
-    private static void addMins(PackedMatrix matrix, int strip, MatrixInput input, int token, float[] output, int to) {
+    /** All vectors of the panel at once, lest each addition wait for the last. */
+    private static void addMins(PackedMatrix matrix, int panel, MatrixInput input, int token, float[] output, int to) {
         float[] mins = matrix.mins;
         int block = matrix.block;
-        int next = matrix.blocks() * LANES;
-        int at = strip * PackedMatrix.STRIP * next;
+        int blocks = matrix.blocks();
         FloatVector a = FloatVector.zero(F);
         FloatVector b = FloatVector.zero(F);
         FloatVector c = FloatVector.zero(F);
         FloatVector d = FloatVector.zero(F);
-        for (int i = 0; i < matrix.blocks(); i++) {
-            FloatVector v = FloatVector.broadcast(F, matrix.minFactor * input.sum(token, i, block));
-            a = FloatVector.fromArray(F, mins, at + i * LANES).fma(v, a);
-            b = FloatVector.fromArray(F, mins, at + i * LANES + next).fma(v, b);
-            c = FloatVector.fromArray(F, mins, at + i * LANES + 2 * next).fma(v, c);
-            d = FloatVector.fromArray(F, mins, at + i * LANES + 3 * next).fma(v, d);
+        for (int i = 0; i < blocks; i++) {
+            int at = (panel * blocks + i) * HEIGHT;
+            FloatVector v = FloatVector.broadcast(F, input.sum(token, i, block));
+            a = FloatVector.fromArray(F, mins, at).fma(v, a);
+            b = FloatVector.fromArray(F, mins, at + LANES).fma(v, b);
+            c = FloatVector.fromArray(F, mins, at + 2 * LANES).fma(v, c);
+            d = FloatVector.fromArray(F, mins, at + 3 * LANES).fma(v, d);
         }
         FloatVector.fromArray(F, output, to).add(a).intoArray(output, to);
         FloatVector.fromArray(F, output, to + LANES).add(b).intoArray(output, to + LANES);
@@ -279,80 +452,74 @@ final class VectorMatrixKernels implements MatrixKernels {
     }
 
     private static void addMinLevels(
-            PackedMatrix matrix, int strip, MatrixInput input, int token, float[] output, int to) {
+            PackedMatrix matrix, int panel, MatrixInput input, int token, float[] output, int to) {
         int blocks = matrix.blocks();
         int shared = matrix.minBlocks;
-        for (int p = 0; p < PackedMatrix.STRIP; p++) {
-            int panel = strip * PackedMatrix.STRIP + p;
-            FloatVector sum = FloatVector.fromArray(F, output, to + p * LANES);
+        for (int lane = 0; lane < HEIGHT; lane += LANES) {
+            FloatVector sum = FloatVector.fromArray(F, output, to + lane);
             for (int s = 0; s < blocks / shared; s++) {
-                int at = (panel * blocks + s * shared) * LANES;
+                int at = (panel * blocks + s * shared) * HEIGHT + lane;
                 FloatVector levels = FloatVector.zero(F);
                 for (int i = 0; i < shared; i++) {
                     FloatVector v = FloatVector.broadcast(F, input.sum(token, s * shared + i, matrix.block));
-                    levels = ((FloatVector) ByteVector.fromArray(B, matrix.minLevels, at + i * LANES)
+                    levels = ((FloatVector) ByteVector.fromArray(B, matrix.minLevels, at + i * HEIGHT)
                                     .convertShape(VectorOperators.B2F, F, 0))
                             .fma(v, levels);
                 }
-                sum = FloatVector.fromArray(F, matrix.mins, (panel * (blocks / shared) + s) * LANES)
+                sum = FloatVector.fromArray(F, matrix.mins, (panel * (blocks / shared) + s) * HEIGHT + lane)
                         .fma(levels, sum);
             }
-            sum.intoArray(output, to + p * LANES);
+            sum.intoArray(output, to + lane);
         }
     }
 
     /** One token; the same arithmetic for a row as in tiles, with weights that are unpacked on the way. */
     private static void multiplyVector(
-            PackedMatrix matrix, int strip, MatrixInput input, float[] output, MatrixScratch scratch) {
-        int panel = strip * PackedMatrix.STRIP;
-        float[] x = input.values();
+            PackedMatrix matrix, int panel, MatrixInput input, float[] output, MatrixScratch scratch) {
         switch (matrix.layout) {
-            case BYTES -> {
-                int next = matrix.columns * LANES;
-                multiplyBytes(matrix, panel, matrix.bytes, panel * next, next, 0, matrix.columns, x, output);
+            case BYTES ->
+                multiplyBytes(
+                        matrix, panel, matrix.bytes, panel * matrix.columns * HEIGHT, 0, matrix.columns, input, output);
+            case NIBBLES -> multiplyNibbles(matrix, panel, input, output);
+            case SPLIT -> {
+                for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
+                    int count = Math.min(MatrixScratch.COLUMNS, matrix.columns - column);
+                    joinLevels(matrix, panel, column, count, scratch.levels);
+                    multiplyBytes(matrix, panel, scratch.levels, 0, column, count, input, output);
+                }
             }
-            case NIBBLES -> {
-                multiplyNibbles(matrix, panel, x, output);
-                multiplyNibbles(matrix, panel + 2, x, output);
-            }
-            case SPLIT -> multiplySplit(matrix, panel, x, output, scratch.levels);
-            default -> multiplyUnscaled(matrix, panel, x, output, scratch);
+            default -> multiplyUnscaled(matrix, panel, input.values(), output, scratch);
         }
     }
 
     private static void multiplyUnscaled(
             PackedMatrix matrix, int panel, float[] x, float[] output, MatrixScratch scratch) {
-        int next = matrix.columns * LANES;
-        int to = panel * LANES;
-        Arrays.fill(output, to, to + PackedMatrix.STRIP * LANES, 0);
+        int to = panel * HEIGHT;
         for (int k = 0; k < matrix.columns; k += matrix.block) {
             int depth = Math.min(matrix.block, matrix.columns - k);
-            int at = panel * next + k * LANES;
+            int at = (panel * matrix.columns + k) * HEIGHT;
             switch (matrix.layout) {
-                case FLOAT -> multiplyFloats(matrix.floats, at, next, x, k, depth, output, to);
-                case BFLOAT16 -> multiplyBfloat16s(matrix.shorts, at, next, x, k, depth, output, to);
+                case FLOAT -> multiplyFloats(matrix.floats, at, x, k, depth, output, to);
+                case BFLOAT16 -> multiplyBfloat16s(matrix.shorts, at, x, k, depth, output, to);
                 default -> {
-                    for (int p = 0; p < PackedMatrix.STRIP; p++) {
-                        unpackFloat16s(matrix.shorts, at + p * next, depth * LANES, scratch.weights, p * depth * LANES);
-                    }
-                    multiplyFloats(scratch.weights, 0, depth * LANES, x, k, depth, output, to);
+                    unpackFloat16s(matrix.shorts, at, depth * HEIGHT, scratch.weights);
+                    multiplyFloats(scratch.weights, 0, x, k, depth, output, to);
                 }
             }
         }
     }
 
-    private static void multiplyFloats(
-            float[] w, int at, int next, float[] x, int k, int depth, float[] output, int to) {
+    private static void multiplyFloats(float[] w, int at, float[] x, int k, int depth, float[] output, int to) {
         FloatVector a = FloatVector.zero(F);
         FloatVector b = FloatVector.zero(F);
         FloatVector c = FloatVector.zero(F);
         FloatVector d = FloatVector.zero(F);
         for (int i = 0; i < depth; i++) {
             FloatVector v = FloatVector.broadcast(F, x[k + i]);
-            a = FloatVector.fromArray(F, w, at + i * LANES).fma(v, a);
-            b = FloatVector.fromArray(F, w, at + i * LANES + next).fma(v, b);
-            c = FloatVector.fromArray(F, w, at + i * LANES + 2 * next).fma(v, c);
-            d = FloatVector.fromArray(F, w, at + i * LANES + 3 * next).fma(v, d);
+            a = FloatVector.fromArray(F, w, at + i * HEIGHT).fma(v, a);
+            b = FloatVector.fromArray(F, w, at + i * HEIGHT + LANES).fma(v, b);
+            c = FloatVector.fromArray(F, w, at + i * HEIGHT + 2 * LANES).fma(v, c);
+            d = FloatVector.fromArray(F, w, at + i * HEIGHT + 3 * LANES).fma(v, d);
         }
         FloatVector.fromArray(F, output, to).add(a).intoArray(output, to);
         FloatVector.fromArray(F, output, to + LANES).add(b).intoArray(output, to + LANES);
@@ -360,28 +527,28 @@ final class VectorMatrixKernels implements MatrixKernels {
         FloatVector.fromArray(F, output, to + 3 * LANES).add(d).intoArray(output, to + 3 * LANES);
     }
 
-    private static void multiplyBfloat16s(
-            short[] w, int at, int next, float[] x, int k, int depth, float[] output, int to) {
+    private static void multiplyBfloat16s(short[] w, int at, float[] x, int k, int depth, float[] output, int to) {
         FloatVector a = FloatVector.zero(F);
         FloatVector b = FloatVector.zero(F);
         FloatVector c = FloatVector.zero(F);
         FloatVector d = FloatVector.zero(F);
         for (int i = 0; i < depth; i++) {
             FloatVector v = FloatVector.broadcast(F, x[k + i]);
-            a = ((IntVector) ShortVector.fromArray(S, w, at + i * LANES).convertShape(VectorOperators.S2I, I, 0))
+            a = ((IntVector) ShortVector.fromArray(S, w, at + i * HEIGHT).convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .fma(v, a);
-            b = ((IntVector) ShortVector.fromArray(S, w, at + i * LANES + next).convertShape(VectorOperators.S2I, I, 0))
+            b = ((IntVector) ShortVector.fromArray(S, w, at + i * HEIGHT + LANES)
+                            .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .fma(v, b);
-            c = ((IntVector) ShortVector.fromArray(S, w, at + i * LANES + 2 * next)
+            c = ((IntVector) ShortVector.fromArray(S, w, at + i * HEIGHT + 2 * LANES)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .fma(v, c);
-            d = ((IntVector) ShortVector.fromArray(S, w, at + i * LANES + 3 * next)
+            d = ((IntVector) ShortVector.fromArray(S, w, at + i * HEIGHT + 3 * LANES)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
@@ -393,66 +560,50 @@ final class VectorMatrixKernels implements MatrixKernels {
         FloatVector.fromArray(F, output, to + 3 * LANES).add(d).intoArray(output, to + 3 * LANES);
     }
 
-    private static void multiplySplit(PackedMatrix matrix, int panel, float[] x, float[] output, byte[] levels) {
-        int next = MatrixScratch.COLUMNS * LANES;
-        for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
-            int count = Math.min(MatrixScratch.COLUMNS, matrix.columns - column);
-            for (int p = 0; p < PackedMatrix.STRIP; p++) {
-                joinLevels(matrix, panel + p, column, count, levels, p * next);
-            }
-            multiplyBytes(matrix, panel, levels, 0, next, column, count, x, output);
-        }
-    }
-
-    /** Some columns of four panels, whose levels are at {@code w[at…]}, {@code next} apart; added to the output unless they are the first. */
+    /** Some columns of a panel, whose levels are at {@code w[at…]}, added to the output. */
     private static void multiplyBytes(
             PackedMatrix matrix,
             int panel,
             byte[] w,
             int at,
-            int next,
             int column,
             int count,
-            float[] x,
+            MatrixInput input,
             float[] output) {
+        float[] x = input.values();
         int block = matrix.block;
-        int blocks = matrix.blocks();
-        int nextScale = blocks * LANES;
-        int to = panel * LANES;
-        if (column == 0) {
-            Arrays.fill(output, to, to + PackedMatrix.STRIP * LANES, 0);
-        }
+        int to = panel * HEIGHT;
         FloatVector o0 = FloatVector.fromArray(F, output, to);
         FloatVector o1 = FloatVector.fromArray(F, output, to + LANES);
         FloatVector o2 = FloatVector.fromArray(F, output, to + 2 * LANES);
         FloatVector o3 = FloatVector.fromArray(F, output, to + 3 * LANES);
-        for (int b = 0; b < count / block; b++) {
-            FloatVector a0 = FloatVector.zero(F);
-            FloatVector a1 = FloatVector.zero(F);
-            FloatVector a2 = FloatVector.zero(F);
-            FloatVector a3 = FloatVector.zero(F);
-            int k = column + b * block;
-            int from = at + b * block * LANES;
+        for (int k = 0; k < count; k += block) {
+            int b = (column + k) / block;
+            FloatVector a0 = FloatVector.broadcast(F, start(matrix, input, 0, b));
+            FloatVector a1 = a0;
+            FloatVector a2 = a0;
+            FloatVector a3 = a0;
+            int from = at + k * HEIGHT;
             for (int i = 0; i < block; i++) {
-                FloatVector v = FloatVector.broadcast(F, x[k + i]);
+                FloatVector v = FloatVector.broadcast(F, x[column + k + i]);
                 FloatVector w0 = (FloatVector)
-                        ByteVector.fromArray(B, w, from + i * LANES).convertShape(VectorOperators.B2F, F, 0);
+                        ByteVector.fromArray(B, w, from + i * HEIGHT).convertShape(VectorOperators.B2F, F, 0);
                 a0 = w0.fma(v, a0);
                 FloatVector w1 = (FloatVector)
-                        ByteVector.fromArray(B, w, from + i * LANES + next).convertShape(VectorOperators.B2F, F, 0);
+                        ByteVector.fromArray(B, w, from + i * HEIGHT + LANES).convertShape(VectorOperators.B2F, F, 0);
                 a1 = w1.fma(v, a1);
-                FloatVector w2 = (FloatVector)
-                        ByteVector.fromArray(B, w, from + i * LANES + 2 * next).convertShape(VectorOperators.B2F, F, 0);
+                FloatVector w2 = (FloatVector) ByteVector.fromArray(B, w, from + i * HEIGHT + 2 * LANES)
+                        .convertShape(VectorOperators.B2F, F, 0);
                 a2 = w2.fma(v, a2);
-                FloatVector w3 = (FloatVector)
-                        ByteVector.fromArray(B, w, from + i * LANES + 3 * next).convertShape(VectorOperators.B2F, F, 0);
+                FloatVector w3 = (FloatVector) ByteVector.fromArray(B, w, from + i * HEIGHT + 3 * LANES)
+                        .convertShape(VectorOperators.B2F, F, 0);
                 a3 = w3.fma(v, a3);
             }
-            int scale = (panel * blocks + column / block + b) * LANES;
+            int scale = (panel * matrix.blocks() + b) * HEIGHT;
             o0 = FloatVector.fromArray(F, matrix.scales, scale).fma(a0, o0);
-            o1 = FloatVector.fromArray(F, matrix.scales, scale + nextScale).fma(a1, o1);
-            o2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * nextScale).fma(a2, o2);
-            o3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * nextScale).fma(a3, o3);
+            o1 = FloatVector.fromArray(F, matrix.scales, scale + LANES).fma(a1, o1);
+            o2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * LANES).fma(a2, o2);
+            o3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * LANES).fma(a3, o3);
         }
         o0.intoArray(output, to);
         o1.intoArray(output, to + LANES);
@@ -460,131 +611,194 @@ final class VectorMatrixKernels implements MatrixKernels {
         o3.intoArray(output, to + 3 * LANES);
     }
 
-    /** Two panels: with more, registers run out. */
-    private static void multiplyNibbles(PackedMatrix matrix, int panel, float[] x, float[] output) {
+    private static void multiplyNibbles(PackedMatrix matrix, int panel, MatrixInput input, float[] output) {
         int[] w = matrix.nibbles;
-        int next = matrix.columns / 8 * LANES;
+        float[] x = input.values();
         int block = matrix.block;
         int blocks = matrix.blocks();
-        int nextScale = blocks * LANES;
         FloatVector o0 = FloatVector.zero(F);
         FloatVector o1 = FloatVector.zero(F);
+        FloatVector o2 = FloatVector.zero(F);
+        FloatVector o3 = FloatVector.zero(F);
         for (int b = 0; b < blocks; b++) {
-            FloatVector a0 = FloatVector.zero(F);
-            FloatVector a1 = FloatVector.zero(F);
+            FloatVector a0 = FloatVector.broadcast(F, start(matrix, input, 0, b));
+            FloatVector a1 = a0;
+            FloatVector a2 = a0;
+            FloatVector a3 = a0;
             int k = b * block;
-            int at = panel * next + k / 8 * LANES;
+            int at = (panel * matrix.columns + k) / 8 * HEIGHT;
             for (int i = 0; i < block / 8; i++) {
-                IntVector w0 = IntVector.fromArray(I, w, at + i * LANES);
-                IntVector w1 = IntVector.fromArray(I, w, at + i * LANES + next);
-                for (int j = 0; j < 8; j++) {
+                IntVector w0 = IntVector.fromArray(I, w, at + i * HEIGHT);
+                IntVector w1 = IntVector.fromArray(I, w, at + i * HEIGHT + LANES);
+                IntVector w2 = IntVector.fromArray(I, w, at + i * HEIGHT + 2 * LANES);
+                IntVector w3 = IntVector.fromArray(I, w, at + i * HEIGHT + 3 * LANES);
+                for (int j = 0; j < LOW_NIBBLES; j++) {
                     FloatVector v = FloatVector.broadcast(F, x[k + 8 * i + j]);
-                    a0 = ((FloatVector) w0.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, a0);
-                    a1 = ((FloatVector) w1.and(15).convertShape(VectorOperators.I2F, F, 0)).fma(v, a1);
-                    w0 = w0.lanewise(VectorOperators.LSHR, 4);
-                    w1 = w1.lanewise(VectorOperators.LSHR, 4);
+                    a0 = w0.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4 * j)
+                            .and(NIBBLE_MASK)
+                            .or(SIXTEEN)
+                            .reinterpretAsFloats()
+                            .fma(v, a0);
+                    a1 = w1.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4 * j)
+                            .and(NIBBLE_MASK)
+                            .or(SIXTEEN)
+                            .reinterpretAsFloats()
+                            .fma(v, a1);
+                    a2 = w2.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4 * j)
+                            .and(NIBBLE_MASK)
+                            .or(SIXTEEN)
+                            .reinterpretAsFloats()
+                            .fma(v, a2);
+                    a3 = w3.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4 * j)
+                            .and(NIBBLE_MASK)
+                            .or(SIXTEEN)
+                            .reinterpretAsFloats()
+                            .fma(v, a3);
+                }
+                for (int j = LOW_NIBBLES; j < 8; j++) {
+                    FloatVector v = FloatVector.broadcast(F, x[k + 8 * i + j]);
+                    a0 = w0.lanewise(VectorOperators.LSHR, 4 * j - NIBBLE_SHIFT)
+                            .and(NIBBLE_MASK)
+                            .or(SIXTEEN)
+                            .reinterpretAsFloats()
+                            .fma(v, a0);
+                    a1 = w1.lanewise(VectorOperators.LSHR, 4 * j - NIBBLE_SHIFT)
+                            .and(NIBBLE_MASK)
+                            .or(SIXTEEN)
+                            .reinterpretAsFloats()
+                            .fma(v, a1);
+                    a2 = w2.lanewise(VectorOperators.LSHR, 4 * j - NIBBLE_SHIFT)
+                            .and(NIBBLE_MASK)
+                            .or(SIXTEEN)
+                            .reinterpretAsFloats()
+                            .fma(v, a2);
+                    a3 = w3.lanewise(VectorOperators.LSHR, 4 * j - NIBBLE_SHIFT)
+                            .and(NIBBLE_MASK)
+                            .or(SIXTEEN)
+                            .reinterpretAsFloats()
+                            .fma(v, a3);
                 }
             }
-            int scale = (panel * blocks + b) * LANES;
+            int scale = (panel * blocks + b) * HEIGHT;
             o0 = FloatVector.fromArray(F, matrix.scales, scale).fma(a0, o0);
-            o1 = FloatVector.fromArray(F, matrix.scales, scale + nextScale).fma(a1, o1);
+            o1 = FloatVector.fromArray(F, matrix.scales, scale + LANES).fma(a1, o1);
+            o2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * LANES).fma(a2, o2);
+            o3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * LANES).fma(a3, o3);
         }
-        o0.intoArray(output, panel * LANES);
-        o1.intoArray(output, (panel + 1) * LANES);
+        int to = panel * HEIGHT;
+        o0.intoArray(output, to);
+        o1.intoArray(output, to + LANES);
+        o2.intoArray(output, to + 2 * LANES);
+        o3.intoArray(output, to + 3 * LANES);
     }
 
-    /** Elements or levels of some columns of a panel as floats: [column][lane]. */
-    private static void unpack(PackedMatrix matrix, int panel, int column, int count, MatrixScratch scratch, int to) {
+    /** Elements or levels of some columns of a panel as floats, nibbles with 16 added: [column][row]. */
+    private static void unpack(PackedMatrix matrix, int panel, int column, int count, MatrixScratch scratch) {
         float[] target = scratch.weights;
-        int from = (panel * matrix.columns + column) * LANES;
-        int size = count * LANES;
+        int from = (panel * matrix.columns + column) * HEIGHT;
+        int size = count * HEIGHT;
         switch (matrix.layout) {
-            case FLOAT -> System.arraycopy(matrix.floats, from, target, to, size);
+            case FLOAT -> System.arraycopy(matrix.floats, from, target, 0, size);
             case BFLOAT16 -> {
                 for (int i = 0; i < size; i += LANES) {
                     ((IntVector) ShortVector.fromArray(S, matrix.shorts, from + i)
                                     .convertShape(VectorOperators.S2I, I, 0))
                             .lanewise(VectorOperators.LSHL, 16)
                             .reinterpretAsFloats()
-                            .intoArray(target, to + i);
+                            .intoArray(target, i);
                 }
             }
-            case FLOAT16 -> unpackFloat16s(matrix.shorts, from, size, target, to);
-            case BYTES -> unpackBytes(matrix.bytes, from, size, target, to);
-            case NIBBLES -> unpackNibbles(matrix.nibbles, from / 8, count, target, to);
+            case FLOAT16 -> unpackFloat16s(matrix.shorts, from, size, target);
+            case BYTES -> unpackBytes(matrix.bytes, from, size, target);
+            case NIBBLES -> unpackNibbles(matrix.nibbles, from / 8, count, target);
             case SPLIT -> {
-                joinLevels(matrix, panel, column, count, scratch.levels, 0);
-                unpackBytes(scratch.levels, 0, size, target, to);
+                joinLevels(matrix, panel, column, count, scratch.levels);
+                unpackBytes(scratch.levels, 0, size, target);
             }
         }
     }
 
-    private static void unpackBytes(byte[] source, int from, int size, float[] target, int to) {
+    private static void unpackBytes(byte[] source, int from, int size, float[] target) {
         for (int i = 0; i < size; i += LANES) {
             ((FloatVector) ByteVector.fromArray(B, source, from + i).convertShape(VectorOperators.B2F, F, 0))
-                    .intoArray(target, to + i);
+                    .intoArray(target, i);
         }
     }
 
-    private static void unpackNibbles(int[] source, int from, int columns, float[] target, int to) {
+    private static void unpackNibbles(int[] source, int from, int columns, float[] target) {
         for (int i = 0; i < columns / 8; i++) {
-            IntVector w = IntVector.fromArray(I, source, from + i * LANES);
-            for (int j = 0; j < 8; j++) {
-                IntVector level = w.lanewise(VectorOperators.LSHR, 4 * j).and(15);
-                ((FloatVector) level.convertShape(VectorOperators.I2F, F, 0))
-                        .intoArray(target, to + (8 * i + j) * LANES);
+            for (int lane = 0; lane < HEIGHT; lane += LANES) {
+                IntVector w = IntVector.fromArray(I, source, from + i * HEIGHT + lane);
+                int to = 8 * i * HEIGHT + lane;
+                for (int j = 0; j < LOW_NIBBLES; j++) {
+                    w.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4 * j)
+                            .and(NIBBLE_MASK)
+                            .or(SIXTEEN)
+                            .reinterpretAsFloats()
+                            .intoArray(target, to + j * HEIGHT);
+                }
+                for (int j = LOW_NIBBLES; j < 8; j++) {
+                    w.lanewise(VectorOperators.LSHR, 4 * j - NIBBLE_SHIFT)
+                            .and(NIBBLE_MASK)
+                            .or(SIXTEEN)
+                            .reinterpretAsFloats()
+                            .intoArray(target, to + j * HEIGHT);
+                }
             }
         }
     }
 
-    /** Puts levels of 5 or 6 bits together as bytes, eight columns at a time. */
-    private static void joinLevels(PackedMatrix matrix, int panel, int column, int count, byte[] target, int to) {
+    /** Puts levels of 5 or 6 bits together as bytes: [column][row]. */
+    private static void joinLevels(PackedMatrix matrix, int panel, int column, int count, byte[] target) {
         byte[] highs = matrix.highs;
         byte[] lows = matrix.lows;
         int bits = matrix.lowBits;
         int mask = 0x01010101 * ((1 << bits) - 1);
         int eights = 4 / bits;
-        int from = (panel * matrix.columns + column) * LANES;
+        int quad = 4 * HEIGHT;
+        int from = (panel * matrix.columns + column) * HEIGHT;
         for (int g = 0; g < count / 8 / eights; g++) {
-            IntVector low = ByteVector.fromArray(QUAD, lows, from / 8 * bits + g * QUAD_BYTES)
-                    .reinterpretAsInts();
-            for (int i = g * eights; i < (g + 1) * eights; i++) {
-                IntVector high = ByteVector.fromArray(QUAD, highs, from / 2 + i * QUAD_BYTES)
+            for (int q = 0; q < quad; q += WHOLE_BYTES.length()) {
+                IntVector low = ByteVector.fromArray(WHOLE_BYTES, lows, from / 8 * bits + g * quad + q)
                         .reinterpretAsInts();
-                high.and(0x0f0f0f0f)
-                        .lanewise(VectorOperators.LSHL, bits)
-                        .or(low.and(mask))
-                        .reinterpretAsBytes()
-                        .intoArray(target, to + 2 * i * QUAD_BYTES);
-                low = low.lanewise(VectorOperators.LSHR, bits);
-                high.lanewise(VectorOperators.LSHR, 4)
-                        .and(0x0f0f0f0f)
-                        .lanewise(VectorOperators.LSHL, bits)
-                        .or(low.and(mask))
-                        .reinterpretAsBytes()
-                        .intoArray(target, to + (2 * i + 1) * QUAD_BYTES);
-                low = low.lanewise(VectorOperators.LSHR, bits);
+                for (int i = g * eights; i < (g + 1) * eights; i++) {
+                    IntVector high = ByteVector.fromArray(WHOLE_BYTES, highs, from / 2 + i * quad + q)
+                            .reinterpretAsInts();
+                    high.and(0x0f0f0f0f)
+                            .lanewise(VectorOperators.LSHL, bits)
+                            .or(low.and(mask))
+                            .reinterpretAsBytes()
+                            .intoArray(target, 2 * i * quad + q);
+                    low = low.lanewise(VectorOperators.LSHR, bits);
+                    high.lanewise(VectorOperators.LSHR, 4)
+                            .and(0x0f0f0f0f)
+                            .lanewise(VectorOperators.LSHL, bits)
+                            .or(low.and(mask))
+                            .reinterpretAsBytes()
+                            .intoArray(target, (2 * i + 1) * quad + q);
+                    low = low.lanewise(VectorOperators.LSHR, bits);
+                }
             }
         }
     }
 
     /** The bits moved to a float's places, then 2^112 for the other exponent bias; subnormals come out right too. */
-    private static void unpackFloat16s(short[] source, int from, int size, float[] target, int to) {
+    private static void unpackFloat16s(short[] source, int from, int size, float[] target) {
         for (int i = 0; i < size; i += LANES) {
             IntVector bits =
                     (IntVector) ShortVector.fromArray(S, source, from + i).convertShape(VectorOperators.S2I, I, 0);
             IntVector magnitude = bits.and(0x7fff).lanewise(VectorOperators.LSHL, 13);
             IntVector sign = bits.and(0x80000000);
-            magnitude.or(sign).reinterpretAsFloats().mul(0x1p112f).intoArray(target, to + i);
+            magnitude.or(sign).reinterpretAsFloats().mul(0x1p112f).intoArray(target, i);
         }
     }
 
     @Override
     public float sumOfSquares(float[] values, int from, int count) {
-        FloatVector sum = FloatVector.zero(F);
+        FloatVector sum = FloatVector.zero(VectorKernels.F);
         int i = 0;
-        for (; i + LANES <= count; i += LANES) {
-            FloatVector v = FloatVector.fromArray(F, values, from + i);
+        for (; i + VectorKernels.LANES <= count; i += VectorKernels.LANES) {
+            FloatVector v = FloatVector.fromArray(VectorKernels.F, values, from + i);
             sum = v.fma(v, sum);
         }
         float rest = 0;
@@ -597,10 +811,10 @@ final class VectorMatrixKernels implements MatrixKernels {
     @Override
     public void swiGlu(float[] gate, float[] up, int from, int count, float[] target, int to) {
         int i = 0;
-        for (; i + LANES <= count; i += LANES) {
-            FloatVector g = FloatVector.fromArray(F, gate, from + i);
+        for (; i + VectorKernels.LANES <= count; i += VectorKernels.LANES) {
+            FloatVector g = FloatVector.fromArray(VectorKernels.F, gate, from + i);
             FloatVector silu = g.div(VectorKernels.exp(g.neg()).add(1));
-            silu.mul(FloatVector.fromArray(F, up, from + i)).intoArray(target, to + i);
+            silu.mul(FloatVector.fromArray(VectorKernels.F, up, from + i)).intoArray(target, to + i);
         }
         for (; i < count; i++) {
             float g = gate[from + i];

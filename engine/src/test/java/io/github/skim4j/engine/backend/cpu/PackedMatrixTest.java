@@ -38,7 +38,7 @@ class PackedMatrixTest {
         for (int i = 0; i < 5; i++) {
             String[] what = new String[1];
             BlockTensor tensor = tensor(type, random, what);
-            PackedMatrix matrix = load(tensor, random.nextBoolean() ? 8 : 32);
+            PackedMatrix matrix = load(tensor, random.nextBoolean() ? 32 : 64);
             float[] stored = tensor.toFloats();
             float[] row = new float[tensor.columns()];
             for (int r = 0; r < tensor.rows(); r++) {
@@ -94,14 +94,19 @@ class PackedMatrixTest {
 
     private static float[] multiply(MatrixKernels products, PackedMatrix matrix, float[] x, int tokens) {
         float[] sums = new float[tokens * (matrix.columns / MatrixInput.SUM_BLOCK)];
-        MatrixInput input = new MatrixInput(x, matrix.columns, tokens, sums);
+        int tile = products.tile();
+        int tiles = tile == 0 ? 0 : (tokens + tile - 1) / tile;
+        MatrixInput input = new MatrixInput(x, matrix.columns, tokens, sums, new float[tiles * tile * matrix.columns]);
         for (int t = 0; t < tokens; t++) {
             input.sum(t);
         }
+        for (int i = 0; i < tiles; i++) {
+            input.fillTile(i, tile);
+        }
         float[] output = new float[tokens * matrix.paddedRows()];
         MatrixScratch scratch = new MatrixScratch(products.lanes());
-        for (int strip = 0; strip < matrix.strips(); strip++) {
-            products.multiply(matrix, strip, input, output, matrix.paddedRows(), scratch);
+        for (int panel = 0; panel < matrix.panels; panel++) {
+            products.multiply(matrix, panel, input, output, matrix.paddedRows(), scratch);
         }
         return output;
     }
@@ -114,7 +119,7 @@ class PackedMatrixTest {
     void takesAtMostThreeTenthsMoreMemoryThanTheFile(TensorType type) {
         int rows = 256;
         int columns = 1024;
-        for (int lanes : List.of(4, 8, 32)) {
+        for (int lanes : List.of(16, 32, 64)) {
             PackedMatrix matrix = new PackedMatrix(type, rows, columns, lanes);
             long bytes = bytes(matrix.floats)
                     + (matrix.shorts == null ? 0 : 2L * matrix.shorts.length)
@@ -123,7 +128,7 @@ class PackedMatrixTest {
                     + bytes(matrix.highs)
                     + bytes(matrix.lows)
                     + bytes(matrix.scales)
-                    + (matrix.mins == matrix.scales ? 0 : bytes(matrix.mins))
+                    + bytes(matrix.mins)
                     + bytes(matrix.minLevels);
             double ratio = (double) bytes / (rows * type.bytes(columns));
             assertThat(ratio).as("%s, %d lanes", type, lanes).isBetween(1.0, 1.3);
