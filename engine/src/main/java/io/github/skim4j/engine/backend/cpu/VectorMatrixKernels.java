@@ -20,8 +20,7 @@ final class VectorMatrixKernels implements MatrixKernels {
             FloatVector.SPECIES_PREFERRED.length() > 16 ? FloatVector.SPECIES_512 : FloatVector.SPECIES_PREFERRED;
 
     private static final int LANES = F.length();
-    private static final VectorSpecies<Integer> I =
-            IntVector.SPECIES_PREFERRED.length() > 16 ? IntVector.SPECIES_512 : IntVector.SPECIES_PREFERRED;
+    private static final VectorSpecies<Integer> I = VectorSpecies.of(int.class, F.vectorShape());
     private static final VectorSpecies<Short> S =
             VectorSpecies.of(short.class, VectorShape.forBitSize(Math.max(64, LANES * Short.SIZE)));
     /** With four lanes a vector of bytes has as many again, which are not used. */
@@ -127,30 +126,36 @@ final class VectorMatrixKernels implements MatrixKernels {
         for (int k = 0; k < count; k += block) {
             int depth = Math.min(block, count - k);
             int b = (column + k) / block;
-            FloatVector a0 = FloatVector.broadcast(F, start(matrix, input, token, b));
-            FloatVector a1 = a0;
-            FloatVector a2 = a0;
-            FloatVector a3 = a0;
-            FloatVector b0 = FloatVector.broadcast(F, start(matrix, input, token + 1, b));
-            FloatVector b1 = b0;
-            FloatVector b2 = b0;
-            FloatVector b3 = b0;
-            FloatVector c0 = FloatVector.broadcast(F, start(matrix, input, token + 2, b));
-            FloatVector c1 = c0;
-            FloatVector c2 = c0;
-            FloatVector c3 = c0;
-            FloatVector d0 = FloatVector.broadcast(F, start(matrix, input, token + 3, b));
-            FloatVector d1 = d0;
-            FloatVector d2 = d0;
-            FloatVector d3 = d0;
-            FloatVector e0 = FloatVector.broadcast(F, start(matrix, input, token + 4, b));
-            FloatVector e1 = e0;
-            FloatVector e2 = e0;
-            FloatVector e3 = e0;
-            FloatVector f0 = FloatVector.broadcast(F, start(matrix, input, token + 5, b));
-            FloatVector f1 = f0;
-            FloatVector f2 = f0;
-            FloatVector f3 = f0;
+            float startA = start(matrix, input, token, b);
+            FloatVector a0 = FloatVector.broadcast(F, startA);
+            FloatVector a1 = FloatVector.broadcast(F, startA);
+            FloatVector a2 = FloatVector.broadcast(F, startA);
+            FloatVector a3 = FloatVector.broadcast(F, startA);
+            float startB = start(matrix, input, token + 1, b);
+            FloatVector b0 = FloatVector.broadcast(F, startB);
+            FloatVector b1 = FloatVector.broadcast(F, startB);
+            FloatVector b2 = FloatVector.broadcast(F, startB);
+            FloatVector b3 = FloatVector.broadcast(F, startB);
+            float startC = start(matrix, input, token + 2, b);
+            FloatVector c0 = FloatVector.broadcast(F, startC);
+            FloatVector c1 = FloatVector.broadcast(F, startC);
+            FloatVector c2 = FloatVector.broadcast(F, startC);
+            FloatVector c3 = FloatVector.broadcast(F, startC);
+            float startD = start(matrix, input, token + 3, b);
+            FloatVector d0 = FloatVector.broadcast(F, startD);
+            FloatVector d1 = FloatVector.broadcast(F, startD);
+            FloatVector d2 = FloatVector.broadcast(F, startD);
+            FloatVector d3 = FloatVector.broadcast(F, startD);
+            float startE = start(matrix, input, token + 4, b);
+            FloatVector e0 = FloatVector.broadcast(F, startE);
+            FloatVector e1 = FloatVector.broadcast(F, startE);
+            FloatVector e2 = FloatVector.broadcast(F, startE);
+            FloatVector e3 = FloatVector.broadcast(F, startE);
+            float startF = start(matrix, input, token + 5, b);
+            FloatVector f0 = FloatVector.broadcast(F, startF);
+            FloatVector f1 = FloatVector.broadcast(F, startF);
+            FloatVector f2 = FloatVector.broadcast(F, startF);
+            FloatVector f3 = FloatVector.broadcast(F, startF);
             int first = k * HEIGHT;
             int in = input.tileIndex(token, column + k, TILE);
             for (int i = 0; i < depth; i++) {
@@ -253,18 +258,24 @@ final class VectorMatrixKernels implements MatrixKernels {
         for (int k = 0; k < count; k += block) {
             int depth = Math.min(block, count - k);
             int b = (column + k) / block;
-            FloatVector a0 = FloatVector.broadcast(F, start(matrix, input, token, b));
-            FloatVector a1 = a0;
-            FloatVector b0 = FloatVector.broadcast(F, start(matrix, input, token + 1, b));
-            FloatVector b1 = b0;
-            FloatVector c0 = FloatVector.broadcast(F, start(matrix, input, token + 2, b));
-            FloatVector c1 = c0;
-            FloatVector d0 = FloatVector.broadcast(F, start(matrix, input, token + 3, b));
-            FloatVector d1 = d0;
-            FloatVector e0 = FloatVector.broadcast(F, start(matrix, input, token + 4, b));
-            FloatVector e1 = e0;
-            FloatVector f0 = FloatVector.broadcast(F, start(matrix, input, token + 5, b));
-            FloatVector f1 = f0;
+            float startA = start(matrix, input, token, b);
+            FloatVector a0 = FloatVector.broadcast(F, startA);
+            FloatVector a1 = FloatVector.broadcast(F, startA);
+            float startB = start(matrix, input, token + 1, b);
+            FloatVector b0 = FloatVector.broadcast(F, startB);
+            FloatVector b1 = FloatVector.broadcast(F, startB);
+            float startC = start(matrix, input, token + 2, b);
+            FloatVector c0 = FloatVector.broadcast(F, startC);
+            FloatVector c1 = FloatVector.broadcast(F, startC);
+            float startD = start(matrix, input, token + 3, b);
+            FloatVector d0 = FloatVector.broadcast(F, startD);
+            FloatVector d1 = FloatVector.broadcast(F, startD);
+            float startE = start(matrix, input, token + 4, b);
+            FloatVector e0 = FloatVector.broadcast(F, startE);
+            FloatVector e1 = FloatVector.broadcast(F, startE);
+            float startF = start(matrix, input, token + 5, b);
+            FloatVector f0 = FloatVector.broadcast(F, startF);
+            FloatVector f1 = FloatVector.broadcast(F, startF);
             int first = k * HEIGHT + lane;
             int in = input.tileIndex(token, column + k, TILE);
             for (int i = 0; i < depth; i++) {
@@ -327,14 +338,16 @@ final class VectorMatrixKernels implements MatrixKernels {
         for (int k = 0; k < count; k += block) {
             int depth = Math.min(block, count - k);
             int b = (column + k) / block;
-            FloatVector a0 = FloatVector.broadcast(F, start(matrix, input, token, b));
-            FloatVector a1 = a0;
-            FloatVector a2 = a0;
-            FloatVector a3 = a0;
-            FloatVector b0 = FloatVector.broadcast(F, start(matrix, input, token + 1, b));
-            FloatVector b1 = b0;
-            FloatVector b2 = b0;
-            FloatVector b3 = b0;
+            float startA = start(matrix, input, token, b);
+            FloatVector a0 = FloatVector.broadcast(F, startA);
+            FloatVector a1 = FloatVector.broadcast(F, startA);
+            FloatVector a2 = FloatVector.broadcast(F, startA);
+            FloatVector a3 = FloatVector.broadcast(F, startA);
+            float startB = start(matrix, input, token + 1, b);
+            FloatVector b0 = FloatVector.broadcast(F, startB);
+            FloatVector b1 = FloatVector.broadcast(F, startB);
+            FloatVector b2 = FloatVector.broadcast(F, startB);
+            FloatVector b3 = FloatVector.broadcast(F, startB);
             int first = k * HEIGHT;
             int in = input.tileIndex(token, column + k, TILE);
             for (int i = 0; i < depth; i++) {
@@ -387,10 +400,11 @@ final class VectorMatrixKernels implements MatrixKernels {
         for (int k = 0; k < count; k += block) {
             int depth = Math.min(block, count - k);
             int b = (column + k) / block;
-            FloatVector a0 = FloatVector.broadcast(F, start(matrix, input, token, b));
-            FloatVector a1 = a0;
-            FloatVector a2 = a0;
-            FloatVector a3 = a0;
+            float startA = start(matrix, input, token, b);
+            FloatVector a0 = FloatVector.broadcast(F, startA);
+            FloatVector a1 = FloatVector.broadcast(F, startA);
+            FloatVector a2 = FloatVector.broadcast(F, startA);
+            FloatVector a3 = FloatVector.broadcast(F, startA);
             int first = k * HEIGHT;
             int in = input.tileIndex(token, column + k, TILE);
             for (int i = 0; i < depth; i++) {
@@ -579,10 +593,11 @@ final class VectorMatrixKernels implements MatrixKernels {
         FloatVector o3 = FloatVector.fromArray(F, output, to + 3 * LANES);
         for (int k = 0; k < count; k += block) {
             int b = (column + k) / block;
-            FloatVector a0 = FloatVector.broadcast(F, start(matrix, input, 0, b));
-            FloatVector a1 = a0;
-            FloatVector a2 = a0;
-            FloatVector a3 = a0;
+            float startA = start(matrix, input, 0, b);
+            FloatVector a0 = FloatVector.broadcast(F, startA);
+            FloatVector a1 = FloatVector.broadcast(F, startA);
+            FloatVector a2 = FloatVector.broadcast(F, startA);
+            FloatVector a3 = FloatVector.broadcast(F, startA);
             int from = at + k * HEIGHT;
             for (int i = 0; i < block; i++) {
                 FloatVector v = FloatVector.broadcast(F, x[column + k + i]);
@@ -611,6 +626,7 @@ final class VectorMatrixKernels implements MatrixKernels {
         o3.intoArray(output, to + 3 * LANES);
     }
 
+    /** Eight nibbles are written out: in a loop over them, the compiler of JDK 17 puts the vectors on the heap. */
     private static void multiplyNibbles(PackedMatrix matrix, int panel, MatrixInput input, float[] output) {
         int[] w = matrix.nibbles;
         float[] x = input.values();
@@ -621,10 +637,11 @@ final class VectorMatrixKernels implements MatrixKernels {
         FloatVector o2 = FloatVector.zero(F);
         FloatVector o3 = FloatVector.zero(F);
         for (int b = 0; b < blocks; b++) {
-            FloatVector a0 = FloatVector.broadcast(F, start(matrix, input, 0, b));
-            FloatVector a1 = a0;
-            FloatVector a2 = a0;
-            FloatVector a3 = a0;
+            float startA = start(matrix, input, 0, b);
+            FloatVector a0 = FloatVector.broadcast(F, startA);
+            FloatVector a1 = FloatVector.broadcast(F, startA);
+            FloatVector a2 = FloatVector.broadcast(F, startA);
+            FloatVector a3 = FloatVector.broadcast(F, startA);
             int k = b * block;
             int at = (panel * matrix.columns + k) / 8 * HEIGHT;
             for (int i = 0; i < block / 8; i++) {
@@ -632,52 +649,174 @@ final class VectorMatrixKernels implements MatrixKernels {
                 IntVector w1 = IntVector.fromArray(I, w, at + i * HEIGHT + LANES);
                 IntVector w2 = IntVector.fromArray(I, w, at + i * HEIGHT + 2 * LANES);
                 IntVector w3 = IntVector.fromArray(I, w, at + i * HEIGHT + 3 * LANES);
-                for (int j = 0; j < LOW_NIBBLES; j++) {
-                    FloatVector v = FloatVector.broadcast(F, x[k + 8 * i + j]);
-                    a0 = w0.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4 * j)
-                            .and(NIBBLE_MASK)
-                            .or(SIXTEEN)
-                            .reinterpretAsFloats()
-                            .fma(v, a0);
-                    a1 = w1.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4 * j)
-                            .and(NIBBLE_MASK)
-                            .or(SIXTEEN)
-                            .reinterpretAsFloats()
-                            .fma(v, a1);
-                    a2 = w2.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4 * j)
-                            .and(NIBBLE_MASK)
-                            .or(SIXTEEN)
-                            .reinterpretAsFloats()
-                            .fma(v, a2);
-                    a3 = w3.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4 * j)
-                            .and(NIBBLE_MASK)
-                            .or(SIXTEEN)
-                            .reinterpretAsFloats()
-                            .fma(v, a3);
-                }
-                for (int j = LOW_NIBBLES; j < 8; j++) {
-                    FloatVector v = FloatVector.broadcast(F, x[k + 8 * i + j]);
-                    a0 = w0.lanewise(VectorOperators.LSHR, 4 * j - NIBBLE_SHIFT)
-                            .and(NIBBLE_MASK)
-                            .or(SIXTEEN)
-                            .reinterpretAsFloats()
-                            .fma(v, a0);
-                    a1 = w1.lanewise(VectorOperators.LSHR, 4 * j - NIBBLE_SHIFT)
-                            .and(NIBBLE_MASK)
-                            .or(SIXTEEN)
-                            .reinterpretAsFloats()
-                            .fma(v, a1);
-                    a2 = w2.lanewise(VectorOperators.LSHR, 4 * j - NIBBLE_SHIFT)
-                            .and(NIBBLE_MASK)
-                            .or(SIXTEEN)
-                            .reinterpretAsFloats()
-                            .fma(v, a2);
-                    a3 = w3.lanewise(VectorOperators.LSHR, 4 * j - NIBBLE_SHIFT)
-                            .and(NIBBLE_MASK)
-                            .or(SIXTEEN)
-                            .reinterpretAsFloats()
-                            .fma(v, a3);
-                }
+                FloatVector v = FloatVector.broadcast(F, x[k + 8 * i]);
+                a0 = w0.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a0);
+                a1 = w1.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a1);
+                a2 = w2.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a2);
+                a3 = w3.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a3);
+                v = FloatVector.broadcast(F, x[k + 8 * i + 1]);
+                a0 = w0.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a0);
+                a1 = w1.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a1);
+                a2 = w2.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a2);
+                a3 = w3.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a3);
+                v = FloatVector.broadcast(F, x[k + 8 * i + 2]);
+                a0 = w0.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 8)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a0);
+                a1 = w1.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 8)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a1);
+                a2 = w2.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 8)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a2);
+                a3 = w3.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 8)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a3);
+                v = FloatVector.broadcast(F, x[k + 8 * i + 3]);
+                a0 = w0.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 12)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a0);
+                a1 = w1.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 12)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a1);
+                a2 = w2.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 12)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a2);
+                a3 = w3.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 12)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a3);
+                v = FloatVector.broadcast(F, x[k + 8 * i + 4]);
+                a0 = w0.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 16)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a0);
+                a1 = w1.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 16)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a1);
+                a2 = w2.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 16)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a2);
+                a3 = w3.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 16)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a3);
+                v = FloatVector.broadcast(F, x[k + 8 * i + 5]);
+                a0 = w0.lanewise(VectorOperators.LSHR, 20 - NIBBLE_SHIFT)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a0);
+                a1 = w1.lanewise(VectorOperators.LSHR, 20 - NIBBLE_SHIFT)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a1);
+                a2 = w2.lanewise(VectorOperators.LSHR, 20 - NIBBLE_SHIFT)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a2);
+                a3 = w3.lanewise(VectorOperators.LSHR, 20 - NIBBLE_SHIFT)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a3);
+                v = FloatVector.broadcast(F, x[k + 8 * i + 6]);
+                a0 = w0.lanewise(VectorOperators.LSHR, 24 - NIBBLE_SHIFT)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a0);
+                a1 = w1.lanewise(VectorOperators.LSHR, 24 - NIBBLE_SHIFT)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a1);
+                a2 = w2.lanewise(VectorOperators.LSHR, 24 - NIBBLE_SHIFT)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a2);
+                a3 = w3.lanewise(VectorOperators.LSHR, 24 - NIBBLE_SHIFT)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a3);
+                v = FloatVector.broadcast(F, x[k + 8 * i + 7]);
+                a0 = w0.lanewise(VectorOperators.LSHR, 28 - NIBBLE_SHIFT)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a0);
+                a1 = w1.lanewise(VectorOperators.LSHR, 28 - NIBBLE_SHIFT)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a1);
+                a2 = w2.lanewise(VectorOperators.LSHR, 28 - NIBBLE_SHIFT)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a2);
+                a3 = w3.lanewise(VectorOperators.LSHR, 28 - NIBBLE_SHIFT)
+                        .and(NIBBLE_MASK)
+                        .or(SIXTEEN)
+                        .reinterpretAsFloats()
+                        .fma(v, a3);
             }
             int scale = (panel * blocks + b) * HEIGHT;
             o0 = FloatVector.fromArray(F, matrix.scales, scale).fma(a0, o0);
