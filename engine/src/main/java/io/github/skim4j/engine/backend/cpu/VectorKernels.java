@@ -15,7 +15,10 @@ import jdk.incubator.vector.VectorSpecies;
 record VectorKernels(MatrixKernels matrix, AttentionKernels attention, SelectionKernels selection)
         implements CpuKernels {
 
-    /** For attention and selection: 512-bit vectors rarely win where a page has 16 tokens. */
+    /**
+     * One width for all kernels: where vectors of two widths meet in the API's own methods, the compiler of JDK 17 loses a vector's class
+     * and puts it on the heap. At most 256 bits, since 512 rarely win where a page has 16 tokens.
+     */
     static final VectorSpecies<Float> F =
             FloatVector.SPECIES_PREFERRED.length() > 8 ? FloatVector.SPECIES_256 : FloatVector.SPECIES_PREFERRED;
 
@@ -30,7 +33,7 @@ record VectorKernels(MatrixKernels matrix, AttentionKernels attention, Selection
 
     @Override
     public String name() {
-        return matrix.lanes() * Float.SIZE / VectorMatrixKernels.VECTORS + "-bit vectors";
+        return LANES * Float.SIZE + "-bit vectors";
     }
 
     /** {@code reduceLanes} leaves the order open, and with it the last bit. */

@@ -1,12 +1,17 @@
 package io.github.skim4j.engine.backend.cpu;
 
+import static io.github.skim4j.engine.backend.cpu.VectorKernels.B;
+import static io.github.skim4j.engine.backend.cpu.VectorKernels.F;
+import static io.github.skim4j.engine.backend.cpu.VectorKernels.I;
+import static io.github.skim4j.engine.backend.cpu.VectorKernels.LANES;
+import static io.github.skim4j.engine.backend.cpu.VectorKernels.S;
+
 import java.util.Arrays;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
@@ -15,30 +20,16 @@ import jdk.incubator.vector.VectorSpecies;
  */
 final class VectorMatrixKernels implements MatrixKernels {
 
-    /** What the JVM prefers: unlike attention over small pages, long rows gain from 512 bits. */
-    private static final VectorSpecies<Float> F =
-            FloatVector.SPECIES_PREFERRED.length() > 16 ? FloatVector.SPECIES_512 : FloatVector.SPECIES_PREFERRED;
-
-    private static final int LANES = F.length();
-    private static final VectorSpecies<Integer> I = VectorSpecies.of(int.class, F.vectorShape());
-    private static final VectorSpecies<Short> S =
-            VectorSpecies.of(short.class, VectorShape.forBitSize(Math.max(64, LANES * Short.SIZE)));
-    /** With four lanes a vector of bytes has as many again, which are not used. */
-    private static final VectorSpecies<Byte> B =
-            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, LANES * Byte.SIZE)));
-
     private static final VectorSpecies<Byte> WHOLE_BYTES = VectorSpecies.of(byte.class, F.vectorShape());
 
-    /** Vectors of a panel. */
-    static final int VECTORS = 4;
-
-    private static final int HEIGHT = VECTORS * LANES;
+    /** Rows of a panel: four vectors. */
+    private static final int HEIGHT = 4 * LANES;
 
     /** Tokens of the register tile. */
     private static final int TILE = 6;
 
     /** Whether the sums of {@link #TILE} tokens × 4 vectors fit into registers: AVX has 16, AVX-512 and NEON have 32. */
-    private static final boolean WIDE_TILE = LANES != 8;
+    private static final boolean WIDE_TILE = FloatVector.SPECIES_PREFERRED.length() != 8;
 
     /**
      * Four bits at these places of a float between 16 and 32 are its distance from 16: levels become floats without a conversion. What is too
@@ -934,10 +925,10 @@ final class VectorMatrixKernels implements MatrixKernels {
 
     @Override
     public float sumOfSquares(float[] values, int from, int count) {
-        FloatVector sum = FloatVector.zero(VectorKernels.F);
+        FloatVector sum = FloatVector.zero(F);
         int i = 0;
-        for (; i + VectorKernels.LANES <= count; i += VectorKernels.LANES) {
-            FloatVector v = FloatVector.fromArray(VectorKernels.F, values, from + i);
+        for (; i + LANES <= count; i += LANES) {
+            FloatVector v = FloatVector.fromArray(F, values, from + i);
             sum = v.fma(v, sum);
         }
         float rest = 0;
@@ -950,10 +941,10 @@ final class VectorMatrixKernels implements MatrixKernels {
     @Override
     public void swiGlu(float[] gate, float[] up, int from, int count, float[] target, int to) {
         int i = 0;
-        for (; i + VectorKernels.LANES <= count; i += VectorKernels.LANES) {
-            FloatVector g = FloatVector.fromArray(VectorKernels.F, gate, from + i);
+        for (; i + LANES <= count; i += LANES) {
+            FloatVector g = FloatVector.fromArray(F, gate, from + i);
             FloatVector silu = g.div(VectorKernels.exp(g.neg()).add(1));
-            silu.mul(FloatVector.fromArray(VectorKernels.F, up, from + i)).intoArray(target, to + i);
+            silu.mul(FloatVector.fromArray(F, up, from + i)).intoArray(target, to + i);
         }
         for (; i < count; i++) {
             float g = gate[from + i];
