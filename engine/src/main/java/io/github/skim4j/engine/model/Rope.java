@@ -122,10 +122,8 @@ public record Rope(double theta, Scaling scaling, boolean interleaved) {
         float[] divisors(double theta, int headDim) {
             float[] divisors = new float[headDim / 2];
             for (int i = 0; i < divisors.length; i++) {
-                double wavelength = 2 * Math.PI * Math.pow(theta, 2.0 * i / headDim);
-                double position = (originalContext / wavelength - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
-                double fast = Math.max(0, Math.min(1, position));
-                divisors[i] = (float) (1 / ((1 - fast) / factor + fast));
+                double frequency = Math.pow(theta, -2.0 * i / headDim);
+                divisors[i] = (float) (frequency / scaled(frequency));
             }
             return divisors;
         }
