@@ -59,11 +59,13 @@ final class AskCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         List<ChatMessage> messages = List.of(ChatMessage.user(Documents.prompt(documents, question)));
+        long start = System.nanoTime();
         try (Engine engine = engineOptions.open(host)) {
+            Duration load = Duration.ofNanos(System.nanoTime() - start);
             GenerationRequest request = generationOptions.request(engine, messages);
             if (json) {
                 GenerationResult result = Generations.await(engine, request);
-                Json.print(answer(engine, result), spec.commandLine().getOut());
+                Json.print(answer(engine, load, result), spec.commandLine().getOut());
             } else {
                 GenerationResult result =
                         Generations.stream(engine, request, spec.commandLine().getOut());
@@ -73,7 +75,7 @@ final class AskCommand implements Callable<Integer> {
         return 0;
     }
 
-    private Answer answer(Engine engine, GenerationResult result) {
+    private Answer answer(Engine engine, Duration load, GenerationResult result) {
         return new Answer(
                 engine.modelName(),
                 engine.stats().device(),
@@ -82,6 +84,7 @@ final class AskCommand implements Callable<Integer> {
                 Generations.finish(result),
                 result.promptTokens(),
                 result.generatedTokens(),
+                seconds(load),
                 seconds(result.queueTime()),
                 seconds(result.timeToFirstToken()),
                 seconds(result.totalTime()),
@@ -101,6 +104,7 @@ final class AskCommand implements Callable<Integer> {
             String finishReason,
             int promptTokens,
             int generatedTokens,
+            double loadSeconds,
             double queueSeconds,
             double timeToFirstTokenSeconds,
             double totalSeconds,

@@ -127,6 +127,7 @@ class AskCommandTest {
                         "finish_reason",
                         "prompt_tokens",
                         "generated_tokens",
+                        "load_seconds",
                         "queue_seconds",
                         "time_to_first_token_seconds",
                         "total_seconds",
@@ -139,6 +140,7 @@ class AskCommandTest {
         assertThat(json.path("finish_reason").textValue()).isEqualTo("stop");
         assertThat(json.path("prompt_tokens").intValue()).isEqualTo(3 + ScriptedEngine.CUE_TOKENS);
         assertThat(json.path("generated_tokens").intValue()).isEqualTo(11);
+        assertThat(json.path("load_seconds").doubleValue()).isPositive();
         assertThat(json.path("queue_seconds").doubleValue()).isEqualTo(0.1);
         assertThat(json.path("time_to_first_token_seconds").doubleValue()).isEqualTo(0.6);
         assertThat(json.path("total_seconds").doubleValue()).isEqualTo(1.6);
