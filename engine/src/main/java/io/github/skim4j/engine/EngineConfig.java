@@ -18,7 +18,7 @@ public record EngineConfig(
         int threads,
         WeightFormat weights,
         AttentionMethod attention,
-        int minContext,
+        Integer minContext,
         double recallProbe,
         KvCacheConfig kvCache,
         SchedulerConfig scheduler,
@@ -34,7 +34,9 @@ public record EngineConfig(
         }
         requireNotNegative(contextLength, "context-length", "automatic");
         requireNotNegative(threads, "threads", "automatic");
-        requireNotNegative(minContext, "attention min-context", "off");
+        if (minContext != null) {
+            requireNotNegative(minContext, "attention min-context", "off");
+        }
         if (!(recallProbe >= 0 && recallProbe <= 1)) {
             throw new IllegalArgumentException(
                     "attention recall-probe must be between 0 (off) and 1, but is " + recallProbe);
@@ -70,7 +72,7 @@ public record EngineConfig(
         private int threads;
         private WeightFormat weights = WeightFormat.AS_STORED;
         private AttentionMethod attention = new Dense();
-        private int minContext;
+        private Integer minContext;
         private double recallProbe;
         private KvCacheConfig kvCache = KvCacheConfig.DEFAULT;
         private SchedulerConfig scheduler = SchedulerConfig.DEFAULT;
@@ -113,8 +115,11 @@ public record EngineConfig(
             return this;
         }
 
-        /** Sequences shorter than this many tokens are attended densely whatever the method; 0 by default. */
-        public Builder minContext(int minContext) {
+        /**
+         * Sequences shorter than this many tokens are attended densely whatever the method. {@code null} (default) leaves it to the
+         * device: as many as make a selecting method faster than dense attention on a GPU, 0 on a CPU.
+         */
+        public Builder minContext(Integer minContext) {
             this.minContext = minContext;
             return this;
         }

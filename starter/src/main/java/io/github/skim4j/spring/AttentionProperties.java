@@ -13,8 +13,8 @@ public class AttentionProperties {
     /** Tokens that the method keeps or reads: a number such as 1024, or a share of the sequence such as 12.5%. With twilight and vattention the budget of their base; if not set, 25% and 5%. Not used by dense. */
     private String budget;
 
-    /** Sequences shorter than this many tokens are attended densely whatever the method. */
-    private Integer minContext = 0;
+    /** Sequences shorter than this many tokens are attended densely whatever the method. If not set, as many as make a selecting method faster than dense attention on a GPU, and 0 on a CPU. */
+    private Integer minContext;
 
     /** Share of the decode steps, 0 to 1, in which the attention of one layer and KV head is also computed densely, to report what the method loses; 0 is off. */
     private Double recallProbe = 0.0;

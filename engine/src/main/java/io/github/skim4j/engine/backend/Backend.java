@@ -42,6 +42,14 @@ public interface Backend extends AutoCloseable {
     default void requireSupports(AttentionMethod method) {}
 
     /**
+     * Fewest tokens of a sequence, alone in its batch, for which a method is faster than dense attention here; 0 if that is not what
+     * the method is for, or not known.
+     */
+    default int leastContext(AttentionMethod method) {
+        return 0;
+    }
+
+    /**
      * Runs a span as {@link #forward} does and measures how much each dimension of the heads contributes to the logits: the mean of
      * |query|, over tokens and the query heads of a KV head, times the mean of |key| (Double Sparsity, arXiv 2408.07092, section 3.1).
      *

@@ -122,6 +122,13 @@ public final class LocalEngine implements Engine {
                         backend.pages(),
                         config.kvCache().pageSize(),
                         config.attention().spec());
+                int minContext = engine.minContext(config.attention());
+                if (config.minContext() == null && minContext > 0) {
+                    LOG.info(
+                            "Attention is dense up to {} tokens, where that is faster than {}; min-context sets another limit",
+                            minContext,
+                            config.attention().name());
+                }
                 if (device.fallbackReason() != null) {
                     LOG.info("Running on {} because {}", backend.device(), device.fallbackReason());
                 }
@@ -214,13 +221,17 @@ public final class LocalEngine implements Engine {
                         defaults.endTokens(),
                         attention,
                         denseTokens,
-                        config.minContext()),
+                        minContext(attention)),
                 listener,
                 config.observer(),
                 deliveryThreads,
                 this::wakeScheduler);
         scheduler.submit(generation);
         return generation;
+    }
+
+    private int minContext(AttentionMethod attention) {
+        return config.minContext() != null ? config.minContext() : backend.leastContext(attention);
     }
 
     private void wakeScheduler() {

@@ -66,6 +66,7 @@ public class SkimEndpoint {
      * What sparse attention read since the start, all methods together.
      *
      * @param method default of requests that choose none, with its settings
+     * @param minContext {@code null} if the device decides
      * @param density attended share of the tokens that sparse attention could have read
      * @param traffic bytes read, selection included, relative to dense attention's
      * @param selectionTimeShare share of attention's time that it took to find out what to read

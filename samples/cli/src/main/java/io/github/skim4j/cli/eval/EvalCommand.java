@@ -185,7 +185,8 @@ public final class EvalCommand implements Callable<Integer> {
         if (cases != null) {
             evalCases.addAll(CaseReader.read(cases, limit == null ? Integer.MAX_VALUE : limit));
         }
-        try (Engine engine = engineOptions.open(host, config -> config.recallProbe(probe))) {
+        try (Engine engine =
+                engineOptions.open(host, config -> config.recallProbe(probe).minContext(0))) {
             int cueTokens = protocol == Protocol.QUESTION || !tasks.isEmpty() ? EvalRunner.cueTokens(engine) : 0;
             evalCases.addAll(new TaskGenerator(chat -> engine.countTokens(chat) + cueTokens, seed)
                     .generate(tasks, contexts, samples));
