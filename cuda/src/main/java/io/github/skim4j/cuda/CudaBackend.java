@@ -45,6 +45,8 @@ final class CudaBackend implements Backend {
     private final PinnedBuffer results;
     private final LabelChannels labelChannels;
     private final PageDataStorage pageData;
+    private final TokenRecords records;
+    private final CudaEviction eviction;
     private final ReadStatistics statistics;
     private final Map<GraphKey, DecodeGraph> graphs = new HashMap<>();
     /** {@code null} until a method needs it. */
@@ -70,6 +72,8 @@ final class CudaBackend implements Backend {
         this.transformer = transformer;
         this.results = results;
         pageData = new PageDataStorage(device, config, cache, labelChannels, inputs);
+        records = new TokenRecords(device, config, cache, inputs);
+        eviction = new CudaEviction(device, config, cache, inputs, records);
         statistics = new ReadStatistics(config, cache.pageSize(), cache.tokenBytes());
     }
 
@@ -77,7 +81,7 @@ final class CudaBackend implements Backend {
         ModelConfig config = weights.config();
         KvCacheConfig kvCache = backend.kvCache();
         requireSupported(weights, kvCache);
-        requireSupported(backend.attention(), config, weights.labelChannels());
+        LabelChannels.requireFor(backend.attention(), config, weights.labelChannels());
         if (backend.recallProbe() > 0) {
             LOG.warn("The recall probe runs on the CPU alone: recall-probe of {} has no effect", backend.recallProbe());
         }
@@ -96,7 +100,8 @@ final class CudaBackend implements Backend {
                     config,
                     kvCache,
                     (long) backend.maxBatchSize() * pagesPerSequence,
-                    PageDataStorage.bytes(backend.attention(), config, kvCache.pageSize()));
+                    PageDataStorage.bytes(backend.attention(), config, kvCache.pageSize())
+                            + TokenRecords.bytes(backend.attention(), config, kvCache.pageSize()));
             if (cache.pages() < pagesPerSequence) {
                 LOG.warn(
                         "The KV cache holds {} tokens, less than the context length of {}: raise kv-cache.memory, choose"
@@ -157,14 +162,6 @@ final class CudaBackend implements Backend {
 
     @Override
     public void requireSupports(AttentionMethod method) {
-        requireSupported(method, config, labelChannels);
-    }
-
-    private static void requireSupported(AttentionMethod method, ModelConfig config, LabelChannels labelChannels) {
-        if (method instanceof EvictionMethod) {
-            throw new IllegalArgumentException("the CUDA backend has no " + method.name()
-                    + ": choose an attention method that keeps all tokens, or set device to cpu");
-        }
         LabelChannels.requireFor(method, config, labelChannels);
     }
 
@@ -172,6 +169,7 @@ final class CudaBackend implements Backend {
     public List<SpanResult> forward(List<Span> spans) {
         requireOpen();
         device.current();
+        eviction.flush();
         Step step = Step.of(spans);
         SelectionPlan plan = SelectionPlan.of(step, config);
         if (!inputs.fits(plan)) {
@@ -206,18 +204,25 @@ final class CudaBackend implements Backend {
 
     /** Takes the memory that the step's methods need. */
     private void prepare(Step step, SelectionPlan plan) {
-        if (step.isDense()) {
-            return;
+        transformer.attention().prepare(step);
+        for (Span span : step.spans()) {
+            pageData.require(span.attention());
+            if (span.observation() != null) {
+                records.require(span.observation().method());
+            }
         }
-        step.spans().forEach(span -> pageData.require(span.attention()));
-        if (selection == null) {
+        if (selection == null && plan.lists()) {
             selection = new CudaSelection(
                     device,
                     config,
                     cache,
                     pageData,
                     inputs,
+                    records,
                     transformer.attention().queries());
+        }
+        if (selection == null) {
+            return;
         }
         for (int i = 0; i < plan.intervals().size(); i++) {
             selection.prepare(plan.stages(i, config.headDim()));
@@ -238,7 +243,7 @@ final class CudaBackend implements Backend {
             inputs.copy(rows, device.stream());
             pageData.fill(step, 0, config.layers(), false, true);
         }
-        graphs.computeIfAbsent(new GraphKey(rows, plan.shape(config.headDim())), key -> capture(step, plan, rows))
+        graphs.computeIfAbsent(new GraphKey(rows, shape(step, plan)), key -> capture(step, plan, rows))
                 .launch(device.stream());
         if (step.wantsLogits()) {
             copyLogits(step.rows());
@@ -252,6 +257,12 @@ final class CudaBackend implements Backend {
         return found;
     }
 
+    private List<Object> shape(Step step, SelectionPlan plan) {
+        List<Object> shape = new ArrayList<>(plan.shape(config.headDim()));
+        shape.addAll(List.of(step.closesUp(), step.records(), step.observes()));
+        return shape;
+    }
+
     private DecodeGraph capture(Step step, SelectionPlan plan, int rows) {
         // What is made on first use, such as loaded kernels, can't be made during a capture.
         queueDecode(step, plan, rows);
@@ -261,20 +272,35 @@ final class CudaBackend implements Backend {
 
     private void queueDecode(Step step, SelectionPlan plan, int rows) {
         inputs.copy(rows, device.stream());
-        queueLayers(step, plan, rows, rows, layer -> {});
+        queueLayers(step, plan, rows, rows, rows, layer -> {});
         transformer.runLogits(0, rows);
         copyDrawn(rows);
     }
 
-    private void queueLayers(Step step, SelectionPlan plan, int rows, int entries, IntConsumer afterAppend) {
-        DeviceBuffer tally = transformer.attention().tally();
+    /** @param sequences of the step and padding, as are {@code rows} and {@code entries} */
+    private void queueLayers(
+            Step step, SelectionPlan plan, int rows, int entries, int sequences, IntConsumer afterAppend) {
+        if (step.records()) {
+            records.write(rows);
+        }
+        CudaAttention attention = transformer.attention();
+        boolean observes = step.observes();
+        DeviceBuffer tally = attention.tally();
         boolean counts = plan != SelectionPlan.DENSE;
         if (counts) {
             Driver.check(
                     JCudaDriver.cuMemsetD8Async(tally.pointer(), (byte) 0, tallyBytes(entries), device.stream()),
                     "cuMemsetD8Async");
         }
-        transformer.runLayers(cache, step, plan, rows, entries, selection, afterAppend);
+        transformer.runLayers(cache, step, plan, rows, entries, selection, afterAppend, layer -> {
+            if (observes) {
+                eviction.observe(
+                        layer,
+                        attention.queries().address(),
+                        attention.logSums().address(),
+                        sequences);
+            }
+        });
         if (counts) {
             Driver.check(
                     JCudaDriver.cuMemcpyDtoHAsync(
@@ -292,7 +318,7 @@ final class CudaBackend implements Backend {
         List<LogitRow> wanted = step.logitRows();
         inputs.write(step, plan, step.rows(), cache.sparePage(), wanted);
         inputs.copy(step.spans().size(), device.stream());
-        queueLayers(step, plan, step.rows(), step.entries(), layer -> {
+        queueLayers(step, plan, step.rows(), step.entries(), step.spans().size(), layer -> {
             if (!step.isDense()) {
                 pageData.fill(step, layer, 1, true, layer == config.layers() - 1);
             }
@@ -352,8 +378,8 @@ final class CudaBackend implements Backend {
                 read = read.plus(statistics.of(
                         plan,
                         row + i,
-                        span.attention().denseLayers(),
-                        span.sequence().length() + i,
+                        span,
+                        i,
                         Integer.toUnsignedLong(results.bytes().getInt(at)),
                         Integer.toUnsignedLong(results.bytes().getInt(at + Integer.BYTES))));
             }
@@ -394,7 +420,9 @@ final class CudaBackend implements Backend {
 
     @Override
     public void evict(KvSequence sequence, EvictionMethod method, int keep) {
-        throw new IllegalStateException("a sequence with dense attention has nothing to evict");
+        requireOpen();
+        device.current();
+        eviction.add(sequence, method, keep);
     }
 
     @Override
@@ -407,6 +435,7 @@ final class CudaBackend implements Backend {
         graphs.values().forEach(DecodeGraph::close);
         inputs.close();
         pageData.close();
+        eviction.close();
         results.close();
         device.close();
     }

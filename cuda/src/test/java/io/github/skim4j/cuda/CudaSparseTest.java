@@ -1,13 +1,11 @@
 package io.github.skim4j.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.skim4j.cuda.Sequences.Feed;
 import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.backend.Backend.SpanResult;
-import io.github.skim4j.engine.backend.BackendConfig;
 import io.github.skim4j.engine.backend.Span.Logits;
 import io.github.skim4j.engine.backend.cpu.CpuBackendProvider;
 import io.github.skim4j.engine.backend.cpu.RandomModels;
@@ -19,14 +17,12 @@ import io.github.skim4j.engine.model.ModelWeights;
 import io.github.skim4j.engine.model.Tensor;
 import io.github.skim4j.engine.model.TensorRole;
 import io.github.skim4j.engine.model.TensorType;
-import io.github.skim4j.engine.model.WeightFormat;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -242,27 +238,5 @@ class CudaSparseTest {
                             .mapToLong(result -> result.attention().tokensAttended())
                             .sum());
         }
-    }
-
-    @Test
-    void refusesMethodsThatEvict() {
-        Random random = new Random(6);
-        assertThatThrownBy(() -> new CudaBackendProvider()
-                        .open(
-                                model(random),
-                                new BackendConfig(
-                                        0,
-                                        0,
-                                        Sequences.CONTEXT,
-                                        1,
-                                        512,
-                                        kv(random, KvType.BF16),
-                                        WeightFormat.AS_STORED,
-                                        AttentionMethod.parse("streaming-llm:budget=256"),
-                                        0))
-                        .close())
-                .isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContaining("streaming-llm")
-                .hasMessageContaining("device to cpu");
     }
 }
