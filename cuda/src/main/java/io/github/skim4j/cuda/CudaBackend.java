@@ -243,12 +243,21 @@ final class CudaBackend implements Backend {
             inputs.copy(rows, device.stream());
             pageData.fill(step, 0, config.layers(), false, true);
         }
-        graphs.computeIfAbsent(new GraphKey(rows, shape(step, plan)), key -> capture(step, plan, rows))
-                .launch(device.stream());
+        GraphKey key = new GraphKey(rows, shape(step, plan));
+        DecodeGraph graph = graphs.get(key);
+        if (graph != null) {
+            graph.launch(device.stream());
+        } else {
+            queueDecode(step, plan, rows);
+        }
         if (step.wantsLogits()) {
             copyLogits(step.rows());
         }
         device.synchronize();
+        if (graph == null) {
+            // What is made on first use, such as loaded kernels, can't be made during a capture, but is there now.
+            graphs.put(key, new DecodeGraph(device.stream(), () -> queueDecode(step, plan, rows)));
+        }
         List<SpanResult> found = new ArrayList<>();
         for (int s = 0; s < step.spans().size(); s++) {
             int row = s;
@@ -261,13 +270,6 @@ final class CudaBackend implements Backend {
         List<Object> shape = new ArrayList<>(plan.shape(config.headDim()));
         shape.addAll(List.of(step.closesUp(), step.records(), step.observes()));
         return shape;
-    }
-
-    private DecodeGraph capture(Step step, SelectionPlan plan, int rows) {
-        // What is made on first use, such as loaded kernels, can't be made during a capture.
-        queueDecode(step, plan, rows);
-        device.synchronize();
-        return new DecodeGraph(device.stream(), () -> queueDecode(step, plan, rows));
     }
 
     private void queueDecode(Step step, SelectionPlan plan, int rows) {
