@@ -150,7 +150,7 @@ final class CudaAttention {
     void run(KvStorage cache, int index, HalfRows out, Step step, int entries) {
         // More entries than there is room for are those of prompts whose tokens select.
         for (int from = 0; from < entries; from += capacity) {
-            attendAll(cache, index, out, step, from, Math.min(capacity, entries - from));
+            attendAll(cache, index, output(out, step, from), step, from, Math.min(capacity, entries - from));
         }
         if (step.chunks() > 0) {
             attendChunks(cache, index, out, step);
@@ -167,21 +167,62 @@ final class CudaAttention {
             Stages stages,
             int from,
             int count) {
-        DeviceBuffer masks = selection.masks(stages);
-        DeviceBuffer logWeights = selection.logWeights(stages);
-        Arguments arguments = beginEntries(cache, index, from)
-                .address(selection.pages())
-                .integer(selection.stride())
-                .integer(1)
-                .address(selection.counts())
-                .address(selection.first())
-                .address(selection.last())
-                .address(masks)
-                .address(logWeights);
-        attendEntries(arguments, index, out, step, from, count, 0, tally.address() + 2L * from * Integer.BYTES);
+        Arguments arguments =
+                beginLists(cache, index, selection, stages, from, 0).address(selection.logWeights(stages));
+        long tallies = tally.address() + 2L * from * Integer.BYTES;
+        attendEntries(arguments, index, output(out, step, from), step, from, count, 0, tallies);
     }
 
-    private void attendAll(KvStorage cache, int index, HalfRows out, Step step, int from, int count) {
+    /** Attends an entry once more over all of its pages; {@code row} of {@code out} and of {@code logSums} takes the result. */
+    void runAgain(KvStorage cache, int index, Step step, int entry, HalfRows out, DeviceBuffer logSums, int row) {
+        attendAll(cache, index, new Output(out, logSums, row), step, entry, 1);
+    }
+
+    /** Attends an entry once more over the list that selection made for it, but without its log weights. */
+    void runSelectedAgain(
+            KvStorage cache,
+            int index,
+            Step step,
+            CudaSelection selection,
+            Stages stages,
+            int entry,
+            HalfRows out,
+            DeviceBuffer logSums,
+            int row) {
+        Arguments arguments =
+                beginLists(cache, index, selection, stages, entry, entry).address(0);
+        attendEntries(arguments, index, new Output(out, logSums, row), step, entry, 1, 0, 0);
+    }
+
+    /**
+     * Where the results of entries go.
+     *
+     * @param logSums logarithms to base 2 of the sums of exponentials, [row][heads]; {@code null} if they are not wanted
+     * @param row of both, the first entry's
+     */
+    private record Output(HalfRows rows, DeviceBuffer logSums, int row) {}
+
+    private Output output(HalfRows out, Step step, int from) {
+        return new Output(out, step.observes() ? logSums : null, from);
+    }
+
+    /** @param made which of the entries that selection made lists for at a time the first one is */
+    private Arguments beginLists(
+            KvStorage cache, int index, CudaSelection selection, Stages stages, int from, int made) {
+        long list = (long) made * config.kvHeads();
+        long page = list * selection.stride();
+        DeviceBuffer masks = selection.masks(stages);
+        return beginEntries(cache, index, from)
+                .address(selection.pages().address() + page * Integer.BYTES)
+                .integer(selection.stride())
+                .integer(1)
+                .address(selection.counts().address() + list * Integer.BYTES)
+                .address(selection.first().address() + list * Integer.BYTES)
+                .address(selection.last().address() + list * Integer.BYTES)
+                .address(masks == null ? 0 : masks.address() + page * Long.BYTES);
+    }
+
+    private void attendAll(KvStorage cache, int index, Output output, Step step, int from, int count) {
         Arguments arguments = beginEntries(cache, index, from)
                 .address(inputs.pageTables())
                 .integer(inputs.tableStride())
@@ -191,7 +232,7 @@ final class CudaAttention {
                 .address(inputs.last(from))
                 .address(0)
                 .address(0);
-        attendEntries(arguments, index, out, step, from, count, inputs.sequences(from), 0);
+        attendEntries(arguments, index, output, step, from, count, inputs.sequences(from), 0);
     }
 
     private Arguments beginEntries(KvStorage cache, int index, int from) {
@@ -208,7 +249,7 @@ final class CudaAttention {
     private void attendEntries(
             Arguments arguments,
             int index,
-            HalfRows out,
+            Output output,
             Step step,
             int from,
             int count,
@@ -217,8 +258,8 @@ final class CudaAttention {
         boolean closesUp = step.closesUp();
         arguments
                 .address(0)
-                .address(out.buffer().address() + (long) from * out.stride() * Short.BYTES)
-                .integer(out.stride())
+                .address(output.rows.buffer().address() + (long) output.row * output.rows.stride() * Short.BYTES)
+                .integer(output.rows.stride())
                 .real(scale())
                 .address(partials)
                 .address(tickets)
@@ -228,7 +269,10 @@ final class CudaAttention {
                 .address(tallies)
                 .address(closesUp ? inputs.gaps(from, windowed(index)) : 0)
                 .address(closesUp ? closedUpQueries.address() + (long) from * queryColumns() * Float.BYTES : 0)
-                .address(step.observes() ? logSums.address() + (long) from * config.heads() * Float.BYTES : 0)
+                .address(
+                        output.logSums == null
+                                ? 0
+                                : output.logSums.address() + (long) output.row * config.heads() * Float.BYTES)
                 .endStruct();
         device.kernel("attend_" + variant())
                 .launch(stream, splits, config.kvHeads() * headTiles, count, DECODE_THREADS, 0, arguments);

@@ -1,5 +1,6 @@
 package io.github.skim4j.cuda;
 
+import io.github.skim4j.cuda.SelectionPlan.Stages;
 import io.github.skim4j.cuda.Step.LogitRow;
 import io.github.skim4j.engine.AttentionStats;
 import io.github.skim4j.engine.attention.AttentionMethod;
@@ -47,6 +48,7 @@ final class CudaBackend implements Backend {
     private final PageDataStorage pageData;
     private final TokenRecords records;
     private final CudaEviction eviction;
+    private final CudaProbe probe;
     private final ReadStatistics statistics;
     private final Map<GraphKey, DecodeGraph> graphs = new HashMap<>();
     /** {@code null} until a method needs it. */
@@ -63,7 +65,8 @@ final class CudaBackend implements Backend {
             KvStorage cache,
             StepInputs inputs,
             CudaTransformer transformer,
-            PinnedBuffer results) {
+            PinnedBuffer results,
+            double recallProbe) {
         this.config = weights.config();
         this.labelChannels = weights.labelChannels();
         this.device = device;
@@ -74,6 +77,7 @@ final class CudaBackend implements Backend {
         pageData = new PageDataStorage(device, config, cache, labelChannels, inputs);
         records = new TokenRecords(device, config, cache, inputs);
         eviction = new CudaEviction(device, config, cache, inputs, records);
+        probe = new CudaProbe(device, config, transformer.attention(), recallProbe);
         statistics = new ReadStatistics(config, cache.pageSize(), cache.tokenBytes());
     }
 
@@ -82,9 +86,6 @@ final class CudaBackend implements Backend {
         KvCacheConfig kvCache = backend.kvCache();
         requireSupported(weights, kvCache);
         LabelChannels.requireFor(backend.attention(), config, weights.labelChannels());
-        if (backend.recallProbe() > 0) {
-            LOG.warn("The recall probe runs on the CPU alone: recall-probe of {} has no effect", backend.recallProbe());
-        }
         CudaDevice device = new CudaDevice(backend.ordinal());
         StepInputs inputs = null;
         try {
@@ -110,7 +111,7 @@ final class CudaBackend implements Backend {
                         backend.contextLength());
             }
             PinnedBuffer results = new PinnedBuffer(resultBytes(config, inputs));
-            return new CudaBackend(weights, device, cache, inputs, transformer, results);
+            return new CudaBackend(weights, device, cache, inputs, transformer, results, backend.recallProbe());
         } catch (RuntimeException | Error e) {
             if (inputs != null) {
                 inputs.close();
@@ -181,6 +182,7 @@ final class CudaBackend implements Backend {
         }
         clearNewPages(step);
         prepare(step, plan);
+        probe.begin(step, selection);
         List<SpanResult> inOrder = step.isDecode() && bucket(step.rows()) <= CudaTransformer.LOGIT_ROWS
                 ? decode(step, plan)
                 : process(step, plan);
@@ -244,7 +246,7 @@ final class CudaBackend implements Backend {
             pageData.fill(step, 0, config.layers(), false, true);
         }
         GraphKey key = new GraphKey(rows, shape(step, plan));
-        DecodeGraph graph = graphs.get(key);
+        DecodeGraph graph = probe.isIdle() ? graphs.get(key) : null;
         if (graph != null) {
             graph.launch(device.stream());
         } else {
@@ -254,7 +256,7 @@ final class CudaBackend implements Backend {
             copyLogits(step.rows());
         }
         device.synchronize();
-        if (graph == null) {
+        if (graph == null && probe.isIdle()) {
             // What is made on first use, such as loaded kernels, can't be made during a capture, but is there now.
             graphs.put(key, new DecodeGraph(device.stream(), () -> queueDecode(step, plan, rows)));
         }
@@ -301,6 +303,10 @@ final class CudaBackend implements Backend {
                         attention.queries().address(),
                         attention.logSums().address(),
                         sequences);
+            }
+            if (!probe.isIdle()) {
+                Stages stages = plan.stages(plan.interval(layer), config.headDim());
+                probe.queue(cache, layer, step, selection, stages, transformer.attended());
             }
         });
         if (counts) {
@@ -386,7 +392,7 @@ final class CudaBackend implements Backend {
                         Integer.toUnsignedLong(results.bytes().getInt(at + Integer.BYTES))));
             }
         }
-        return read;
+        return read.plus(probe.result(index));
     }
 
     private void copyDrawn(int rows) {
@@ -438,6 +444,7 @@ final class CudaBackend implements Backend {
         inputs.close();
         pageData.close();
         eviction.close();
+        probe.close();
         results.close();
         device.close();
     }

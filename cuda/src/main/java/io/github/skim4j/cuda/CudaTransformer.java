@@ -156,6 +156,11 @@ final class CudaTransformer {
         attention.run(cache, layer, attended, step, 0);
     }
 
+    /** What attention made of the layer that was attended last. */
+    HalfRows attended() {
+        return attended;
+    }
+
     CudaAttention attention() {
         return attention;
     }

@@ -4,7 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.skim4j.cuda.Sequences.Feed;
+import io.github.skim4j.engine.AttentionStats.Probe;
 import io.github.skim4j.engine.attention.AttentionMethod;
+import io.github.skim4j.engine.attention.EvictionMethod;
+import io.github.skim4j.engine.attention.VAttention;
 import io.github.skim4j.engine.backend.Backend.SpanResult;
 import io.github.skim4j.engine.backend.Span.Logits;
 import io.github.skim4j.engine.backend.cpu.CpuBackendProvider;
@@ -207,6 +210,57 @@ class CudaSparseTest {
                             .isEqualTo(alone.get(s).get(t).attention());
                 }
             }
+        }
+    }
+
+    /** Steps, layers and heads are the CPU's; shares and errors are, but for rounding and what it makes of the choice. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "quest:budget=12.5%,dense-layers=0",
+                "sketch:budget=25%,dense-layers=1",
+                "twilight:base=dense,p=0.8,logits=exact,dense-layers=0",
+                "vattention:base=oracle,budget=10%,epsilon=0.3,delta=0.3,sinks=4,recent=16,dense-layers=0",
+                "oracle:budget=100%,dense-layers=0",
+                "streaming-llm:budget=1000"
+            })
+    void theRecallProbeSeesWhatTheCpusSees(String spec) {
+        AttentionMethod method = AttentionMethod.parse(spec);
+        for (double share : new double[] {0.4, 1}) {
+            Probe gpuSum = Probe.NONE;
+            Probe cpuSum = Probe.NONE;
+            for (int seed = 0; seed < 3; seed++) {
+                Random random = new Random(seed);
+                ModelWeights weights = model(random);
+                KvCacheConfig gpuKv = kv(random, KvType.F16);
+                KvCacheConfig cpuKv = new KvCacheConfig(gpuKv.pageSize(), KvType.F32, 4 * MEMORY, false);
+                int[] prompt = tokens(random, weights, 300 + random.nextInt(400));
+                int[] answer = tokens(random, weights, 12);
+                try (Sequences gpu = new Sequences(new CudaBackendProvider(), weights, gpuKv, share);
+                        Sequences cpu = new Sequences(new CpuBackendProvider(), weights, cpuKv, share)) {
+                    List<SpanResult> actual = run(gpu, method, prompt, answer);
+                    List<SpanResult> expected = run(cpu, method, prompt, answer);
+                    for (int t = 0; t < answer.length; t++) {
+                        Probe gpuProbe = actual.get(t).attention().probe();
+                        Probe cpuProbe = expected.get(t).attention().probe();
+                        assertThat(gpuProbe.samples())
+                                .as("seed %s, token %s", seed, t)
+                                .isEqualTo(cpuProbe.samples());
+                        gpuSum = gpuSum.plus(gpuProbe);
+                        cpuSum = cpuSum.plus(cpuProbe);
+                    }
+                }
+            }
+            String what = spec + ", share " + share + ": " + gpuSum + ", on the CPU " + cpuSum;
+            System.out.println(what);
+            if (method instanceof EvictionMethod) {
+                assertThat(gpuSum.samples()).as(what).isZero();
+                continue;
+            }
+            boolean samples = method instanceof VAttention;
+            assertThat(gpuSum.samples()).as(what).isPositive();
+            assertThat(gpuSum.keptMass()).as(what).isCloseTo(cpuSum.keptMass(), within(samples ? 0.3 : 0.01));
+            assertThat(gpuSum.outputError()).as(what).isCloseTo(cpuSum.outputError(), within(samples ? 0.3 : 0.02));
         }
     }
 
