@@ -192,13 +192,15 @@ struct AttendWalk {
     float logWeight;
     int kvHeads, kvHead, pageSize, pageShift, lastEntry, first, last, g, t;
 
-    __device__ AttendWalk(const AttendArgs& args, int list, int kvHead, int first, int last)
-        : cache(args.cache), pages(args.pages + pageRow(args, list) * args.pageStride), kvHeads(args.kvHeads),
+    /** @param skipped entries of the list before that of slot 0 */
+    __device__ AttendWalk(const AttendArgs& args, int list, int kvHead, int first, int last, int skipped = 0)
+        : cache(args.cache), pages(args.pages + pageRow(args, list) * args.pageStride + skipped), kvHeads(args.kvHeads),
           kvHead(kvHead), pageSize(args.pageSize), pageShift(args.pageSize == 64 ? 6 : args.pageSize == 32 ? 5 : 4),
-          lastEntry(args.counts[list] - 1), first(first), last(last), g(threadIdx.x % 32 / 4), t(threadIdx.x % 4) {
+          lastEntry(args.counts[list] - 1 - skipped), first(first), last(last), g(threadIdx.x % 32 / 4), t(threadIdx.x % 4) {
         if constexpr (LISTED) {
-            masks = args.masks == nullptr ? nullptr : args.masks + pageRow(args, list) * args.pageStride;
-            logWeights = args.logWeights == nullptr ? nullptr : args.logWeights + pageRow(args, list) * args.pageStride;
+            const size_t at = pageRow(args, list) * args.pageStride + skipped;
+            masks = args.masks == nullptr ? nullptr : args.masks + at;
+            logWeights = args.logWeights == nullptr ? nullptr : args.logWeights + at;
         }
         maximum[0] = maximum[1] = ATTEND_NO_SCORE;
         weight[0] = weight[1] = 0.f;
@@ -473,8 +475,8 @@ struct AttendShared {
 /** Walks this warp's steps and leaves its result in shared memory. */
 template <class X, int D, int VEC, int WARPS, bool LISTED>
 __device__ void attendWarp(const AttendArgs& args, AttendShared<D, WARPS>& shared, const float* q, int heads, int list,
-                           int kvHead, int first, int last, int begin, int end) {
-    AttendWalk<X, D, VEC, LISTED> warp(args, list, kvHead, first, last);
+                           int kvHead, int first, int last, int begin, int end, int skipped = 0) {
+    AttendWalk<X, D, VEC, LISTED> warp(args, list, kvHead, first, last, skipped);
     const int w = __shfl_sync(0xffffffffu, threadIdx.x / 32, 0);   // tells the compiler that it is uniform
     warp.start(begin + w, end, WARPS);
     warp.stageQuery(shared.query, q, heads, args.scale * 1.4426950408889634f, w, WARPS);
@@ -605,6 +607,13 @@ __device__ void attend(const AttendArgs& args) {
     const Gap gap = args.gaps == nullptr ? Gap{0, 0, 0} : args.gaps[entry];
     first = max(first, gap.windowFirst);
 
+    if (args.tally != nullptr && part == 0 && firstHead == 0) {
+        tally<THREADS>(args, args.tally + 2 * entry, list, first, last, gap);
+    }
+    // Steps count from the first page that is seen, so that a list that begins with it gives the same bits.
+    int skipped = first / args.pageSize;
+    first -= skipped * args.pageSize;
+    last -= skipped * args.pageSize;
     int firstStep = first / TOKENS, steps = max(0, (last + TOKENS - 1) / TOKENS - firstStep);
     const int sinkParts = gap.sinkLast > gap.sinkFirst ? 1 : 0;   // the first part
     const int parts = sinkParts
@@ -612,12 +621,10 @@ __device__ void attend(const AttendArgs& args) {
     if (part >= parts) {
         return;
     }
-    if (args.tally != nullptr && part == 0 && firstHead == 0) {
-        tally<THREADS>(args, args.tally + 2 * entry, list, first, last, gap);
-    }
     int index = part - sinkParts, count = parts - sinkParts;
     const float* queries = args.q;
     if (index < 0) {
+        skipped = 0;
         first = gap.sinkFirst;
         last = gap.sinkLast;
         firstStep = first / TOKENS;
@@ -635,9 +642,9 @@ __device__ void attend(const AttendArgs& args) {
             : args.logSums + static_cast<size_t>(row) * args.kvHeads * args.group + kvHead * args.group + firstHead;
     half* out = args.out + static_cast<size_t>(row) * args.outStride + column;
     if (args.masks == nullptr && args.logWeights == nullptr) {
-        attendWarp<X, D, VEC, WARPS, false>(args, shared, q, heads, list, kvHead, first, last, begin, end);
+        attendWarp<X, D, VEC, WARPS, false>(args, shared, q, heads, list, kvHead, first, last, begin, end, skipped);
     } else {
-        attendWarp<X, D, VEC, WARPS, true>(args, shared, q, heads, list, kvHead, first, last, begin, end);
+        attendWarp<X, D, VEC, WARPS, true>(args, shared, q, heads, list, kvHead, first, last, begin, end, skipped);
     }
     __syncthreads();
     letNextKernelStart();
