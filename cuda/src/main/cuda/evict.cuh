@@ -192,11 +192,11 @@ struct ObservedKeys {
     }
 };
 
-/** The rows of a tile; those beyond the last give nothing. */
+/** The rows of a tile, in eights, of which those beyond the last give nothing; returns how many eights. */
 template <class X, int D>
-__device__ void stageRows(const ObserveArgs& args, const Observed& observed, int kvHead, int firstRow, ObserveShared<D>& shared) {
-    const int rows = observed.count * args.group;
-    for (int i = threadIdx.x; i < OBSERVE_ROWS; i += OBSERVE_THREADS) {
+__device__ int stageRows(const ObserveArgs& args, const Observed& observed, int kvHead, int firstRow, ObserveShared<D>& shared) {
+    const int rows = observed.count * args.group, subtiles = (min(rows - firstRow, OBSERVE_ROWS) + 7) / 8;
+    for (int i = threadIdx.x; i < 8 * subtiles; i += OBSERVE_THREADS) {
         const int row = firstRow + i, token = row / args.group;
         const bool known = row < rows;
         const size_t at = static_cast<size_t>(observed.firstRow + token) * args.kvHeads * args.group
@@ -206,7 +206,7 @@ __device__ void stageRows(const ObserveArgs& args, const Observed& observed, int
         shared.firstVisible[i] = observed.firstPosition + token - args.window + 1;
     }
     const float factor = args.scale * 1.4426950408889634f;
-    for (int i = threadIdx.x; i < OBSERVE_ROWS * D / 4; i += OBSERVE_THREADS) {
+    for (int i = threadIdx.x; i < 8 * subtiles * (D / 4); i += OBSERVE_THREADS) {
         const int d = i % (D / 4) * 4, row = firstRow + i / (D / 4);
         float4 x = make_float4(0.f, 0.f, 0.f, 0.f);
         if (row < rows) {
@@ -217,6 +217,7 @@ __device__ void stageRows(const ObserveArgs& args, const Observed& observed, int
         shared.queries[inTile / 8][d / 16][inTile % 8 * 4 + d % 16 / 4] =
                 make_uint2(X::pack(x.x * factor, x.y * factor), X::pack(x.z * factor, x.w * factor));
     }
+    return subtiles;
 }
 
 template <class X, int D>
@@ -236,9 +237,8 @@ __device__ void observe(const ObserveArgs& args) {
         const int firstToken = max(0, firstKey - observed.firstSlot);   // earlier ones see none of these keys
         for (int row = firstToken * args.group; row < rows; row += OBSERVE_ROWS) {
             __syncthreads();
-            stageRows<X, D>(args, observed, kvHead, row, shared);
+            const int subtiles = stageRows<X, D>(args, observed, kvHead, row, shared);
             __syncthreads();
-            const int subtiles = (min(rows - row, OBSERVE_ROWS) + 7) / 8;
             for (int subtile = 0; subtile < subtiles; subtile++) {
                 keys.add(shared, subtile);
             }

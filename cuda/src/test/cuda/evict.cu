@@ -4,7 +4,7 @@
  * Checks evict_<KV> against a sort of all tokens by rank and position, to the byte, with many equal ranks: random shapes of
  * several sequences in one launch, all storage types, methods with and without pooling and with one choice for all heads; and
  * observe_<KV>_<D> against attention in double.
- * Measures what a decode step and the end of a prompt take.
+ * Measures the ranking and the observation of a token.
  *
  * Build: nvcc -std=c++17 -O3 -gencode arch=compute_90a,code=sm_90a -Xcompiler -pthread -o evict evict.cu
  * Run:   evict [test] [bench] [seed=NUMBER]    (both and a random seed by default)
@@ -253,18 +253,19 @@ static void testObserve(Rng& rng, int kv) {
             + std::to_string(worst));
 }
 
-/** 32 layers of an 8B shape: a token of a sequence of `slots`, or the end of its prompt. */
+/** 32 layers of an 8B shape, a sequence of `slots`. Of eviction the ranking alone: what is kept stands first already. */
 static void bench(Rng& rng, int slots, int keep, bool joint, int kernel) {
     const int layers = 32, kvHeads = 8, group = 4, D = 128, page = 16;
     Pool pool(rng, BF16, D, page, kvHeads, layers, {slots});
-    for (size_t i = 0; i < pool.positions.size(); i++) pool.attention[i] = rng.uniform();
     for (int layer = 0; layer < layers; layer++) {
         for (int head = 0; head < kvHeads; head++) {
-            for (int i = 0; i < slots; i++) pool.positions[pool.record(layer, 0, head, i)] = i;
+            for (int i = 0; i < slots; i++) {
+                pool.positions[pool.record(layer, 0, head, i)] = i;
+                pool.attention[pool.record(layer, 0, head, i)] = rng.uniform() + (i < keep ? 100 : 0);
+            }
         }
     }
-    const int voting = kernel > 0 ? 64 : 0;
-    Device<Eviction> evictions(std::vector<Eviction>{{slots, slots, keep, voting, kernel, voting, joint, 0}});
+    Device<Eviction> evictions(std::vector<Eviction>{{slots, slots, keep, 0, kernel, 0, joint, 0}});
     Device<Observed> observed(std::vector<Observed>{{0, 1, slots - 1, slots - 1, 0}});
     Device<int> tables(pool.tables), positions(pool.positions);
     Device<uint8_t> cache(pool.cache);

@@ -139,9 +139,10 @@ class CudaEvictionTest {
     @ValueSource(strings = {"streaming-llm", "h2o", "tova", "snapkv"})
     void agreesWithTheCpu(String name) {
         double sum = 0;
-        int steps = 0;
-        for (int seed = 0; seed < 12; seed++) {
-            Random random = new Random(1000 + seed);
+        int close = 0;
+        int runs = 12;
+        for (int seed = 0; seed < runs; seed++) {
+            Random random = new Random(seed * 0x9E3779B97F4A7C15L);
             ModelConfig config = RandomModels.config(random, 32, Sequences.CONTEXT);
             ModelWeights weights = RandomModels.weights(config, TensorType.F16, random);
             int pageSize = RandomModels.pick(random, List.of(16, 32, 64));
@@ -164,15 +165,14 @@ class CudaEvictionTest {
                 for (int t = 0; t < answer.length; t++) {
                     double error = CudaBackendTest.error(actual.decode(answer[t]), expected.decode(answer[t]));
                     worst = Math.max(worst, error);
-                    sum += error;
-                    steps++;
-                    assertThat(error).as(what + ", step " + t).isLessThan(name.equals("streaming-llm") ? 5e-3 : 0.2);
+                    sum += error / runs / answer.length;
                     assertThat(gpuPool.total() - gpuPool.free())
                             .as(what + ", step " + t)
                             .isEqualTo(cpuPool.total() - cpuPool.free())
                             .isLessThanOrEqualTo(actual.sequence.retained() / pageSize + 3);
                 }
                 System.out.println("error " + worst + ": " + what);
+                close += worst < 5e-3 ? 1 : 0;
                 assertThat(actual.stats.tokensTotal()).as(what).isEqualTo(expected.stats.tokensTotal());
                 assertThat((double) actual.stats.tokensAttended())
                         .as(what)
@@ -182,8 +182,9 @@ class CudaEvictionTest {
                 assertThat(gpuPool.free()).as(what).isEqualTo(gpuPool.total());
             }
         }
-        // Now and then rounding makes another token the least.
-        assertThat(sum / steps).as(name).isLessThan(0.01);
+        // Now and then rounding makes another token the least, and then what follows differs.
+        assertThat(close).as(name).isGreaterThanOrEqualTo(name.equals("streaming-llm") ? runs : runs - 3);
+        assertThat(sum).as(name).isLessThan(0.03);
     }
 
     @ParameterizedTest
@@ -254,7 +255,7 @@ class CudaEvictionTest {
                         stats.add(run.stats);
                     }
                     runs.add(new Run(gpu, pool, pageSize, methods.get(s), prompts.get(s)));
-                    runs.get(s).prefill(100);
+                    runs.get(s).prefill(Sequences.CHUNK);
                 }
                 for (int t = 0; t < answer.length; t++) {
                     int token = answer[t];
