@@ -290,7 +290,7 @@ final class CudaBackend implements Backend {
         CudaAttention attention = transformer.attention();
         boolean observes = step.observes();
         DeviceBuffer tally = attention.tally();
-        boolean counts = plan != SelectionPlan.DENSE;
+        boolean counts = plan.lists();
         if (counts) {
             Driver.check(
                     JCudaDriver.cuMemsetD8Async(tally.pointer(), (byte) 0, tallyBytes(entries), device.stream()),
@@ -382,17 +382,16 @@ final class CudaBackend implements Backend {
         AttentionStats read = AttentionStats.NONE;
         if (!(span.attention() instanceof Dense)) {
             for (int i = 0; i < span.count(); i++) {
-                int at = TALLY_OFFSET + 2 * (row + i) * Integer.BYTES;
-                read = read.plus(statistics.of(
-                        plan,
-                        row + i,
-                        span,
-                        i,
-                        Integer.toUnsignedLong(results.bytes().getInt(at)),
-                        Integer.toUnsignedLong(results.bytes().getInt(at + Integer.BYTES))));
+                int at = 2 * (row + i);
+                read = read.plus(statistics.of(plan, row + i, span, i, tally(plan, at), tally(plan, at + 1)));
             }
         }
         return read.plus(probe.result(index));
+    }
+
+    /** A number that the device counted while it attended lists. */
+    private long tally(SelectionPlan plan, int index) {
+        return plan.lists() ? Integer.toUnsignedLong(results.bytes().getInt(TALLY_OFFSET + index * Integer.BYTES)) : 0;
     }
 
     private void copyDrawn(int rows) {
