@@ -198,6 +198,10 @@ class CudaEvictionTest {
         int[] prompt = tokens(random, config, 400);
         try (Backend gpu = open(new CudaBackendProvider(), weights, kv(16, KvType.BF16))) {
             PagePool pool = new PagePool(gpu.pages());
+            // What its lists let it read must not count for others.
+            Run selecting = new Run(gpu, pool, 16, AttentionMethod.parse("quest:budget=12.5%,dense-layers=0"), prompt);
+            selecting.prefill(400);
+            selecting.decode(3);
             Run dense = new Run(gpu, pool, 16, new Dense(), prompt);
             Run evicting = new Run(gpu, pool, 16, AttentionMethod.parse(spec), Arrays.copyOf(prompt, 401));
             dense.prefill(400);
