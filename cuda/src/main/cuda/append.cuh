@@ -3,7 +3,8 @@
  *
  * A row of the projection is [heads * D | kvHeads * D | kvHeads * D] floats: q, k, v of one token. Each head of q and k is
  * normalised (RMSNorm over D, where weights are given) and rotated (RoPE); q goes to its own array, k and v go to the row's
- * slot of the cache. int8: each head of a token has its own scale, the largest magnitude over 127.
+ * slot of the cache. Sequences that lost tokens between sinks and window need their queries a second time, rotated as if these
+ * had never been. int8: each head of a token has its own scale, the largest magnitude over 127.
  *
  * Work split: a warp takes one head of one row; grid = (rows, ceil((heads + 2 kvHeads) / 8)), block = 256. Lane l has the pairs
  * l and l + 32 of the D / 2 <= 64 pairs: elements (i, i + D / 2) of pair i, or (2i, 2i + 1) where `interleaved`. A token's V is
@@ -36,6 +37,8 @@ struct AppendArgs {
     uint8_t* cache;             // of the layer
     int pageSize;
     float* q;                   // [row][heads * D]
+    const int* closedUpPositions;   // [row] the position without the tokens that its sequence lost
+    float* closedUpQ;           // like q, of the rows whose two positions differ; nullable
 };
 
 constexpr int APPEND_HEADS = 8;   // of a block
@@ -102,28 +105,40 @@ __device__ void append(const AppendArgs& args) {
             }
         }
     }
-    if (isQuery || isKey) {
+    const auto rotated = [&](int position, float2 (&to)[2]) {
         const double* frequencies = args.frequencies + static_cast<size_t>(row) * args.frequencyStride;
 #pragma unroll
         for (int p = 0; p < 2; p++) {
             const int i = lane + 32 * p;
             if (i < pairCount) {
-                pairs[p] = rotate(pairs[p], args.positions[row], frequencies[i], args.attentionFactor);
+                to[p] = rotate(pairs[p], position, frequencies[i], args.attentionFactor);
             }
         }
-    }
-
-    if (isQuery) {
-        float* to = args.q + (static_cast<size_t>(row) * args.heads + head) * D;
+    };
+    const auto storeQuery = [&](float* q, const float2 (&query)[2]) {
+        float* to = q + (static_cast<size_t>(row) * args.heads + head) * D;
 #pragma unroll
         for (int p = 0; p < 2; p++) {
             const int i = lane + 32 * p;
             if (i < pairCount) {
-                to[i * near] = pairs[p].x;
-                to[i * near + far] = pairs[p].y;
+                to[i * near] = query[p].x;
+                to[i * near + far] = query[p].y;
             }
         }
+    };
+    const int position = args.positions[row];
+    if (isQuery) {
+        float2 query[2];
+        rotated(position, query);
+        storeQuery(args.q, query);
+        if (args.closedUpQ != nullptr && args.closedUpPositions[row] != position) {
+            rotated(args.closedUpPositions[row], query);
+            storeQuery(args.closedUpQ, query);
+        }
         return;
+    }
+    if (isKey) {
+        rotated(position, pairs);
     }
     const int slot = args.slots[row];
     if (slot < 0) {

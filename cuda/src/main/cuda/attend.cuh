@@ -5,6 +5,9 @@
  * query heads of the KV head's group. Dense attention lists a sequence's pages; every sparse method hands over its own list,
  * perhaps with token masks and log weights.
  *
+ * Of a sequence with a gap, whose evicted pages the list leaves out, the slots before it (sinks) are a part of their own, read
+ * with queries that stand as if the evicted tokens had never been.
+ *
  * Work split
  *   grid = (splits, kvHeads * ceil(group / 8), batch), block = ATTEND_THREADS. A CTA serves up to 8 query heads and one part of
  *   the list; how many parts there are depends on the list's visible length, `splits` and `partTokens` alone. With those two
@@ -31,6 +34,13 @@
 
 namespace skim::decode {
 
+/** What an entry sees of a sequence that lost the tokens between its sinks and its window; all zeros: it lost none. */
+struct Gap {
+    int sinkFirst;     // slots of the list that are sinks: [sinkFirst, sinkLast)
+    int sinkLast;
+    int windowFirst;   // first slot of the list behind the gap
+};
+
 struct AttendArgs {
     const float* q;            // [row][qStride], head h at column h * D
     int qStride;
@@ -56,6 +66,9 @@ struct AttendArgs {
     int partTokens;            // least tokens of a part, as far as splits allows
     const int* sequences;      // [list] row of pages, of masks and of logWeights; nullable: the list itself
     unsigned* tally;           // [batch entry][2] tokens and pages that are read are added, of each KV head; nullable
+    const Gap* gaps;           // [batch entry] nullable: none; needs splits > 1
+    const float* closedUpQ;    // like q: the queries that sinks are read with
+    float* logSums;            // [row][kvHeads * group] log2 of the sum of exp(logit); nullable
 };
 
 __device__ inline size_t pageRow(const AttendArgs& args, int list) {
@@ -134,6 +147,9 @@ struct SoftmaxSum {
         sum.w = sum.w * a + other.w * b;
     }
 
+    /** Of all exponentials, base 2. */
+    __device__ float logSum() const { return maximum + log2f(weight); }
+
     /** A list without visible tokens yields zeros; NaN stays NaN. */
     __device__ void finish(half* to) const {
         const float inverse = weight == 0.f ? 0.f : 1.f / weight;
@@ -176,13 +192,15 @@ struct AttendWalk {
     float logWeight;
     int kvHeads, kvHead, pageSize, pageShift, lastEntry, first, last, g, t;
 
-    __device__ AttendWalk(const AttendArgs& args, int list, int kvHead, int first, int last)
-        : cache(args.cache), pages(args.pages + pageRow(args, list) * args.pageStride), kvHeads(args.kvHeads),
+    /** @param skipped entries of the list before that of slot 0 */
+    __device__ AttendWalk(const AttendArgs& args, int list, int kvHead, int first, int last, int skipped = 0)
+        : cache(args.cache), pages(args.pages + pageRow(args, list) * args.pageStride + skipped), kvHeads(args.kvHeads),
           kvHead(kvHead), pageSize(args.pageSize), pageShift(args.pageSize == 64 ? 6 : args.pageSize == 32 ? 5 : 4),
-          lastEntry(args.counts[list] - 1), first(first), last(last), g(threadIdx.x % 32 / 4), t(threadIdx.x % 4) {
+          lastEntry(args.counts[list] - 1 - skipped), first(first), last(last), g(threadIdx.x % 32 / 4), t(threadIdx.x % 4) {
         if constexpr (LISTED) {
-            masks = args.masks == nullptr ? nullptr : args.masks + pageRow(args, list) * args.pageStride;
-            logWeights = args.logWeights == nullptr ? nullptr : args.logWeights + pageRow(args, list) * args.pageStride;
+            const size_t at = pageRow(args, list) * args.pageStride + skipped;
+            masks = args.masks == nullptr ? nullptr : args.masks + at;
+            logWeights = args.logWeights == nullptr ? nullptr : args.logWeights + at;
         }
         maximum[0] = maximum[1] = ATTEND_NO_SCORE;
         weight[0] = weight[1] = 0.f;
@@ -457,8 +475,8 @@ struct AttendShared {
 /** Walks this warp's steps and leaves its result in shared memory. */
 template <class X, int D, int VEC, int WARPS, bool LISTED>
 __device__ void attendWarp(const AttendArgs& args, AttendShared<D, WARPS>& shared, const float* q, int heads, int list,
-                           int kvHead, int first, int last, int begin, int end) {
-    AttendWalk<X, D, VEC, LISTED> warp(args, list, kvHead, first, last);
+                           int kvHead, int first, int last, int begin, int end, int skipped = 0) {
+    AttendWalk<X, D, VEC, LISTED> warp(args, list, kvHead, first, last, skipped);
     const int w = __shfl_sync(0xffffffffu, threadIdx.x / 32, 0);   // tells the compiler that it is uniform
     warp.start(begin + w, end, WARPS);
     warp.stageQuery(shared.query, q, heads, args.scale * 1.4426950408889634f, w, WARPS);
@@ -485,7 +503,8 @@ __device__ void attendWarp(const AttendArgs& args, AttendShared<D, WARPS>& share
  * threads, a slice of the parts of a column; the loads of several parts are in flight at a time.
  */
 template <int D, int WARPS>
-__device__ void attendMerge(const float* partials, int parts, int heads, half* out, AttendShared<D, WARPS>& shared) {
+__device__ void attendMerge(const float* partials, int parts, int heads, half* out, float* logSums,
+                            AttendShared<D, WARPS>& shared) {
     constexpr int THREADS = 32 * WARPS, AHEAD = 8;
     const int columns = heads * (D / 4);
     const int slices = max(1, THREADS / columns);
@@ -522,6 +541,9 @@ __device__ void attendMerge(const float* partials, int parts, int heads, half* o
             state.add(other.maximum, other.weight, other.sum);
         }
         state.finish(out + column * 4);
+        if (logSums != nullptr && column % (D / 4) == 0) {
+            logSums[column / (D / 4)] = state.logSum();
+        }
     }
 }
 
@@ -557,6 +579,18 @@ __device__ void tally(const AttendArgs& args, unsigned* to, int list, int first,
     }
 }
 
+/** Counts a list of two ranges of slots, which may share a page. */
+template <int THREADS>
+__device__ void tally(const AttendArgs& args, unsigned* to, int list, int first, int last, const Gap& gap) {
+    tally<THREADS>(args, to, list, first, last);
+    if (gap.sinkLast > gap.sinkFirst) {
+        tally<THREADS>(args, to, list, gap.sinkFirst, gap.sinkLast);
+        if (threadIdx.x == 0 && (gap.sinkLast - 1) / args.pageSize == first / args.pageSize) {
+            atomicSub(to + 1, 1);
+        }
+    }
+}
+
 template <class X, int D, int VEC, int WARPS>
 __device__ void attend(const AttendArgs& args) {
     waitForPreviousKernel();
@@ -567,29 +601,50 @@ __device__ void attend(const AttendArgs& args) {
     const int heads = min(8, args.group - firstHead);
     const int list = args.pagesPerHead ? entry * args.kvHeads + kvHead : entry;
     const int row = args.rowIndex == nullptr ? entry : args.rowIndex[entry];
-    const int first = args.first == nullptr ? 0 : args.first[list];
+    int first = args.first == nullptr ? 0 : args.first[list];
     int last = args.counts[list] * args.pageSize;
     last = args.last == nullptr ? last : min(last, args.last[list]);
+    const Gap gap = args.gaps == nullptr ? Gap{0, 0, 0} : args.gaps[entry];
+    first = max(first, gap.windowFirst);
 
-    const int firstStep = first / TOKENS, steps = max(0, (last + TOKENS - 1) / TOKENS - firstStep);
-    const int parts = max(1, min(args.splits, (steps * TOKENS + args.partTokens - 1) / args.partTokens));
+    if (args.tally != nullptr && part == 0 && firstHead == 0) {
+        tally<THREADS>(args, args.tally + 2 * entry, list, first, last, gap);
+    }
+    // Steps count from the first page that is seen, so that a list that begins with it gives the same bits.
+    int skipped = first / args.pageSize;
+    first -= skipped * args.pageSize;
+    last -= skipped * args.pageSize;
+    int firstStep = first / TOKENS, steps = max(0, (last + TOKENS - 1) / TOKENS - firstStep);
+    const int sinkParts = gap.sinkLast > gap.sinkFirst ? 1 : 0;   // the first part
+    const int parts = sinkParts
+            + max(1, min(args.splits - sinkParts, (steps * TOKENS + args.partTokens - 1) / args.partTokens));
     if (part >= parts) {
         return;
     }
-    const int begin = firstStep + static_cast<int>(static_cast<int64_t>(steps) * part / parts);
-    const int end = firstStep + static_cast<int>(static_cast<int64_t>(steps) * (part + 1) / parts);
-
-    if (args.tally != nullptr && part == 0 && firstHead == 0) {
-        tally<THREADS>(args, args.tally + 2 * entry, list, first, last);
+    int index = part - sinkParts, count = parts - sinkParts;
+    const float* queries = args.q;
+    if (index < 0) {
+        skipped = 0;
+        first = gap.sinkFirst;
+        last = gap.sinkLast;
+        firstStep = first / TOKENS;
+        steps = (last + TOKENS - 1) / TOKENS - firstStep;
+        index = 0;
+        count = 1;
+        queries = args.closedUpQ;
     }
+    const int begin = firstStep + static_cast<int>(static_cast<int64_t>(steps) * index / count);
+    const int end = firstStep + static_cast<int>(static_cast<int64_t>(steps) * (index + 1) / count);
 
     const size_t column = static_cast<size_t>(kvHead * args.group + firstHead) * D;
-    const float* q = args.q + static_cast<size_t>(row) * args.qStride + column;
+    const float* q = queries + static_cast<size_t>(row) * args.qStride + column;
+    float* logSums = args.logSums == nullptr ? nullptr
+            : args.logSums + static_cast<size_t>(row) * args.kvHeads * args.group + kvHead * args.group + firstHead;
     half* out = args.out + static_cast<size_t>(row) * args.outStride + column;
     if (args.masks == nullptr && args.logWeights == nullptr) {
-        attendWarp<X, D, VEC, WARPS, false>(args, shared, q, heads, list, kvHead, first, last, begin, end);
+        attendWarp<X, D, VEC, WARPS, false>(args, shared, q, heads, list, kvHead, first, last, begin, end, skipped);
     } else {
-        attendWarp<X, D, VEC, WARPS, true>(args, shared, q, heads, list, kvHead, first, last, begin, end);
+        attendWarp<X, D, VEC, WARPS, true>(args, shared, q, heads, list, kvHead, first, last, begin, end, skipped);
     }
     __syncthreads();
     letNextKernelStart();
@@ -605,6 +660,9 @@ __device__ void attend(const AttendArgs& args) {
         }
         if (parts == 1) {
             state.finish(out + item * 4);
+            if (logSums != nullptr && d == 0) {
+                logSums[head] = state.logSum();
+            }
         } else {
             float* to = partials + part * attendPartialFloats(D);
             *reinterpret_cast<float4*>(to + head * D + d) = state.sum;
@@ -629,7 +687,7 @@ __device__ void attend(const AttendArgs& args) {
     if (threadIdx.x == 0) {
         args.tickets[result] = 0;
     }
-    attendMerge(partials, parts, heads, out, shared);
+    attendMerge(partials, parts, heads, out, logSums, shared);
 }
 
 // ---- kernels ----

@@ -51,6 +51,7 @@ struct PrefillArgs {
     int group;                   // query heads of a KV head
     int window;                  // positions that a row sees, its own included; INT_MAX: all
     float scale;                 // of q * k
+    float* logSums;              // [rows][kvHeads * group] log2 of the sum of exp(logit); nullable
 };
 
 namespace prefill {
@@ -504,6 +505,10 @@ __device__ inline void store(const PrefillArgs& args, const Common& common, cons
             if (r < rows) {
                 const float inverse = 1 / (X::SCALED ? sum * VALUE_SCALE : sum);
                 const int head = common.kvHead * args.group + r % args.group;
+                if (args.logSums != nullptr && t == 0) {
+                    args.logSums[(firstRow + r / args.group) * (args.kvHeads * args.group) + head] =
+                        softmax.maximum[m][half] + log2f(sum);
+                }
                 __half* to = args.out + (firstRow + r / args.group) * args.outStride + head * D + t * 2;
 #pragma unroll
                 for (int n = 0; n < D / 8; n++) {

@@ -11,4 +11,5 @@
 #include "select.cuh"
 #include "topp.cuh"
 #include "sample.cuh"
+#include "evict.cuh"
 #include "draw.cuh"

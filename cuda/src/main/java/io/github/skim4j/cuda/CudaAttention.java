@@ -17,6 +17,9 @@ final class CudaAttention {
     /** What there are kernels for. */
     static final List<Integer> HEAD_SIZES = List.of(64, 80, 96, 128);
 
+    private static final String WHAT = "attention";
+    private static final String REMEDY = "Lower scheduler.max-batch-size or scheduler.prefill-chunk";
+
     private static final int APPEND_HEADS = 8;
     private static final int APPEND_THREADS = 32 * APPEND_HEADS;
 
@@ -50,6 +53,10 @@ final class CudaAttention {
     private final DeviceBuffer tally;
 
     private final int chunkSharedBytes;
+    /** Rotated as if what sequences lost had never been; made when a sequence first has a gap. */
+    private DeviceBuffer closedUpQueries;
+    /** [row][head]: log2 of the sum of exp(logit); made when a step first observes. */
+    private DeviceBuffer logSums;
 
     CudaAttention(CudaDevice device, ModelConfig config, KvType type, StepInputs inputs) {
         this.device = device;
@@ -59,22 +66,39 @@ final class CudaAttention {
         kvName = type.name().toLowerCase(Locale.ROOT);
         headTiles = (config.group() + HEAD_TILE - 1) / HEAD_TILE;
         int lists = config.kvHeads() * headTiles;
-        splits = Math.max(1, (BLOCKS_PER_PROCESSOR * device.multiprocessors() + lists - 1) / lists);
-        String what = "attention";
-        String remedy = "Lower scheduler.max-batch-size or scheduler.prefill-chunk";
-        queries = device.allocateCleared(
-                (long) inputs.maxRows() * config.heads() * config.headDim() * Float.BYTES, what, remedy);
+        // Sinks are a part of their own.
+        splits = Math.max(2, (BLOCKS_PER_PROCESSOR * device.multiprocessors() + lists - 1) / lists);
+        queries = device.allocateCleared(queryBytes(), WHAT, REMEDY);
         capacity = Math.max(inputs.maxSequences(), Math.min(CudaSelection.MOST_ENTRIES, inputs.maxRows()));
-        tally = device.allocateCleared(2L * inputs.maxRows() * Integer.BYTES, what, remedy);
+        tally = device.allocateCleared(2L * inputs.maxRows() * Integer.BYTES, WHAT, REMEDY);
         long results = (long) capacity * lists;
         int partialFloats = HEAD_TILE * (config.headDim() + 2);
-        partials = device.allocate(results * splits * partialFloats * Float.BYTES, what, remedy);
-        tickets = device.allocateCleared(results * Integer.BYTES, what, remedy);
+        partials = device.allocate(results * splits * partialFloats * Float.BYTES, WHAT, REMEDY);
+        tickets = device.allocateCleared(results * Integer.BYTES, WHAT, REMEDY);
         chunkSharedBytes = device.constant("prefill_shared_" + variant());
+    }
+
+    private long queryBytes() {
+        return (long) inputs.maxRows() * queryColumns() * Float.BYTES;
+    }
+
+    /** Takes the memory that a step needs; not during a capture. */
+    void prepare(Step step) {
+        if (step.closesUp() && closedUpQueries == null) {
+            closedUpQueries = device.allocateCleared(queryBytes(), WHAT, REMEDY);
+        }
+        if (step.observes() && logSums == null) {
+            logSums = device.allocateCleared((long) inputs.maxRows() * config.heads() * Float.BYTES, WHAT, REMEDY);
+        }
     }
 
     DeviceBuffer queries() {
         return queries;
+    }
+
+    /** Logarithms to base 2 of the sums of a step's exponentials, [row][heads], of the layer attended last, if the step observes. */
+    DeviceBuffer logSums() {
+        return logSums;
     }
 
     /** Tokens and pages, two ints for each entry, that {@link #runSelected} read since they were cleared, over layers and KV heads. */
@@ -92,7 +116,7 @@ final class CudaAttention {
     }
 
     /** Normalises and rotates the heads of {@code rows} tokens and writes keys and values to the cache. */
-    void append(KvStorage cache, int index, Layer layer, DeviceBuffer heads, int rows) {
+    void append(KvStorage cache, int index, Layer layer, DeviceBuffer heads, Step step, int rows) {
         Arguments arguments = new Arguments()
                 .beginStruct()
                 .address(heads)
@@ -115,51 +139,100 @@ final class CudaAttention {
                 .address(cache.layer(index))
                 .integer(cache.pageSize())
                 .address(queries)
+                .address(inputs.closedUpPositions())
+                .address(step.closesUp() ? closedUpQueries : null)
                 .endStruct();
         int blocks = (config.heads() + 2 * config.kvHeads() + APPEND_HEADS - 1) / APPEND_HEADS;
         device.kernel("append_" + kvName).launch(stream, rows, blocks, 1, APPEND_THREADS, 0, arguments);
     }
 
-    /** Attends the first {@code entries} rows of a step one by one, over all of their pages, and then those of {@code chunks} spans. */
-    void run(KvStorage cache, int index, HalfRows out, int entries, int chunks, int longestChunk) {
+    /** Attends the first {@code entries} rows of a step one by one, over all of their pages, and then those of its chunks. */
+    void run(KvStorage cache, int index, HalfRows out, Step step, int entries) {
         // More entries than there is room for are those of prompts whose tokens select.
         for (int from = 0; from < entries; from += capacity) {
-            attendAll(cache, index, out, from, Math.min(capacity, entries - from));
+            attendAll(cache, index, output(out, step, from), step, from, Math.min(capacity, entries - from));
         }
-        if (chunks > 0) {
-            attendChunks(cache, index, out, chunks, longestChunk);
+        if (step.chunks() > 0) {
+            attendChunks(cache, index, out, step);
         }
     }
 
     /** Attends the lists that selection made for {@code count} entries from {@code from} on. */
     void runSelected(
-            KvStorage cache, int index, HalfRows out, CudaSelection selection, Stages stages, int from, int count) {
-        DeviceBuffer masks = selection.masks(stages);
-        DeviceBuffer logWeights = selection.logWeights(stages);
-        Arguments arguments = beginEntries(cache, index, from)
-                .address(selection.pages())
-                .integer(selection.stride())
-                .integer(1)
-                .address(selection.counts())
-                .address(selection.first())
-                .address(selection.last())
-                .address(masks)
-                .address(logWeights);
-        attendEntries(arguments, out, from, count, 0, tally.address() + 2L * from * Integer.BYTES);
+            KvStorage cache,
+            int index,
+            HalfRows out,
+            Step step,
+            CudaSelection selection,
+            Stages stages,
+            int from,
+            int count) {
+        Arguments arguments =
+                beginLists(cache, index, selection, stages, from, 0).address(selection.logWeights(stages));
+        long tallies = tally.address() + 2L * from * Integer.BYTES;
+        attendEntries(arguments, index, output(out, step, from), step, from, count, 0, tallies);
     }
 
-    private void attendAll(KvStorage cache, int index, HalfRows out, int from, int count) {
-        boolean windowed = config.window(index) != Integer.MAX_VALUE;
+    /** Attends an entry once more over all of its pages; {@code row} of {@code out} and of {@code logSums} takes the result. */
+    void runAgain(KvStorage cache, int index, Step step, int entry, HalfRows out, DeviceBuffer logSums, int row) {
+        attendAll(cache, index, new Output(out, logSums, row), step, entry, 1);
+    }
+
+    /** Attends an entry once more over the list that selection made for it, but without its log weights. */
+    void runSelectedAgain(
+            KvStorage cache,
+            int index,
+            Step step,
+            CudaSelection selection,
+            Stages stages,
+            int entry,
+            HalfRows out,
+            DeviceBuffer logSums,
+            int row) {
+        Arguments arguments =
+                beginLists(cache, index, selection, stages, entry, entry).address(0);
+        attendEntries(arguments, index, new Output(out, logSums, row), step, entry, 1, 0, 0);
+    }
+
+    /**
+     * Where the results of entries go.
+     *
+     * @param logSums logarithms to base 2 of the sums of exponentials, [row][heads]; {@code null} if they are not wanted
+     * @param row of both, the first entry's
+     */
+    private record Output(HalfRows rows, DeviceBuffer logSums, int row) {}
+
+    private Output output(HalfRows out, Step step, int from) {
+        return new Output(out, step.observes() ? logSums : null, from);
+    }
+
+    /** @param made which of the entries that selection made lists for at a time the first one is */
+    private Arguments beginLists(
+            KvStorage cache, int index, CudaSelection selection, Stages stages, int from, int made) {
+        long list = (long) made * config.kvHeads();
+        long page = list * selection.stride();
+        DeviceBuffer masks = selection.masks(stages);
+        return beginEntries(cache, index, from)
+                .address(selection.pages().address() + page * Integer.BYTES)
+                .integer(selection.stride())
+                .integer(1)
+                .address(selection.counts().address() + list * Integer.BYTES)
+                .address(selection.first().address() + list * Integer.BYTES)
+                .address(selection.last().address() + list * Integer.BYTES)
+                .address(masks == null ? 0 : masks.address() + page * Long.BYTES);
+    }
+
+    private void attendAll(KvStorage cache, int index, Output output, Step step, int from, int count) {
         Arguments arguments = beginEntries(cache, index, from)
                 .address(inputs.pageTables())
                 .integer(inputs.tableStride())
                 .integer(0)
                 .address(inputs.counts(from))
-                .address(inputs.first(from, windowed))
+                .address(inputs.first(from, windowed(index)))
                 .address(inputs.last(from))
                 .address(0)
                 .address(0);
-        attendEntries(arguments, out, from, count, inputs.sequences(from), 0);
+        attendEntries(arguments, index, output, step, from, count, inputs.sequences(from), 0);
     }
 
     private Arguments beginEntries(KvStorage cache, int index, int from) {
@@ -173,11 +246,20 @@ final class CudaAttention {
                 .integer(config.group());
     }
 
-    private void attendEntries(Arguments arguments, HalfRows out, int from, int count, long sequences, long tallies) {
+    private void attendEntries(
+            Arguments arguments,
+            int index,
+            Output output,
+            Step step,
+            int from,
+            int count,
+            long sequences,
+            long tallies) {
+        boolean closesUp = step.closesUp();
         arguments
                 .address(0)
-                .address(out.buffer().address() + (long) from * out.stride() * Short.BYTES)
-                .integer(out.stride())
+                .address(output.rows.buffer().address() + (long) output.row * output.rows.stride() * Short.BYTES)
+                .integer(output.rows.stride())
                 .real(scale())
                 .address(partials)
                 .address(tickets)
@@ -185,12 +267,18 @@ final class CudaAttention {
                 .integer(PART_TOKENS)
                 .address(sequences)
                 .address(tallies)
+                .address(closesUp ? inputs.gaps(from, windowed(index)) : 0)
+                .address(closesUp ? closedUpQueries.address() + (long) from * queryColumns() * Float.BYTES : 0)
+                .address(
+                        output.logSums == null
+                                ? 0
+                                : output.logSums.address() + (long) output.row * config.heads() * Float.BYTES)
                 .endStruct();
         device.kernel("attend_" + variant())
                 .launch(stream, splits, config.kvHeads() * headTiles, count, DECODE_THREADS, 0, arguments);
     }
 
-    private void attendChunks(KvStorage cache, int index, HalfRows out, int chunks, int longestChunk) {
+    private void attendChunks(KvStorage cache, int index, HalfRows out, Step step) {
         Arguments arguments = new Arguments()
                 .beginStruct()
                 .address(queries)
@@ -209,11 +297,16 @@ final class CudaAttention {
                 .integer(config.group())
                 .integer(config.window(index))
                 .real(scale())
+                .address(step.observes() ? logSums : null)
                 .endStruct();
-        int tiles = (longestChunk * config.group() + CHUNK_ROWS - 1) / CHUNK_ROWS;
+        int tiles = (step.longestChunk() * config.group() + CHUNK_ROWS - 1) / CHUNK_ROWS;
         device.kernel("prefill_" + variant())
                 .withSharedMemory(chunkSharedBytes)
-                .launch(stream, tiles, config.kvHeads(), chunks, CHUNK_THREADS, chunkSharedBytes, arguments);
+                .launch(stream, tiles, config.kvHeads(), step.chunks(), CHUNK_THREADS, chunkSharedBytes, arguments);
+    }
+
+    private boolean windowed(int index) {
+        return config.window(index) != Integer.MAX_VALUE;
     }
 
     private int queryColumns() {

@@ -1,5 +1,6 @@
 package io.github.skim4j.cuda;
 
+import io.github.skim4j.cuda.SelectionPlan.Stages;
 import io.github.skim4j.cuda.Step.LogitRow;
 import io.github.skim4j.engine.AttentionStats;
 import io.github.skim4j.engine.attention.AttentionMethod;
@@ -45,6 +46,9 @@ final class CudaBackend implements Backend {
     private final PinnedBuffer results;
     private final LabelChannels labelChannels;
     private final PageDataStorage pageData;
+    private final TokenRecords records;
+    private final CudaEviction eviction;
+    private final CudaProbe probe;
     private final ReadStatistics statistics;
     private final Map<GraphKey, DecodeGraph> graphs = new HashMap<>();
     /** {@code null} until a method needs it. */
@@ -61,7 +65,8 @@ final class CudaBackend implements Backend {
             KvStorage cache,
             StepInputs inputs,
             CudaTransformer transformer,
-            PinnedBuffer results) {
+            PinnedBuffer results,
+            double recallProbe) {
         this.config = weights.config();
         this.labelChannels = weights.labelChannels();
         this.device = device;
@@ -70,6 +75,9 @@ final class CudaBackend implements Backend {
         this.transformer = transformer;
         this.results = results;
         pageData = new PageDataStorage(device, config, cache, labelChannels, inputs);
+        records = new TokenRecords(device, config, cache, inputs);
+        eviction = new CudaEviction(device, config, cache, inputs, records);
+        probe = new CudaProbe(device, config, transformer.attention(), recallProbe);
         statistics = new ReadStatistics(config, cache.pageSize(), cache.tokenBytes());
     }
 
@@ -77,10 +85,7 @@ final class CudaBackend implements Backend {
         ModelConfig config = weights.config();
         KvCacheConfig kvCache = backend.kvCache();
         requireSupported(weights, kvCache);
-        requireSupported(backend.attention(), config, weights.labelChannels());
-        if (backend.recallProbe() > 0) {
-            LOG.warn("The recall probe runs on the CPU alone: recall-probe of {} has no effect", backend.recallProbe());
-        }
+        LabelChannels.requireFor(backend.attention(), config, weights.labelChannels());
         CudaDevice device = new CudaDevice(backend.ordinal());
         StepInputs inputs = null;
         try {
@@ -96,7 +101,8 @@ final class CudaBackend implements Backend {
                     config,
                     kvCache,
                     (long) backend.maxBatchSize() * pagesPerSequence,
-                    PageDataStorage.bytes(backend.attention(), config, kvCache.pageSize()));
+                    PageDataStorage.bytes(backend.attention(), config, kvCache.pageSize())
+                            + TokenRecords.bytes(backend.attention(), config, kvCache.pageSize()));
             if (cache.pages() < pagesPerSequence) {
                 LOG.warn(
                         "The KV cache holds {} tokens, less than the context length of {}: raise kv-cache.memory, choose"
@@ -105,7 +111,7 @@ final class CudaBackend implements Backend {
                         backend.contextLength());
             }
             PinnedBuffer results = new PinnedBuffer(resultBytes(config, inputs));
-            return new CudaBackend(weights, device, cache, inputs, transformer, results);
+            return new CudaBackend(weights, device, cache, inputs, transformer, results, backend.recallProbe());
         } catch (RuntimeException | Error e) {
             if (inputs != null) {
                 inputs.close();
@@ -157,14 +163,6 @@ final class CudaBackend implements Backend {
 
     @Override
     public void requireSupports(AttentionMethod method) {
-        requireSupported(method, config, labelChannels);
-    }
-
-    private static void requireSupported(AttentionMethod method, ModelConfig config, LabelChannels labelChannels) {
-        if (method instanceof EvictionMethod) {
-            throw new IllegalArgumentException("the CUDA backend has no " + method.name()
-                    + ": choose an attention method that keeps all tokens, or set device to cpu");
-        }
         LabelChannels.requireFor(method, config, labelChannels);
     }
 
@@ -172,6 +170,7 @@ final class CudaBackend implements Backend {
     public List<SpanResult> forward(List<Span> spans) {
         requireOpen();
         device.current();
+        eviction.flush();
         Step step = Step.of(spans);
         SelectionPlan plan = SelectionPlan.of(step, config);
         if (!inputs.fits(plan)) {
@@ -183,6 +182,7 @@ final class CudaBackend implements Backend {
         }
         clearNewPages(step);
         prepare(step, plan);
+        probe.begin(step, selection);
         List<SpanResult> inOrder = step.isDecode() && bucket(step.rows()) <= CudaTransformer.LOGIT_ROWS
                 ? decode(step, plan)
                 : process(step, plan);
@@ -206,18 +206,25 @@ final class CudaBackend implements Backend {
 
     /** Takes the memory that the step's methods need. */
     private void prepare(Step step, SelectionPlan plan) {
-        if (step.isDense()) {
-            return;
+        transformer.attention().prepare(step);
+        for (Span span : step.spans()) {
+            pageData.require(span.attention());
+            if (span.observation() != null) {
+                records.require(span.observation().method());
+            }
         }
-        step.spans().forEach(span -> pageData.require(span.attention()));
-        if (selection == null) {
+        if (selection == null && plan.lists()) {
             selection = new CudaSelection(
                     device,
                     config,
                     cache,
                     pageData,
                     inputs,
+                    records,
                     transformer.attention().queries());
+        }
+        if (selection == null) {
+            return;
         }
         for (int i = 0; i < plan.intervals().size(); i++) {
             selection.prepare(plan.stages(i, config.headDim()));
@@ -238,12 +245,21 @@ final class CudaBackend implements Backend {
             inputs.copy(rows, device.stream());
             pageData.fill(step, 0, config.layers(), false, true);
         }
-        graphs.computeIfAbsent(new GraphKey(rows, plan.shape(config.headDim())), key -> capture(step, plan, rows))
-                .launch(device.stream());
+        GraphKey key = new GraphKey(rows, shape(step, plan));
+        DecodeGraph graph = probe.isIdle() ? graphs.get(key) : null;
+        if (graph != null) {
+            graph.launch(device.stream());
+        } else {
+            queueDecode(step, plan, rows);
+        }
         if (step.wantsLogits()) {
             copyLogits(step.rows());
         }
         device.synchronize();
+        if (graph == null && probe.isIdle()) {
+            // What is made on first use, such as loaded kernels, can't be made during a capture, but is there now.
+            graphs.put(key, new DecodeGraph(device.stream(), () -> queueDecode(step, plan, rows)));
+        }
         List<SpanResult> found = new ArrayList<>();
         for (int s = 0; s < step.spans().size(); s++) {
             int row = s;
@@ -252,29 +268,47 @@ final class CudaBackend implements Backend {
         return found;
     }
 
-    private DecodeGraph capture(Step step, SelectionPlan plan, int rows) {
-        // What is made on first use, such as loaded kernels, can't be made during a capture.
-        queueDecode(step, plan, rows);
-        device.synchronize();
-        return new DecodeGraph(device.stream(), () -> queueDecode(step, plan, rows));
+    private List<Object> shape(Step step, SelectionPlan plan) {
+        List<Object> shape = new ArrayList<>(plan.shape(config.headDim()));
+        shape.addAll(List.of(step.closesUp(), step.records(), step.observes()));
+        return shape;
     }
 
     private void queueDecode(Step step, SelectionPlan plan, int rows) {
         inputs.copy(rows, device.stream());
-        queueLayers(step, plan, rows, rows, layer -> {});
+        queueLayers(step, plan, rows, rows, rows, layer -> {});
         transformer.runLogits(0, rows);
         copyDrawn(rows);
     }
 
-    private void queueLayers(Step step, SelectionPlan plan, int rows, int entries, IntConsumer afterAppend) {
-        DeviceBuffer tally = transformer.attention().tally();
-        boolean counts = plan != SelectionPlan.DENSE;
+    /** @param sequences of the step and padding, as are {@code rows} and {@code entries} */
+    private void queueLayers(
+            Step step, SelectionPlan plan, int rows, int entries, int sequences, IntConsumer afterAppend) {
+        if (step.records()) {
+            records.write(rows);
+        }
+        CudaAttention attention = transformer.attention();
+        boolean observes = step.observes();
+        DeviceBuffer tally = attention.tally();
+        boolean counts = plan.lists();
         if (counts) {
             Driver.check(
                     JCudaDriver.cuMemsetD8Async(tally.pointer(), (byte) 0, tallyBytes(entries), device.stream()),
                     "cuMemsetD8Async");
         }
-        transformer.runLayers(cache, step, plan, rows, entries, selection, afterAppend);
+        transformer.runLayers(cache, step, plan, rows, entries, selection, afterAppend, layer -> {
+            if (observes) {
+                eviction.observe(
+                        layer,
+                        attention.queries().address(),
+                        attention.logSums().address(),
+                        sequences);
+            }
+            if (!probe.isIdle()) {
+                Stages stages = plan.stages(plan.interval(layer), config.headDim());
+                probe.queue(cache, layer, step, selection, stages, transformer.attended());
+            }
+        });
         if (counts) {
             Driver.check(
                     JCudaDriver.cuMemcpyDtoHAsync(
@@ -292,7 +326,7 @@ final class CudaBackend implements Backend {
         List<LogitRow> wanted = step.logitRows();
         inputs.write(step, plan, step.rows(), cache.sparePage(), wanted);
         inputs.copy(step.spans().size(), device.stream());
-        queueLayers(step, plan, step.rows(), step.entries(), layer -> {
+        queueLayers(step, plan, step.rows(), step.entries(), step.spans().size(), layer -> {
             if (!step.isDense()) {
                 pageData.fill(step, layer, 1, true, layer == config.layers() - 1);
             }
@@ -348,17 +382,16 @@ final class CudaBackend implements Backend {
         AttentionStats read = AttentionStats.NONE;
         if (!(span.attention() instanceof Dense)) {
             for (int i = 0; i < span.count(); i++) {
-                int at = TALLY_OFFSET + 2 * (row + i) * Integer.BYTES;
-                read = read.plus(statistics.of(
-                        plan,
-                        row + i,
-                        span.attention().denseLayers(),
-                        span.sequence().length() + i,
-                        Integer.toUnsignedLong(results.bytes().getInt(at)),
-                        Integer.toUnsignedLong(results.bytes().getInt(at + Integer.BYTES))));
+                int at = 2 * (row + i);
+                read = read.plus(statistics.of(plan, row + i, span, i, tally(plan, at), tally(plan, at + 1)));
             }
         }
-        return read;
+        return read.plus(probe.result(index));
+    }
+
+    /** A number that the device counted while it attended lists. */
+    private long tally(SelectionPlan plan, int index) {
+        return plan.lists() ? Integer.toUnsignedLong(results.bytes().getInt(TALLY_OFFSET + index * Integer.BYTES)) : 0;
     }
 
     private void copyDrawn(int rows) {
@@ -394,7 +427,9 @@ final class CudaBackend implements Backend {
 
     @Override
     public void evict(KvSequence sequence, EvictionMethod method, int keep) {
-        throw new IllegalStateException("a sequence with dense attention has nothing to evict");
+        requireOpen();
+        device.current();
+        eviction.add(sequence, method, keep);
     }
 
     @Override
@@ -407,6 +442,8 @@ final class CudaBackend implements Backend {
         graphs.values().forEach(DecodeGraph::close);
         inputs.close();
         pageData.close();
+        eviction.close();
+        probe.close();
         results.close();
         device.close();
     }

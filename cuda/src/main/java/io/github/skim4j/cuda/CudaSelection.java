@@ -40,6 +40,7 @@ final class CudaSelection {
     private static final int TOPP_SELECT_TOKENS = 4096;
     private static final int MOST_TOPP_SELECT_PARTS = 16;
     private static final int HEAD_TILE = 8;
+    private static final int HIDE_THREADS = 256;
 
     private final CudaDevice device;
     private final CUstream stream;
@@ -47,6 +48,7 @@ final class CudaSelection {
     private final KvStorage cache;
     private final PageDataStorage pageData;
     private final StepInputs inputs;
+    private final TokenRecords records;
     private final DeviceBuffer queries;
     private final int entries;
     private final int stride;
@@ -84,6 +86,7 @@ final class CudaSelection {
             KvStorage cache,
             PageDataStorage pageData,
             StepInputs inputs,
+            TokenRecords records,
             DeviceBuffer queries) {
         this.device = device;
         this.stream = device.stream();
@@ -91,6 +94,7 @@ final class CudaSelection {
         this.cache = cache;
         this.pageData = pageData;
         this.inputs = inputs;
+        this.records = records;
         this.queries = queries;
         entries = Math.min(Math.min(MOST_ENTRIES, inputs.maxRows()), Math.max(QUESTION_ENTRIES, inputs.maxSequences()));
         scoreStride = inputs.tableStride();
@@ -150,7 +154,7 @@ final class CudaSelection {
 
     /** Tokens of the listed pages; {@code null} if these are read whole. */
     DeviceBuffer masks(Stages stages) {
-        return stages.prunes() || stages.samples() ? masks : null;
+        return stages.masks() ? masks : null;
     }
 
     /** Log weights of the listed pages; {@code null} if all are 0. */
@@ -160,7 +164,7 @@ final class CudaSelection {
 
     /** Takes the memory that stages need; not during a capture. */
     void prepare(Stages stages) {
-        if (masks == null && (stages.prunes() || stages.samples())) {
+        if (masks == null && stages.masks()) {
             masks = lists(Long.BYTES * (long) stride);
         }
         if (logWeights == null && stages.samples()) {
@@ -217,6 +221,12 @@ final class CudaSelection {
         if (stages.samples()) {
             Arguments common = common(new Arguments().beginStruct(), layer, interval, stages, from);
             sample.run(layer, stages, count, common);
+        }
+        if (stages.hides()) {
+            Arguments arguments = common(new Arguments().beginStruct(), layer, interval, stages, from)
+                    .address(inputs.firstVisible(from));
+            records.add(arguments, layer).endStruct();
+            device.kernel("hide_evicted").launch(stream, config.kvHeads(), count, 1, HIDE_THREADS, 0, arguments);
         }
     }
 

@@ -101,6 +101,7 @@ final class CudaTransformer {
      * @param entries rows from the first on that are attended one by one
      * @param selection makes the lists of entries where the plan says so
      * @param afterAppend called with each layer when its keys and values are in the cache
+     * @param afterAttention called with each layer when its tokens are attended
      */
     void runLayers(
             KvStorage cache,
@@ -109,7 +110,8 @@ final class CudaTransformer {
             int rows,
             int entries,
             CudaSelection selection,
-            IntConsumer afterAppend) {
+            IntConsumer afterAppend,
+            IntConsumer afterAttention) {
         embed(rows);
         for (int i = 0; i < config.layers(); i++) {
             Layer layer = model.layers().get(i);
@@ -120,9 +122,10 @@ final class CudaTransformer {
                 products.multiply(input, normed, rows, Target.STORE, 1, y, columns);
                 y += (long) input.weight().rows() * Float.BYTES;
             }
-            attention.append(cache, i, layer, heads, rows);
+            attention.append(cache, i, layer, heads, step, rows);
             afterAppend.accept(i);
             attend(cache, i, step, plan, entries, selection);
+            afterAttention.accept(i);
             addProduct(layer.attentionOutput(), attended, rows, 1);
             norm(residual, 0, layer.ffnNorm(), normed, rows);
             products.multiply(
@@ -142,15 +145,20 @@ final class CudaTransformer {
         int interval = plan.interval(layer);
         Stages stages = plan.stages(interval, config.headDim());
         if (stages.none()) {
-            attention.run(cache, layer, attended, entries, step.chunks(), step.longestChunk());
+            attention.run(cache, layer, attended, step, entries);
             return;
         }
         for (int from = 0; from < entries; from += selection.capacity()) {
             int count = Math.min(selection.capacity(), entries - from);
             selection.run(layer, interval, stages, from, count);
-            attention.runSelected(cache, layer, attended, selection, stages, from, count);
+            attention.runSelected(cache, layer, attended, step, selection, stages, from, count);
         }
-        attention.run(cache, layer, attended, 0, step.chunks(), step.longestChunk());
+        attention.run(cache, layer, attended, step, 0);
+    }
+
+    /** What attention made of the layer that was attended last. */
+    HalfRows attended() {
+        return attended;
     }
 
     CudaAttention attention() {

@@ -1,7 +1,10 @@
 package io.github.skim4j.cuda;
 
 import io.github.skim4j.cuda.RowMethod.Rank;
+import io.github.skim4j.cuda.Step.Observed;
 import io.github.skim4j.engine.AttentionStats;
+import io.github.skim4j.engine.attention.EvictionMethod;
+import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.model.ModelConfig;
 
 /** What the entries of a step read, from what the device counted of their lists and what is known without it. */
@@ -21,31 +24,34 @@ final class ReadStatistics {
     /**
      * Of one entry with a method that is not dense.
      *
-     * @param denseLayers layers from the first on that its method reads densely, which don't count
-     * @param position of its token
+     * @param index of its token in the span
      * @param tokens counted by the device, in all layers whose interval has stages
      * @param pages likewise
      */
-    AttentionStats of(SelectionPlan plan, int entry, int denseLayers, int position, long tokens, long pages) {
+    AttentionStats of(SelectionPlan plan, int entry, Span span, int index, long tokens, long pages) {
+        int denseLayers = span.attention().denseLayers();
+        int position = span.sequence().length() + index;
         long attended = tokens;
         long pagesRead = pages;
         long total = 0;
         long selectionBytes = 0;
         for (int layer = 0; layer < config.layers(); layer++) {
-            int visible = Math.min(position + 1, config.window(layer));
-            int visiblePages = position / pageSize + 1 - (position + 1 - visible) / pageSize;
+            VisibleSlots visible = VisibleSlots.of(span, index, config.window(layer));
             boolean counts = layer >= denseLayers;
             boolean listed = plan.isListed(layer);
             int factor = (counts ? 1 : 0) - (listed ? 1 : 0);
             if (!counts || !listed) {
                 // Read whole, and counted by the device though it should not be, or the other way round.
-                attended += (long) factor * visible * config.kvHeads();
-                pagesRead += (long) factor * visiblePages * config.kvHeads();
+                attended += (long) factor * visible.tokens() * config.kvHeads();
+                pagesRead += (long) factor * visible.pages() * config.kvHeads();
             }
             if (counts) {
-                total += (long) visible * config.kvHeads();
-                selectionBytes += listed ? selectionBytes(plan.method(layer, entry), visiblePages) : 0;
+                total += (long) Math.min(position + 1, config.window(layer)) * config.kvHeads();
+                selectionBytes += listed ? selectionBytes(plan.method(layer, entry), visible.pages()) : 0;
             }
+        }
+        if (span.attention() instanceof EvictionMethod && Observed.of(span).count() > 0) {
+            selectionBytes += attended * tokenBytes / 2;
         }
         return new AttentionStats(
                 attended,

@@ -13,30 +13,45 @@ import java.util.TreeSet;
 
 /**
  * How the entries of a step select, layer by layer. Neighbouring layers in which every entry selects in the same way share an interval.
+ * Entries of packed sequences have lists too where there is a sliding window, which hides others of each KV head's tokens.
  *
  * @param intervals in the order of their layers
  */
 record SelectionPlan(List<Interval> intervals) {
 
-    static final SelectionPlan DENSE = new SelectionPlan(List.of(new Interval(0, List.of())));
+    static final SelectionPlan DENSE = new SelectionPlan(List.of(new Interval(0, List.of(), false)));
 
-    /** Layers from {@code from} on, and how each entry selects there; no method if all read everything. */
-    record Interval(int from, List<RowMethod> methods) {}
+    /**
+     * Layers from {@code from} on, and how each entry selects there; no method if all read everything.
+     *
+     * @param hides whether tokens of packed sequences are hidden by their positions
+     */
+    record Interval(int from, List<RowMethod> methods, boolean hides) {}
 
     /**
      * The kernels that an interval needs, which make it another graph if they differ.
      *
      * @param first rankings of all pages
      */
-    record Stages(Set<PageData> first, boolean second, boolean prunes, boolean samples, boolean verifiesNumerators) {
+    record Stages(
+            Set<PageData> first,
+            boolean second,
+            boolean prunes,
+            boolean samples,
+            boolean verifiesNumerators,
+            boolean hides) {
 
         boolean none() {
-            return first.isEmpty() && !prunes && !samples;
+            return first.isEmpty() && !prunes && !samples && !hides;
+        }
+
+        boolean masks() {
+            return prunes || samples || hides;
         }
     }
 
     static SelectionPlan of(Step step, ModelConfig config) {
-        if (step.isDense()) {
+        if (step.isDense() && !step.hasPacked()) {
             return DENSE;
         }
         TreeSet<Integer> borders = new TreeSet<>(Set.of(0));
@@ -51,20 +66,21 @@ record SelectionPlan(List<Interval> intervals) {
         List<Interval> intervals = new ArrayList<>();
         for (int layer : borders) {
             if (layer < config.layers()) {
-                intervals.add(new Interval(layer, methods(step, config, layer)));
+                boolean hides = config.window(layer) != Integer.MAX_VALUE && step.hasPacked();
+                intervals.add(new Interval(layer, methods(step, config, layer, hides), hides));
             }
         }
         return new SelectionPlan(List.copyOf(intervals));
     }
 
-    private static List<RowMethod> methods(Step step, ModelConfig config, int layer) {
+    private static List<RowMethod> methods(Step step, ModelConfig config, int layer, boolean hides) {
         List<RowMethod> methods = new ArrayList<>();
         for (Span span : step.spans()) {
             for (int i = 0; i < span.count() && !Step.isChunk(span); i++) {
                 methods.add(method(span, span.sequence().length() + i, config, layer));
             }
         }
-        return methods.stream().allMatch(RowMethod::isDense) ? List.of() : List.copyOf(methods);
+        return !hides && methods.stream().allMatch(RowMethod::isDense) ? List.of() : List.copyOf(methods);
     }
 
     private static RowMethod method(Span span, int position, ModelConfig config, int layer) {
@@ -92,6 +108,11 @@ record SelectionPlan(List<Interval> intervals) {
     /** Whether the entries' lists are made in a layer. */
     boolean isListed(int layer) {
         return !intervals.get(interval(layer)).methods.isEmpty();
+    }
+
+    /** Whether there are lists in any layer. */
+    boolean lists() {
+        return intervals.stream().anyMatch(interval -> !interval.methods.isEmpty());
     }
 
     /** How an entry selects in a layer whose lists are made. */
@@ -122,6 +143,7 @@ record SelectionPlan(List<Interval> intervals) {
                 methods.stream().anyMatch(method -> method.second() != Rank.NONE),
                 methods.stream().anyMatch(RowMethod::prunes),
                 methods.stream().anyMatch(method -> method.sample() != null),
-                methods.stream().anyMatch(RowMethod::verifiesNumerator));
+                methods.stream().anyMatch(RowMethod::verifiesNumerator),
+                intervals.get(interval).hides);
     }
 }

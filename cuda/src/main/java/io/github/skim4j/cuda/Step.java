@@ -1,6 +1,7 @@
 package io.github.skim4j.cuda;
 
 import io.github.skim4j.engine.attention.Dense;
+import io.github.skim4j.engine.attention.Tova;
 import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.backend.Span.Logits;
 import io.github.skim4j.engine.backend.TokenDraw;
@@ -45,7 +46,9 @@ record Step(List<Span> spans, List<Integer> origins, int entries, int chunks, in
     }
 
     static boolean isChunk(Span span) {
-        return span.count() > 1 && span.attention() instanceof Dense;
+        return span.count() > 1
+                && span.attention() instanceof Dense
+                && span.sequence().evicted() == 0;
     }
 
     /** Whether all spans are single tokens. */
@@ -55,6 +58,46 @@ record Step(List<Span> spans, List<Integer> origins, int entries, int chunks, in
 
     boolean isDense() {
         return spans.stream().allMatch(span -> span.attention() instanceof Dense);
+    }
+
+    /** Whether a sequence lost tokens between sinks and window. */
+    boolean closesUp() {
+        return spans.stream().anyMatch(span -> span.sequence().gap() > 0);
+    }
+
+    boolean hasPacked() {
+        return spans.stream().anyMatch(span -> span.sequence().isPacked());
+    }
+
+    /** Whether a sequence's tokens have records. */
+    boolean records() {
+        return spans.stream().anyMatch(span -> span.observation() != null);
+    }
+
+    /** Whether the attention of any token counts for eviction. */
+    boolean observes() {
+        return spans.stream().anyMatch(span -> Observed.of(span).count > 0);
+    }
+
+    /**
+     * Tokens of a span whose attention counts for eviction.
+     *
+     * @param from index of the first
+     * @param count 0 if there are none
+     */
+    record Observed(int from, int count) {
+
+        static Observed of(Span span) {
+            Span.Observation observation = span.observation();
+            if (observation == null) {
+                return new Observed(0, 0);
+            }
+            int length = span.sequence().length();
+            // To TOVA only the last query matters.
+            int least = observation.method() instanceof Tova ? span.count() - 1 : 0;
+            int from = Math.max(least, observation.from() - length);
+            return new Observed(from, Math.max(0, Math.min(span.count(), observation.end() - length) - from));
+        }
     }
 
     /** Tokens of the longest chunk. */

@@ -1,6 +1,8 @@
 package io.github.skim4j.cuda;
 
 import io.github.skim4j.cuda.Step.LogitRow;
+import io.github.skim4j.cuda.Step.Observed;
+import io.github.skim4j.engine.attention.Tova;
 import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.backend.TokenDraw;
 import io.github.skim4j.engine.kv.KvSequence;
@@ -21,6 +23,12 @@ final class StepInputs implements AutoCloseable {
     /** Numbers of a {@code skim::draw::Draw}. */
     private static final int DRAW_NUMBERS = 5;
 
+    /** Numbers of a {@code skim::decode::Gap}. */
+    private static final int GAP_NUMBERS = 3;
+
+    /** Numbers of a {@code skim::evict::Observed}. */
+    private static final int OBSERVED_NUMBERS = 5;
+
     /** Parts of the piece, in order; the page tables are the last, since only those of the step's sequences are copied. */
     private final int tokens;
 
@@ -31,6 +39,12 @@ final class StepInputs implements AutoCloseable {
     private final int first;
     private final int windowFirst;
     private final int last;
+    private final int closedUpPositions;
+    private final int gaps;
+    private final int windowGaps;
+    private final int recorded;
+    private final int firstVisible;
+    private final int observed;
     private final int chunkRows;
     private final int chunkCounts;
     private final int chunkPositions;
@@ -82,7 +96,13 @@ final class StepInputs implements AutoCloseable {
         first = at += maxRows;
         windowFirst = at += maxRows;
         last = at += maxRows;
-        chunkRows = at += maxRows;
+        closedUpPositions = at += maxRows;
+        gaps = at += maxRows;
+        windowGaps = at += maxRows * GAP_NUMBERS;
+        recorded = at += maxRows * GAP_NUMBERS;
+        firstVisible = at += maxRows;
+        observed = at += maxRows;
+        chunkRows = at += maxSequences * OBSERVED_NUMBERS;
         chunkCounts = at += maxSequences;
         chunkPositions = at += maxSequences;
         chunkSequences = at += maxSequences;
@@ -123,12 +143,17 @@ final class StepInputs implements AutoCloseable {
             KvSequence sequence = span.sequence();
             boolean isChunk = Step.isChunk(span);
             for (int i = 0; i < span.count(); i++) {
-                int slot = sequence.slots() + i;
-                writeRow(row + i, span.tokens()[span.from() + i], sequence.length() + i, slot, s);
+                VisibleSlots visible = VisibleSlots.of(span, i, Integer.MAX_VALUE);
+                int position = sequence.length() + i;
+                writeRow(row + i, span.tokens()[span.from() + i], position, visible.last() - 1, s);
+                numbers.put(closedUpPositions + row + i, position - sequence.gap());
+                numbers.put(recorded + row + i, span.observation() != null ? 1 : 0);
                 if (!isChunk) {
-                    writeEntry(row + i, slot + 1, sequence.pageSize());
+                    writeEntry(row + i, visible, VisibleSlots.of(span, i, window), sequence.gap() > 0);
+                    numbers.put(firstVisible + row + i, sequence.isPacked() ? Math.max(0, position - window + 1) : 0);
                 }
             }
+            writeObserved(s, span, row);
             if (isChunk) {
                 numbers.put(chunkRows + chunk, row);
                 numbers.put(chunkCounts + chunk, span.count());
@@ -140,8 +165,13 @@ final class StepInputs implements AutoCloseable {
             row += span.count();
         }
         for (; row < rows; row++) {
+            VisibleSlots itself = new VisibleSlots(0, 0, 0, 1, 1);
             writeRow(row, 0, 0, 0, row);
-            writeEntry(row, 1, 1);
+            writeEntry(row, itself, itself, false);
+            numbers.put(closedUpPositions + row, 0);
+            numbers.put(recorded + row, 0);
+            numbers.put(firstVisible + row, 0);
+            numbers.put(observed + row * OBSERVED_NUMBERS + 1, 0);
             numbers.put(pageTables + row * tableStride, sparePage);
         }
         writeMethods(step, plan, rows);
@@ -184,11 +214,31 @@ final class StepInputs implements AutoCloseable {
         numbers.put(at + 4, (int) (long) (draw.uniform() * 0x1p32));
     }
 
-    private void writeEntry(int entry, int length, int pageSize) {
-        numbers.put(counts + entry, (length + pageSize - 1) / pageSize);
+    /** @param inWindow what is visible in layers with a sliding window */
+    private void writeEntry(int entry, VisibleSlots visible, VisibleSlots inWindow, boolean hasGap) {
+        numbers.put(counts + entry, (visible.last() - 1) / visible.pageSize() + 1);
+        // Lists of a sequence with a gap have its sinks.
         numbers.put(first + entry, 0);
-        numbers.put(windowFirst + entry, Math.max(0, length - window));
-        numbers.put(last + entry, length);
+        numbers.put(windowFirst + entry, hasGap ? 0 : inWindow.first());
+        numbers.put(last + entry, visible.last());
+        writeGap(gaps + entry * GAP_NUMBERS, visible, hasGap);
+        writeGap(windowGaps + entry * GAP_NUMBERS, inWindow, hasGap);
+    }
+
+    private void writeGap(int at, VisibleSlots visible, boolean hasGap) {
+        numbers.put(at, visible.sinkFirst());
+        numbers.put(at + 1, visible.sinkLast());
+        numbers.put(at + 2, hasGap ? visible.first() : 0);
+    }
+
+    private void writeObserved(int index, Span span, int row) {
+        Observed tokens = Observed.of(span);
+        int at = observed + index * OBSERVED_NUMBERS;
+        numbers.put(at, row + tokens.from());
+        numbers.put(at + 1, tokens.count());
+        numbers.put(at + 2, span.sequence().slots() + tokens.from());
+        numbers.put(at + 3, span.sequence().length() + tokens.from());
+        numbers.put(at + 4, tokens.count() > 0 && span.observation().method() instanceof Tova ? 1 : 0);
     }
 
     /** Queues the copy of what {@code count} sequences need. */
@@ -249,6 +299,31 @@ final class StepInputs implements AutoCloseable {
     /** Slot after the last that each entry reads. */
     long last(int from) {
         return address(last + from);
+    }
+
+    /** Position of each row's token without those that its sequence lost. */
+    long closedUpPositions() {
+        return address(closedUpPositions);
+    }
+
+    /** What each entry sees of a sequence that lost tokens between sinks and window. */
+    long gaps(int from, boolean windowed) {
+        return address((windowed ? windowGaps : gaps) + from * GAP_NUMBERS);
+    }
+
+    /** Whether each row's token has records. */
+    long recorded() {
+        return address(recorded);
+    }
+
+    /** Position of the first token that each entry of a packed sequence sees where there is a sliding window; 0 for others. */
+    long firstVisible(int from) {
+        return address(firstVisible + from);
+    }
+
+    /** Each sequence's tokens whose attention counts for eviction. */
+    long observed() {
+        return address(observed);
     }
 
     /** How each entry selects in an interval of layers. */

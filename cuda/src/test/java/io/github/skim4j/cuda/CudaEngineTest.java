@@ -9,6 +9,7 @@ import io.github.skim4j.engine.GenerationListener;
 import io.github.skim4j.engine.GenerationRequest;
 import io.github.skim4j.engine.GenerationResult;
 import io.github.skim4j.engine.SamplingParameters;
+import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.chat.ChatMessage;
 import java.util.ArrayList;
 import java.util.List;
@@ -32,8 +33,13 @@ class CudaEngineTest {
                 .build();
     }
 
-    /** Look-ups in a register of the given length, so that prompts cross chunks and pages. */
     private static List<GenerationRequest> requests(LongFunction<SamplingParameters> sampling) {
+        return requests(sampling, null);
+    }
+
+    /** Look-ups in a register of the given length, so that prompts cross chunks and pages. */
+    private static List<GenerationRequest> requests(
+            LongFunction<SamplingParameters> sampling, AttentionMethod attention) {
         List<GenerationRequest> requests = new ArrayList<>();
         for (int i = 0; i < CITIES.size(); i++) {
             String register = IntStream.range(0, CITIES.size() * (1 + i % 4))
@@ -44,6 +50,7 @@ class CudaEngineTest {
                             register + "\n\nWhat is the code of depot " + i + " in " + CITIES.get(i) + "?")))
                     .maxOutputTokens(24)
                     .sampling(sampling.apply(i))
+                    .attention(attention)
                     .build());
         }
         return requests;
@@ -79,6 +86,24 @@ class CudaEngineTest {
             assertThat(gpu.stats().device()).startsWith("CUDA");
             assertThat(answers(gpu, false)).isEqualTo(expected);
             assertThat(answers(gpu, true)).isEqualTo(expected);
+            assertThat(gpu.stats().pagesFree()).isEqualTo(gpu.stats().pagesTotal());
+        }
+    }
+
+    @Test
+    void methodsThatEvictReturnTheirPages() {
+        try (Engine gpu = Engine.open(config("cuda"))) {
+            List<Generation> running = new ArrayList<>();
+            for (String spec :
+                    List.of("streaming-llm:budget=64", "h2o:budget=25%", "tova:budget=64", "snapkv:budget=96")) {
+                requests(i -> SamplingParameters.GREEDY, AttentionMethod.parse(spec))
+                        .forEach(request -> running.add(gpu.generate(request, new GenerationListener() {})));
+            }
+            for (Generation generation : running) {
+                GenerationResult result = generation.result().join();
+                assertThat(result.tokens()).isNotEmpty();
+                assertThat(result.attention().tokensEvicted()).isPositive();
+            }
             assertThat(gpu.stats().pagesFree()).isEqualTo(gpu.stats().pagesTotal());
         }
     }

@@ -1,13 +1,14 @@
 package io.github.skim4j.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.skim4j.cuda.Sequences.Feed;
+import io.github.skim4j.engine.AttentionStats.Probe;
 import io.github.skim4j.engine.attention.AttentionMethod;
+import io.github.skim4j.engine.attention.EvictionMethod;
+import io.github.skim4j.engine.attention.VAttention;
 import io.github.skim4j.engine.backend.Backend.SpanResult;
-import io.github.skim4j.engine.backend.BackendConfig;
 import io.github.skim4j.engine.backend.Span.Logits;
 import io.github.skim4j.engine.backend.cpu.CpuBackendProvider;
 import io.github.skim4j.engine.backend.cpu.RandomModels;
@@ -19,14 +20,12 @@ import io.github.skim4j.engine.model.ModelWeights;
 import io.github.skim4j.engine.model.Tensor;
 import io.github.skim4j.engine.model.TensorRole;
 import io.github.skim4j.engine.model.TensorType;
-import io.github.skim4j.engine.model.WeightFormat;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -214,6 +213,62 @@ class CudaSparseTest {
         }
     }
 
+    /** Steps, layers and heads are the CPU's; shares and errors are, but for rounding and what it makes of the choice. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "quest:budget=12.5%,dense-layers=0",
+                "sketch:budget=25%,dense-layers=1",
+                "twilight:base=dense,p=0.8,logits=exact,dense-layers=0",
+                "vattention:base=oracle,budget=5%,epsilon=0.9,delta=0.9,sinks=4,recent=16,dense-layers=0",
+                "oracle:budget=100%,dense-layers=0",
+                "streaming-llm:budget=1000"
+            })
+    void theRecallProbeSeesWhatTheCpusSees(String spec) {
+        AttentionMethod method = AttentionMethod.parse(spec);
+        for (double share : new double[] {0.4, 1}) {
+            Probe gpuSum = Probe.NONE;
+            Probe cpuSum = Probe.NONE;
+            for (int seed = 0; seed < 3; seed++) {
+                Random random = new Random(seed);
+                ModelWeights weights = model(random);
+                KvCacheConfig gpuKv = kv(random, KvType.F16);
+                KvCacheConfig cpuKv = new KvCacheConfig(gpuKv.pageSize(), KvType.F32, 4 * MEMORY, false);
+                int[] prompt = tokens(random, weights, 600 + random.nextInt(400));
+                int[] answer = tokens(random, weights, 12);
+                try (Sequences gpu = new Sequences(new CudaBackendProvider(), weights, gpuKv, share);
+                        Sequences cpu = new Sequences(new CpuBackendProvider(), weights, cpuKv, share)) {
+                    List<SpanResult> actual = run(gpu, method, prompt, answer);
+                    List<SpanResult> expected = run(cpu, method, prompt, answer);
+                    for (int t = 0; t < answer.length; t++) {
+                        Probe gpuProbe = actual.get(t).attention().probe();
+                        Probe cpuProbe = expected.get(t).attention().probe();
+                        assertThat(gpuProbe.samples())
+                                .as("seed %s, token %s", seed, t)
+                                .isEqualTo(cpuProbe.samples());
+                        gpuSum = gpuSum.plus(gpuProbe);
+                        cpuSum = cpuSum.plus(cpuProbe);
+                    }
+                }
+            }
+            String what = spec + ", share " + share + ": " + gpuSum + ", on the CPU " + cpuSum;
+            System.out.println(what);
+            if (method instanceof EvictionMethod) {
+                assertThat(gpuSum.samples()).as(what).isZero();
+                continue;
+            }
+            assertThat(gpuSum.samples()).as(what).isPositive();
+            if (method instanceof VAttention) {
+                // Samples pages here and tokens there.
+                assertThat(gpuSum.keptMass()).as(what).isBetween(0.1, 1.0001);
+                assertThat(gpuSum.outputError()).as(what).isBetween(0.0, 1.0);
+            } else {
+                assertThat(gpuSum.keptMass()).as(what).isCloseTo(cpuSum.keptMass(), within(0.01));
+                assertThat(gpuSum.outputError()).as(what).isCloseTo(cpuSum.outputError(), within(0.02));
+            }
+        }
+    }
+
     @ParameterizedTest
     @ValueSource(
             strings = {
@@ -242,27 +297,5 @@ class CudaSparseTest {
                             .mapToLong(result -> result.attention().tokensAttended())
                             .sum());
         }
-    }
-
-    @Test
-    void refusesMethodsThatEvict() {
-        Random random = new Random(6);
-        assertThatThrownBy(() -> new CudaBackendProvider()
-                        .open(
-                                model(random),
-                                new BackendConfig(
-                                        0,
-                                        0,
-                                        Sequences.CONTEXT,
-                                        1,
-                                        512,
-                                        kv(random, KvType.BF16),
-                                        WeightFormat.AS_STORED,
-                                        AttentionMethod.parse("streaming-llm:budget=256"),
-                                        0))
-                        .close())
-                .isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContaining("streaming-llm")
-                .hasMessageContaining("device to cpu");
     }
 }

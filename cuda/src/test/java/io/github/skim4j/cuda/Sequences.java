@@ -31,10 +31,15 @@ final class Sequences implements AutoCloseable {
     private final List<KvSequence> all = new ArrayList<>();
 
     Sequences(BackendProvider provider, ModelWeights weights, KvCacheConfig kv) {
+        this(provider, weights, kv, 0);
+    }
+
+    Sequences(BackendProvider provider, ModelWeights weights, KvCacheConfig kv, double recallProbe) {
         this.kv = kv;
         backend = provider.open(
                 weights,
-                new BackendConfig(0, 0, CONTEXT, BATCH, BATCH + CHUNK, kv, WeightFormat.AS_STORED, new Dense(), 0));
+                new BackendConfig(
+                        0, 0, CONTEXT, BATCH, BATCH + CHUNK, kv, WeightFormat.AS_STORED, new Dense(), recallProbe));
         pool = new PagePool(backend.pages());
     }
 

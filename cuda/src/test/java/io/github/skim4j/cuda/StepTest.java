@@ -3,11 +3,13 @@ package io.github.skim4j.cuda;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.skim4j.cuda.Step.LogitRow;
+import io.github.skim4j.cuda.Step.Observed;
 import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.attention.Dense;
 import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.backend.Span.Logits;
 import io.github.skim4j.engine.backend.TokenDraw;
+import io.github.skim4j.engine.decode.Eviction;
 import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.kv.PagePool;
 import java.util.List;
@@ -64,6 +66,27 @@ class StepTest {
                         new LogitRow(1, draw),
                         new LogitRow(2, TokenDraw.GREEDY),
                         new LogitRow(3, TokenDraw.GREEDY));
+    }
+
+    private static Observed observed(String method, int denseUntil, int length, int count) {
+        KvSequence sequence = new KvSequence(new PagePool(20), 16);
+        sequence.reserve(length);
+        sequence.advance(length);
+        Eviction eviction = new Eviction(AttentionMethod.parse(method), denseUntil);
+        return Observed.of(
+                new Span(sequence, new int[count], 0, count, new Dense(), Logits.NONE, null, eviction.observation()));
+    }
+
+    @Test
+    void observesTheQueriesByWhichAMethodDecides() {
+        assertThat(observed("h2o:budget=20", 100, 30, 50)).isEqualTo(new Observed(0, 50));
+        assertThat(observed("tova:budget=20", 100, 60, 40)).isEqualTo(new Observed(39, 1));
+        assertThat(observed("tova:budget=20", 100, 30, 40).count()).isZero();
+        assertThat(observed("tova:budget=20", 100, 120, 1)).isEqualTo(new Observed(0, 1));
+        assertThat(observed("snapkv:budget=20,window=16", 100, 60, 40)).isEqualTo(new Observed(24, 16));
+        assertThat(observed("snapkv:budget=20,window=16", 100, 90, 10)).isEqualTo(new Observed(0, 10));
+        assertThat(observed("snapkv:budget=20,window=16", 100, 100, 1).count()).isZero();
+        assertThat(observed("streaming-llm:budget=20", 100, 30, 50).count()).isZero();
     }
 
     @Test

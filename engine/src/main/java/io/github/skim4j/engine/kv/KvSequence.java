@@ -95,9 +95,13 @@ public final class KvSequence implements AutoCloseable {
         return page;
     }
 
-    /** Writes the page of each index from 0 on, -1 for those in the gap, at most as many as {@code target} takes. */
+    /** Writes the pages that are held in the order of their slots, at most as many as {@code target} takes. */
     public void copyPages(IntBuffer target) {
-        target.put(pages, 0, Math.min(pageCount, target.remaining()));
+        for (int i = 0; i < pageCount && target.hasRemaining(); i++) {
+            if (pages[i] != NONE) {
+                target.put(pages[i]);
+            }
+        }
     }
 
     /** Pages that {@link #reserve} would take for {@code count} more slots. */

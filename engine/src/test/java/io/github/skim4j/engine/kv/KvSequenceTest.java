@@ -3,6 +3,7 @@ package io.github.skim4j.engine.kv;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -58,6 +59,11 @@ class KvSequenceTest {
         assertThat(sequence.retained()).isEqualTo(54);
         assertThat(sequence.length()).isEqualTo(100);
         assertThatThrownBy(() -> sequence.page(1)).isInstanceOf(IndexOutOfBoundsException.class);
+        int[] held = new int[6];
+        sequence.copyPages(IntBuffer.wrap(held));
+        assertThat(held)
+                .containsExactly(
+                        sequence.page(0), sequence.page(3), sequence.page(4), sequence.page(5), sequence.page(6), 0);
         assertThat(sequence.page(3)).isNotNegative();
     }
 

@@ -1,5 +1,6 @@
 package io.github.skim4j.engine.backend.cpu;
 
+import io.github.skim4j.engine.backend.CounterRandom;
 import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.model.ModelConfig;
 
@@ -12,6 +13,11 @@ import io.github.skim4j.engine.model.ModelConfig;
  * @param window positions that a token may look back on, itself included
  */
 record QueryTile(KvSequence sequence, int layer, int kvHead, int firstRow, int firstPosition, int tokens, int window) {
+
+    /** Numbers of the first token's step, layer and KV head. */
+    CounterRandom random(long seed) {
+        return CounterRandom.of(seed, firstPosition, layer, kvHead);
+    }
 
     /** Position after the last token. */
     int endPosition() {

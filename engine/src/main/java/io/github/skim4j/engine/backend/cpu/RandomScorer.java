@@ -1,5 +1,6 @@
 package io.github.skim4j.engine.backend.cpu;
 
+import io.github.skim4j.engine.backend.CounterRandom;
 import io.github.skim4j.engine.backend.cpu.Selection.Scratch;
 
 /** Scores that mean nothing. */
@@ -27,7 +28,7 @@ record RandomScorer(long seed) implements PageScorer {
             int referenceStride,
             Scratch scratch) {
         // Apart from the numbers of a sample with the same seed.
-        CounterRandom random = CounterRandom.of(~seed, selection.tile());
+        CounterRandom random = selection.tile().random(~seed);
         for (int e = from; e < end; e++) {
             float score = random.nextBelow(e, 1 << 24);
             for (int r = 0; r < selection.rows(); r++) {

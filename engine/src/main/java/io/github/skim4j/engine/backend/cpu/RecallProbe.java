@@ -1,34 +1,31 @@
 package io.github.skim4j.engine.backend.cpu;
 
 import io.github.skim4j.engine.AttentionStats;
+import io.github.skim4j.engine.backend.ProbedHead;
 import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.model.ModelConfig;
 
 /** Compares what a selecting method read with dense attention, in a share of the decode steps, each time for one layer and KV head. */
 final class RecallProbe {
 
-    private static final int GRAIN = 1 << 24;
-
     private final ModelConfig config;
     private final Attend attend;
-    private final int chance;
+    private final double share;
 
     /** @param share of the steps, 0 … 1 */
     RecallProbe(ModelConfig config, Attend attend, double share) {
         this.config = config;
         this.attend = attend;
-        chance = (int) Math.round(share * GRAIN);
+        this.share = share;
     }
 
     /** Whether the step is one of those, and the tile's layer and head are its. */
     boolean picks(Span span, QueryTile tile) {
-        CounterRandom random = new CounterRandom(tile.firstPosition());
-        int denseLayers = span.attention().denseLayers();
-        return chance > 0
-                && span.count() == 1
-                && random.nextBelow(0, GRAIN) < chance
-                && tile.layer() == denseLayers + random.nextBelow(1, config.layers() - denseLayers)
-                && tile.kvHead() == random.nextBelow(2, config.kvHeads());
+        if (span.count() > 1) {
+            return false;
+        }
+        ProbedHead picked = ProbedHead.of(share, tile.firstPosition(), span.attention(), config);
+        return picked != null && picked.layer() == tile.layer() && picked.kvHead() == tile.kvHead();
     }
 
     /** @param output what attention made of the selection, [row][heads * headDim] */

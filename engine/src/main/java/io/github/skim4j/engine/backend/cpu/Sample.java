@@ -49,7 +49,7 @@ final class Sample implements Selection.Stage {
             return;
         }
         int strata = Math.min(tokens, Math.max(MIN_PILOT, (int) Math.ceil(method.pilot() * tokens)));
-        Strata drawn = new Strata(tokens, strata, CounterRandom.of(method.seed(), selection.tile()));
+        Strata drawn = new Strata(tokens, strata, selection.tile().random(method.seed()));
         int perStratum = tokens < MIN_REST ? Integer.MAX_VALUE : perStratum(selection, all, rest, drawn, scratch);
         // Nearly all of a stratum is no cheaper than all of it.
         if (perStratum > drawn.smallest() / 2) {

@@ -1,5 +1,7 @@
 package io.github.skim4j.engine.backend.cpu;
 
+import io.github.skim4j.engine.backend.CounterRandom;
+
 /**
  * Tokens 0 … tokens - 1 cut into {@code count} runs whose sizes differ by one at most, to draw from.
  *

@@ -11,6 +11,7 @@ import io.github.skim4j.engine.attention.Quest;
 import io.github.skim4j.engine.attention.RandomPages;
 import io.github.skim4j.engine.attention.VAttention;
 import io.github.skim4j.engine.attention.VAttention.Verify;
+import io.github.skim4j.engine.backend.CounterRandom;
 import io.github.skim4j.engine.backend.cpu.SparseFixture.Read;
 import io.github.skim4j.engine.backend.cpu.SparseFixture.Shape;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;

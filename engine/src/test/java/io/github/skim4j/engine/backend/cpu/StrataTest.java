@@ -2,6 +2,7 @@ package io.github.skim4j.engine.backend.cpu;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.github.skim4j.engine.backend.CounterRandom;
 import java.util.Arrays;
 import java.util.Random;
 import org.junit.jupiter.api.RepeatedTest;
@@ -74,7 +75,7 @@ class StrataTest {
             byCounter[new CounterRandom(42).nextBelow(i, 100)]++;
             byKey[new CounterRandom(i).nextBelow(1, 100)]++;
             QueryTile tile = new QueryTile(null, i % 5, i % 3, 0, i / 15, 1, 0);
-            bySeed[CounterRandom.of(7, tile).nextBelow(0, 100)]++;
+            bySeed[tile.random(7).nextBelow(0, 100)]++;
         }
         // 99 degrees of freedom.
         assertThat(chiSquare(byCounter)).isLessThan(1.5);
@@ -85,13 +86,10 @@ class StrataTest {
     @Test
     void counterRandomDependsOnSeedPositionLayerAndHead() {
         QueryTile tile = new QueryTile(null, 3, 1, 0, 100, 1, 0);
-        assertThat(CounterRandom.of(1, tile)).isEqualTo(CounterRandom.of(1, tile));
-        assertThat(CounterRandom.of(2, tile)).isNotEqualTo(CounterRandom.of(1, tile));
-        assertThat(CounterRandom.of(1, new QueryTile(null, 2, 1, 0, 100, 1, 0)))
-                .isNotEqualTo(CounterRandom.of(1, tile));
-        assertThat(CounterRandom.of(1, new QueryTile(null, 3, 0, 0, 100, 1, 0)))
-                .isNotEqualTo(CounterRandom.of(1, tile));
-        assertThat(CounterRandom.of(1, new QueryTile(null, 3, 1, 0, 101, 1, 0)))
-                .isNotEqualTo(CounterRandom.of(1, tile));
+        assertThat(tile.random(1)).isEqualTo(tile.random(1));
+        assertThat(tile.random(2)).isNotEqualTo(tile.random(1));
+        assertThat(new QueryTile(null, 2, 1, 0, 100, 1, 0).random(1)).isNotEqualTo(tile.random(1));
+        assertThat(new QueryTile(null, 3, 0, 0, 100, 1, 0).random(1)).isNotEqualTo(tile.random(1));
+        assertThat(new QueryTile(null, 3, 1, 0, 101, 1, 0).random(1)).isNotEqualTo(tile.random(1));
     }
 }

@@ -1,19 +1,19 @@
-package io.github.skim4j.engine.backend.cpu;
+package io.github.skim4j.engine.backend;
 
 /** Counter-based random numbers: a hash of key and counter (SplitMix64's finaliser), so that a run can be repeated in any order. */
-record CounterRandom(long key) {
+public record CounterRandom(long key) {
 
     private static final long GAMMA = 0x9E3779B97F4A7C15L;
 
-    /** Numbers of a step, layer and KV head. */
-    static CounterRandom of(long seed, QueryTile tile) {
+    /** Numbers of a step, by the position of its token, a layer and a KV head. */
+    public static CounterRandom of(long seed, int position, int layer, int kvHead) {
         long key = mix(seed + GAMMA);
-        key = mix(key ^ tile.firstPosition() * GAMMA);
-        return new CounterRandom(mix(key ^ ((long) tile.layer() << 32 | tile.kvHead()) * GAMMA));
+        key = mix(key ^ position * GAMMA);
+        return new CounterRandom(mix(key ^ ((long) layer << 32 | kvHead) * GAMMA));
     }
 
     /** The counter's number in [0, bound), uniform but for a bias of bound / 2^32. */
-    int nextBelow(long counter, int bound) {
+    public int nextBelow(long counter, int bound) {
         return (int) ((mix(key + counter * GAMMA) >>> 32) * bound >>> 32);
     }
 
