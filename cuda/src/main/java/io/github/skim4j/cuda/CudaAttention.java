@@ -5,7 +5,6 @@ import io.github.skim4j.cuda.SelectionPlan.Stages;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.model.ModelConfig;
 import java.util.List;
-import java.util.Locale;
 import jcuda.driver.CUstream;
 
 /**
@@ -24,7 +23,7 @@ final class CudaAttention {
     private static final int APPEND_THREADS = 32 * APPEND_HEADS;
 
     /** Query heads that one block of the decode kernel serves. */
-    private static final int HEAD_TILE = 8;
+    static final int HEAD_TILE = 8;
 
     private static final int DECODE_THREADS = 192;
 
@@ -42,6 +41,7 @@ final class CudaAttention {
     private final ModelConfig config;
     private final StepInputs inputs;
     private final String kvName;
+    private final String variant;
     private final int headTiles;
     private final int splits;
     private final DeviceBuffer queries;
@@ -63,8 +63,9 @@ final class CudaAttention {
         this.stream = device.stream();
         this.config = config;
         this.inputs = inputs;
-        kvName = type.name().toLowerCase(Locale.ROOT);
-        headTiles = (config.group() + HEAD_TILE - 1) / HEAD_TILE;
+        kvName = KvStorage.kernelName(type);
+        variant = KvStorage.variant(type, config.headDim());
+        headTiles = headTiles(config);
         int lists = config.kvHeads() * headTiles;
         // Sinks are a part of their own.
         splits = Math.max(2, (BLOCKS_PER_PROCESSOR * device.multiprocessors() + lists - 1) / lists);
@@ -75,7 +76,7 @@ final class CudaAttention {
         int partialFloats = HEAD_TILE * (config.headDim() + 2);
         partials = device.allocate(results * splits * partialFloats * Float.BYTES, WHAT, REMEDY);
         tickets = device.allocateCleared(results * Integer.BYTES, WHAT, REMEDY);
-        chunkSharedBytes = device.constant("prefill_shared_" + variant());
+        chunkSharedBytes = device.constant("prefill_shared" + variant);
     }
 
     private long queryBytes() {
@@ -106,8 +107,9 @@ final class CudaAttention {
         return tally;
     }
 
-    private String variant() {
-        return kvName + "_" + config.headDim();
+    /** Blocks that share a KV head's query heads. */
+    static int headTiles(ModelConfig config) {
+        return (config.group() + HEAD_TILE - 1) / HEAD_TILE;
     }
 
     /** Columns of a row of projected heads: queries, then keys, then values. */
@@ -274,7 +276,7 @@ final class CudaAttention {
                                 ? 0
                                 : output.logSums.address() + (long) output.row * config.heads() * Float.BYTES)
                 .endStruct();
-        device.kernel("attend_" + variant())
+        device.kernel("attend" + variant)
                 .launch(stream, splits, config.kvHeads() * headTiles, count, DECODE_THREADS, 0, arguments);
     }
 
@@ -300,7 +302,7 @@ final class CudaAttention {
                 .address(step.observes() ? logSums : null)
                 .endStruct();
         int tiles = (step.longestChunk() * config.group() + CHUNK_ROWS - 1) / CHUNK_ROWS;
-        device.kernel("prefill_" + variant())
+        device.kernel("prefill" + variant)
                 .withSharedMemory(chunkSharedBytes)
                 .launch(stream, tiles, config.kvHeads(), step.chunks(), CHUNK_THREADS, chunkSharedBytes, arguments);
     }

@@ -18,7 +18,7 @@ import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.ModelWeights;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.IntConsumer;
@@ -35,6 +35,9 @@ final class CudaBackend implements Backend {
 
     private static final int LEAST_PAGE_SIZE = 16;
 
+    /** Each takes some megabytes of the device, and mixes of methods make ever new ones. */
+    private static final int MOST_GRAPHS = 64;
+
     /** Where in the results the counts of what was read begin. */
     private static final int TALLY_OFFSET = CudaTransformer.LOGIT_ROWS * Integer.BYTES;
 
@@ -50,7 +53,19 @@ final class CudaBackend implements Backend {
     private final CudaEviction eviction;
     private final CudaProbe probe;
     private final ReadStatistics statistics;
-    private final Map<GraphKey, DecodeGraph> graphs = new HashMap<>();
+    private final BreakEven breakEven;
+    /** The ones that were used last. */
+    private final Map<GraphKey, DecodeGraph> graphs = new LinkedHashMap<>(16, 0.75f, true) {
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<GraphKey, DecodeGraph> eldest) {
+            if (size() <= MOST_GRAPHS) {
+                return false;
+            }
+            eldest.getValue().close();
+            return true;
+        }
+    };
+
     /** {@code null} until a method needs it. */
     private CudaSelection selection;
 
@@ -79,6 +94,7 @@ final class CudaBackend implements Backend {
         eviction = new CudaEviction(device, config, cache, inputs, records);
         probe = new CudaProbe(device, config, transformer.attention(), recallProbe);
         statistics = new ReadStatistics(config, cache.pageSize(), cache.tokenBytes());
+        breakEven = new BreakEven(config, cache.pageSize(), cache.tokenBytes(), device.bandwidth());
     }
 
     static CudaBackend open(ModelWeights weights, BackendConfig backend) {
@@ -88,6 +104,7 @@ final class CudaBackend implements Backend {
         LabelChannels.requireFor(backend.attention(), config, weights.labelChannels());
         CudaDevice device = new CudaDevice(backend.ordinal());
         StepInputs inputs = null;
+        PinnedBuffer results = null;
         try {
             CudaModel model = ModelUpload.upload(device, weights, backend.weights());
             int pagesPerSequence = (backend.contextLength() + kvCache.pageSize() - 1) / kvCache.pageSize();
@@ -110,9 +127,12 @@ final class CudaBackend implements Backend {
                         (long) cache.pages() * kvCache.pageSize(),
                         backend.contextLength());
             }
-            PinnedBuffer results = new PinnedBuffer(resultBytes(config, inputs));
+            results = new PinnedBuffer(resultBytes(config, inputs));
             return new CudaBackend(weights, device, cache, inputs, transformer, results, backend.recallProbe());
         } catch (RuntimeException | Error e) {
+            if (results != null) {
+                results.close();
+            }
             if (inputs != null) {
                 inputs.close();
             }
@@ -164,6 +184,11 @@ final class CudaBackend implements Backend {
     @Override
     public void requireSupports(AttentionMethod method) {
         LabelChannels.requireFor(method, config, labelChannels);
+    }
+
+    @Override
+    public int leastContext(AttentionMethod method) {
+        return breakEven.tokens(method);
     }
 
     @Override

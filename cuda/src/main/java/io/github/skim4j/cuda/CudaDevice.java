@@ -31,6 +31,9 @@ final class CudaDevice implements AutoCloseable {
 
     private static final String KERNELS = "skim.fatbin";
 
+    /** Of what its clock and width make, as measured on an H200. */
+    private static final double BANDWIDTH_SHARE = 0.88;
+
     private final CUcontext context = new CUcontext();
     private final CUmodule module = new CUmodule();
     /** The driver reads a kernel when it is first asked for, so these stay as long as the module. */
@@ -41,6 +44,7 @@ final class CudaDevice implements AutoCloseable {
     private final int multiprocessors;
     private final int capability;
     private final int sharedMemory;
+    private final double bandwidth;
     private final Map<String, CUfunction> functions = new HashMap<>();
     private final Set<DeviceBuffer> buffers =
             Collections.synchronizedSet(Collections.newSetFromMap(new IdentityHashMap<>()));
@@ -61,6 +65,11 @@ final class CudaDevice implements AutoCloseable {
         capability = Driver.capability(device);
         sharedMemory =
                 Driver.attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
+        bandwidth = BANDWIDTH_SHARE
+                * 2e3
+                * Driver.attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE)
+                * Driver.attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH)
+                / Byte.SIZE;
         Driver.check(JCudaDriver.cuCtxCreate(context, CUctx_flags.CU_CTX_SCHED_SPIN, device), "cuCtxCreate");
         try {
             Driver.check(JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING), "cuStreamCreate");
@@ -96,6 +105,11 @@ final class CudaDevice implements AutoCloseable {
     /** Major version times 10 plus minor version. */
     int capability() {
         return capability;
+    }
+
+    /** About what reading delivers, in bytes a second. */
+    double bandwidth() {
+        return bandwidth;
     }
 
     /** Bytes of shared memory that a block can have. */

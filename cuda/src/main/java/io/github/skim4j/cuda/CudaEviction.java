@@ -69,7 +69,7 @@ final class CudaEviction implements AutoCloseable {
         records.add(arguments, layer).endStruct();
         int tiles = (inputs.tableStride() * cache.pageSize() + OBSERVE_KEYS - 1) / OBSERVE_KEYS;
         int blocks = Math.max(1, OBSERVE_BLOCKS_PER_PROCESSOR * device.multiprocessors() / config.kvHeads());
-        device.kernel("observe_" + cache.kernelName() + "_" + config.headDim())
+        device.kernel("observe" + cache.variant(config))
                 .launch(
                         device.stream(),
                         Math.min(tiles, blocks),

@@ -21,7 +21,6 @@ final class CudaSample {
     private static final int MOST_PILOT_BLOCKS = 32;
     private static final int MOST_SPLITS = 16;
     private static final int MOST_SPREAD_BLOCKS = 64;
-    private static final int HEAD_TILE = 8;
     private static final int PLAN_INTS = 8;
     private static final int LEAST_STRATA = 512;
 
@@ -58,7 +57,7 @@ final class CudaSample {
         this.config = config;
         this.cache = cache;
         this.capacity = capacity;
-        headTiles = (config.group() + HEAD_TILE - 1) / HEAD_TILE;
+        headTiles = CudaAttention.headTiles(config);
         int lists = config.kvHeads() * headTiles;
         int blocks = BLOCKS_PER_PROCESSOR * device.multiprocessors() / lists;
         pilotBlocks = Math.max(2, Math.min(MOST_PILOT_BLOCKS, 2 * blocks / 3));
@@ -67,15 +66,17 @@ final class CudaSample {
         int tokens = inputs.tableStride() * cache.pageSize();
         drawBlocks = (tokens + DRAW_RANGE - 1) / DRAW_RANGE;
         maxStrata = Math.max(LEAST_STRATA, (int) (MOST_PILOT * tokens) + 16);
-        variant = "_" + cache.kernelName() + "_" + config.headDim();
+        variant = cache.variant(config);
         int dimensions = config.headDim();
         int strataInChunk = 8 * SAMPLE_THREADS / 32;
-        fixed = tiles((long) splits * HEAD_TILE * (dimensions + 2) * Float.BYTES);
-        chunks = tiles(
-                (long) ((maxStrata + strataInChunk - 1) / strataInChunk) * HEAD_TILE * (8 + dimensions) * Float.BYTES);
-        logits = tiles((long) maxStrata * HEAD_TILE * Float.BYTES);
-        states = tiles((long) HEAD_TILE * (4 + dimensions) * Float.BYTES);
-        spreads = tiles((long) spreadBlocks * HEAD_TILE * 2 * Float.BYTES);
+        fixed = tiles((long) splits * CudaAttention.HEAD_TILE * (dimensions + 2) * Float.BYTES);
+        chunks = tiles((long) ((maxStrata + strataInChunk - 1) / strataInChunk)
+                * CudaAttention.HEAD_TILE
+                * (8 + dimensions)
+                * Float.BYTES);
+        logits = tiles((long) maxStrata * CudaAttention.HEAD_TILE * Float.BYTES);
+        states = tiles((long) CudaAttention.HEAD_TILE * (4 + dimensions) * Float.BYTES);
+        spreads = tiles((long) spreadBlocks * CudaAttention.HEAD_TILE * 2 * Float.BYTES);
         plans = tiles((long) PLAN_INTS * Integer.BYTES);
         tickets = tiles(Integer.BYTES);
         progress = tiles((long) (drawBlocks + 1) * Integer.BYTES);

@@ -39,7 +39,6 @@ final class CudaSelection {
     private static final int TOPP_SELECT_THREADS = 256;
     private static final int TOPP_SELECT_TOKENS = 4096;
     private static final int MOST_TOPP_SELECT_PARTS = 16;
-    private static final int HEAD_TILE = 8;
     private static final int HIDE_THREADS = 256;
 
     private final CudaDevice device;
@@ -102,14 +101,14 @@ final class CudaSelection {
         stride = 2 * scoreStride;
         referenceStride = (scoreStride + SCORE_CHUNK - 1) / SCORE_CHUNK;
         selectThreads = scoreStride <= FEW_PAGES ? FEW_SELECT_THREADS : SELECT_THREADS;
-        headTiles = (config.group() + HEAD_TILE - 1) / HEAD_TILE;
+        headTiles = CudaAttention.headTiles(config);
         int lists = config.kvHeads() * headTiles;
         int tokens = scoreStride * cache.pageSize();
         logitParts =
                 parts(tokens, TOPP_LOGIT_TOKENS, Math.min(MOST_TOPP_LOGIT_PARTS, 4 * device.multiprocessors() / lists));
         selectParts = parts(tokens, TOPP_SELECT_TOKENS, MOST_TOPP_SELECT_PARTS);
         scoreBlocks = Math.max(1, Math.min(referenceStride, (4 * device.multiprocessors() + lists - 1) / lists));
-        variant = "_" + cache.kernelName() + "_" + config.headDim();
+        variant = cache.variant(config);
         pages = lists(Integer.BYTES * (long) stride);
         indices = lists(Integer.BYTES * (long) stride);
         counts = lists(Integer.BYTES);

@@ -82,7 +82,20 @@ final class KvStorage {
 
     /** What the names of kernels call the storage type. */
     String kernelName() {
+        return kernelName(type);
+    }
+
+    static String kernelName(KvType type) {
         return type.name().toLowerCase(Locale.ROOT);
+    }
+
+    /** What the names of kernels for a storage type and a head size end with. */
+    static String variant(KvType type, int headDim) {
+        return "_" + kernelName(type) + "_" + headDim;
+    }
+
+    String variant(ModelConfig config) {
+        return variant(type, config.headDim());
     }
 
     /** Bytes from a layer to the next. */

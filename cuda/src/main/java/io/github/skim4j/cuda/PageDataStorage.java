@@ -259,7 +259,7 @@ final class PageDataStorage implements AutoCloseable {
         Driver.check(
                 JCudaDriver.cuMemcpyHtoDAsync(work.pointer(), pinnedWork.pointer(), bytes, stream),
                 "cuMemcpyHtoDAsync");
-        String variant = "_" + cache.kernelName() + "_" + config.headDim();
+        String variant = cache.variant(config);
         if (stored.kind.rank() == Rank.SKETCH) {
             launch("sketch_mean" + variant, stored, firstLayer, layers);
         }

@@ -130,12 +130,8 @@ final class Products {
                 .integer(w.columns())
                 .address(x.buffer())
                 .integer(x.stride())
-                .integer(rows)
-                .address(linear.bias())
-                .real(scale)
-                .integer(target.ordinal())
-                .address(y)
-                .integer(yStride);
+                .integer(rows);
+        addResult(arguments, linear, target, scale, y, yStride);
         device.kernel(kernel)
                 .withSharedMemory(sharedBytes)
                 .launch(stream, blocks, 1, 1, FEW_ROWS_THREADS, sharedBytes, arguments);
@@ -183,12 +179,8 @@ final class Products {
                 .integer(stride)
                 .integer(rows)
                 .integer(n)
-                .integer(stride)
-                .address(linear.bias())
-                .real(scale)
-                .integer(target.ordinal())
-                .address(y)
-                .integer(yStride);
+                .integer(stride);
+        addResult(arguments, linear, target, scale, y, yStride);
         device.kernel(tiling.kernel)
                 .withSharedMemory(tiling.sharedBytes)
                 .launch(stream, tiling.blocks(rows, n), 1, 1, tiling.threads, tiling.sharedBytes, arguments);
@@ -216,18 +208,20 @@ final class Products {
         Arguments arguments = new Arguments();
         tensorMap(arguments, x.buffer().address(), x.capacity(), x.stride(), x.stride());
         tensorMap(arguments, unpacked.address(), n, k, k);
+        arguments.integer(m).integer(n).integer(k);
+        addResult(arguments, linear, target, scale, y, yStride);
+        device.kernel(kernel)
+                .withSharedMemory(HOPPER_SHARED_BYTES)
+                .launch(stream, blocks, 1, 1, HOPPER_THREADS, HOPPER_SHARED_BYTES, arguments);
+    }
+
+    private static void addResult(Arguments arguments, Linear linear, Target target, float scale, long y, int yStride) {
         arguments
-                .integer(m)
-                .integer(n)
-                .integer(k)
                 .address(linear.bias())
                 .real(scale)
                 .integer(target.ordinal())
                 .address(y)
                 .integer(yStride);
-        device.kernel(kernel)
-                .withSharedMemory(HOPPER_SHARED_BYTES)
-                .launch(stream, blocks, 1, 1, HOPPER_THREADS, HOPPER_SHARED_BYTES, arguments);
     }
 
     /** Adds a tensor map, which a kernel makes once: the driver's own function is not among JCuda's. */

@@ -64,7 +64,8 @@ final class ReadStatistics {
                 AttentionStats.Probe.NONE);
     }
 
-    private long selectionBytes(RowMethod method, int visiblePages) {
+    /** What a method reads in a layer to select. */
+    long selectionBytes(RowMethod method, int visiblePages) {
         long bytes = 0;
         int pages = visiblePages;
         if (method.first() != Rank.NONE && method.firstPages() < pages) {
