@@ -130,6 +130,11 @@ record RowMethod(
         return first == Rank.NONE && topP >= 1 && sample == null;
     }
 
+    /** Whether all of so many pages are read whole. */
+    boolean keepsAll(int pages) {
+        return firstPages >= pages && secondPages >= pages && topP >= 1 && sample == null;
+    }
+
     /** Whether top-p needs weights of tokens. */
     boolean prunes() {
         return topP < 1;

@@ -92,8 +92,10 @@ record SelectionPlan(List<Interval> intervals) {
             return RowMethod.DENSE;
         }
         int visible = Math.min(position + 1, config.window(layer));
-        int firstPage = (position + 1 - visible) / pageSize;
-        return RowMethod.of(method, visible, position / pageSize + 1 - firstPage, pageSize);
+        int pages = position / pageSize + 1 - (position + 1 - visible) / pageSize;
+        RowMethod row = RowMethod.of(method, visible, pages, pageSize);
+        // Without lists the same bits take fewer kernels.
+        return row.keepsAll(pages) ? RowMethod.DENSE : row;
     }
 
     /** Number of the interval of a layer. */

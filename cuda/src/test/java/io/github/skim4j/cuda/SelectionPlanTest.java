@@ -1,0 +1,73 @@
+package io.github.skim4j.cuda;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.skim4j.cuda.RowMethod.Rank;
+import io.github.skim4j.engine.attention.AttentionMethod;
+import io.github.skim4j.engine.backend.Span;
+import io.github.skim4j.engine.backend.Span.Logits;
+import io.github.skim4j.engine.kv.KvSequence;
+import io.github.skim4j.engine.kv.PagePool;
+import io.github.skim4j.engine.model.Architecture;
+import io.github.skim4j.engine.model.ModelConfig;
+import io.github.skim4j.engine.model.Rope;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+class SelectionPlanTest {
+
+    private static final ModelConfig CONFIG = new ModelConfig(
+            Architecture.LLAMA,
+            100,
+            256,
+            512,
+            4,
+            4,
+            2,
+            64,
+            4096,
+            1e-5f,
+            new Rope(10_000, new Rope.None(), false),
+            0,
+            0,
+            false,
+            false);
+
+    /** A step that decodes the token behind {@code length} others of each method's sequence. */
+    private static SelectionPlan plan(int length, String... methods) {
+        List<Span> spans = Arrays.stream(methods)
+                .map(method -> {
+                    KvSequence sequence = new KvSequence(new PagePool(100), 16);
+                    sequence.reserve(length);
+                    sequence.advance(length);
+                    return new Span(sequence, new int[1], 0, 1, AttentionMethod.parse(method), Logits.LAST);
+                })
+                .toList();
+        return SelectionPlan.of(Step.of(spans), CONFIG);
+    }
+
+    @Test
+    void denseLayersComeFirst() {
+        SelectionPlan plan = plan(999, "quest:budget=256,dense-layers=2");
+        assertThat(plan.isListed(1)).isFalse();
+        assertThat(plan.isListed(2)).isTrue();
+        assertThat(plan.method(2, 0).first()).isEqualTo(Rank.MOMENTS);
+        assertThat(plan.method(2, 0).firstPages()).isEqualTo(16);
+    }
+
+    @Test
+    void whereABudgetHasRoomForAllPagesThereAreNoLists() {
+        assertThat(plan(255, "quest:budget=256", "sketch:budget=256").lists()).isFalse();
+        assertThat(plan(256, "quest:budget=256").lists()).isTrue();
+        // Pruning and sampling have work whatever the ranks leave over.
+        assertThat(plan(255, "twilight:base=quest,budget=256").lists()).isTrue();
+    }
+
+    @Test
+    void othersOfTheBatchSelectAllTheSame() {
+        SelectionPlan plan = plan(300, "quest:budget=256,dense-layers=0", "quest:budget=512,dense-layers=0");
+        assertThat(plan.method(0, 0).first()).isEqualTo(Rank.MOMENTS);
+        assertThat(plan.method(0, 1)).isEqualTo(RowMethod.DENSE);
+    }
+}
