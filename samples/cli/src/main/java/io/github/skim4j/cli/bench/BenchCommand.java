@@ -29,6 +29,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import java.util.function.ToDoubleFunction;
@@ -278,9 +279,17 @@ public final class BenchCommand implements Callable<Integer> {
                     dense == null ? null : rates.get(m) / dense,
                     read.density(),
                     read.traffic(),
-                    median(measured, run -> run.read().time().selectionShare())));
+                    selectionShare(measured)));
         }
         return results;
+    }
+
+    private static Double selectionShare(List<BackendBench.Run> measured) {
+        List<Double> shares = measured.stream()
+                .map(run -> run.read().time().selectionShare())
+                .filter(Objects::nonNull)
+                .toList();
+        return shares.isEmpty() ? null : median(shares, Double::doubleValue);
     }
 
     static <T> double median(List<T> values, ToDoubleFunction<T> figure) {
@@ -313,7 +322,7 @@ public final class BenchCommand implements Callable<Integer> {
                             : String.format(Locale.ROOT, "%.2f x", result.relativeToDense()),
                     percent(result.density()),
                     percent(result.traffic()),
-                    percent(result.selectionShare()));
+                    result.selectionShare() == null ? "-" : percent(result.selectionShare()));
         }
         table.print(out);
     }

@@ -12,7 +12,7 @@ record BenchReport(String model, String device, int threads, List<Result> result
      * @param relativeToDense decode rate relative to dense attention's; {@code null} if that was not among the methods
      * @param density attended share of the tokens, 0 … 1
      * @param traffic bytes read of the cache, selection included, relative to dense attention's
-     * @param selectionShare selection's share of the time of attention, 0 … 1
+     * @param selectionShare selection's share of the time of attention, 0 … 1; {@code null} where no time was measured
      */
     record Result(
             String attention,
@@ -23,5 +23,5 @@ record BenchReport(String model, String device, int threads, List<Result> result
             Double relativeToDense,
             double density,
             double traffic,
-            double selectionShare) {}
+            Double selectionShare) {}
 }

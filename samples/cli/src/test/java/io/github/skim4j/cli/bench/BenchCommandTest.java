@@ -70,6 +70,11 @@ class BenchCommandTest {
         assertThat(json.path("results").findValuesAsText("attention"))
                 .containsExactly("dense", "streaming-llm:budget=16", "dense", "streaming-llm:budget=16");
         assertThat(json.path("results").findValuesAsText("depth")).containsExactly("40", "40", "100", "100");
+        assertThat(json.path("results").path(0).path("selection_share").isNull())
+                .as("dense attention selects nothing")
+                .isTrue();
+        assertThat(json.path("results").path(1).path("selection_share").doubleValue())
+                .isPositive();
         assertThat(json.path("results").path(0).path("density").doubleValue()).isEqualTo(1);
         assertThat(json.path("results").path(0).path("relative_to_dense").doubleValue())
                 .isEqualTo(1);
@@ -84,7 +89,7 @@ class BenchCommandTest {
         assertThat(run.exit()).as(run.err()).isZero();
         assertThat(run.out().lines())
                 .anyMatch(line -> line.startsWith(TINY + " on CPU") && line.endsWith("2 tokens decoded, 1 run"))
-                .anyMatch(line -> line.matches("dense +24 +[\\d.]+ +[\\d.]+ +1\\.00 x +100\\.0 % +100\\.0 % +0\\.0 %"));
+                .anyMatch(line -> line.matches("dense +24 +[\\d.]+ +[\\d.]+ +1\\.00 x +100\\.0 % +100\\.0 % +-"));
     }
 
     @Test
