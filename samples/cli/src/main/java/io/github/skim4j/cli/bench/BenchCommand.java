@@ -120,6 +120,13 @@ public final class BenchCommand implements Callable<Integer> {
             description = "Runs, of which the median counts (default: ${DEFAULT-VALUE}).")
     private int runs;
 
+    @Option(
+            names = "--bandwidth",
+            paramLabel = "GB/s",
+            description =
+                    "Bandwidth of the device's memory: also tells how near dense attention comes to the time that reading weights, keys and values takes at least.")
+    private Double bandwidth;
+
     @Option(names = "--json", description = "Print one JSON object in place of the table.")
     private boolean json;
 
@@ -134,6 +141,10 @@ public final class BenchCommand implements Callable<Integer> {
         requirePositive("--batch", batch);
         requirePositive("--prefill-chunk", prefillChunk);
         depths.forEach(depth -> requirePositive("--depth", depth));
+        if (bandwidth != null && !(bandwidth > 0 && Double.isFinite(bandwidth))) {
+            throw new ParameterException(
+                    spec.commandLine(), "--bandwidth must be a number above 0, but is " + bandwidth);
+        }
         if (shape == null) {
             benchModel();
         } else if (model.isNamed()) {
@@ -189,6 +200,9 @@ public final class BenchCommand implements Callable<Integer> {
                 format,
                 new Dense(),
                 0);
+        Floor floor = bandwidth == null
+                ? null
+                : Floor.of(weights, format, chosen.provider(), kvCache, batch, bandwidth * 1e9);
         try (Backend backend = chosen.provider().open(weights, backendConfig)) {
             BenchReport report = new BenchReport(
                     name,
@@ -196,7 +210,7 @@ public final class BenchCommand implements Callable<Integer> {
                     device.threads() > 0
                             ? device.threads()
                             : Runtime.getRuntime().availableProcessors(),
-                    measure(backend, kvCache.pageSize(), config.vocabSize()));
+                    measure(backend, kvCache.pageSize(), config.vocabSize(), floor));
             PrintWriter out = spec.commandLine().getOut();
             if (json) {
                 Json.print(report, out);
@@ -213,7 +227,7 @@ public final class BenchCommand implements Callable<Integer> {
         return batch * sequences * (longest() / pageSize + 2L) * pageSize * KvCacheConfig.DEFAULT.tokenBytes(config);
     }
 
-    private List<BenchReport.Result> measure(Backend backend, int pageSize, int vocabSize) {
+    private List<BenchReport.Result> measure(Backend backend, int pageSize, int vocabSize, Floor floor) {
         int[][] ids = new int[batch][];
         Arrays.setAll(
                 ids,
@@ -232,7 +246,8 @@ public final class BenchCommand implements Callable<Integer> {
                 for (int i = 0; i == 0 || i < runs && (i + 1) * depth <= REPEATED_PREFILL; i++) {
                     prefills.add(bench.prefill());
                 }
-                results.addAll(results(depth, median(prefills, nanos -> depth / (nanos / 1e9)), decode(bench, bar)));
+                results.addAll(
+                        results(depth, median(prefills, nanos -> depth / (nanos / 1e9)), decode(bench, bar), floor));
             }
         }
         return results;
@@ -258,7 +273,8 @@ public final class BenchCommand implements Callable<Integer> {
         return decodes;
     }
 
-    private List<BenchReport.Result> results(int depth, double prefill, List<List<BackendBench.Run>> decodes) {
+    private List<BenchReport.Result> results(
+            int depth, double prefill, List<List<BackendBench.Run>> decodes, Floor floor) {
         List<Double> rates = decodes.stream()
                 .map(measured -> median(measured, run -> batch * tokens / (run.nanos() / 1e9)))
                 .toList();
@@ -270,6 +286,7 @@ public final class BenchCommand implements Callable<Integer> {
         for (int m = 0; m < rates.size(); m++) {
             List<BackendBench.Run> measured = decodes.get(m);
             AttentionStats read = measured.get(0).read();
+            boolean hasFloor = floor != null && attention.get(m).method() instanceof Dense;
             results.add(new BenchReport.Result(
                     attention.get(m).text(),
                     depth,
@@ -277,6 +294,7 @@ public final class BenchCommand implements Callable<Integer> {
                     prefill,
                     rates.get(m),
                     dense == null ? null : rates.get(m) / dense,
+                    hasFloor ? floor.stepSeconds(depth) * rates.get(m) / batch : null,
                     read.density(),
                     read.traffic(),
                     selectionShare(measured)));
@@ -302,32 +320,32 @@ public final class BenchCommand implements Callable<Integer> {
         out.println(report.model() + " on " + report.device() + ", " + tokens + " tokens decoded"
                 + (batch == 1 ? "" : " for each of " + batch + " sequences") + ", " + runs
                 + (runs == 1 ? " run" : " runs"));
-        Table table = new Table(
-                "attention",
-                "depth",
-                "prefill tokens/s",
-                "decode tokens/s",
-                "of dense",
-                "density",
-                "traffic",
-                "selection");
+        List<String> header =
+                new ArrayList<>(List.of("attention", "depth", "prefill tokens/s", "decode tokens/s", "of dense"));
+        if (bandwidth != null) {
+            header.add("of floor");
+        }
+        header.addAll(List.of("density", "traffic", "selection"));
+        Table table = new Table(header.toArray(String[]::new));
         for (BenchReport.Result result : report.results()) {
-            table.row(
+            List<String> row = new ArrayList<>(List.of(
                     result.attention(),
                     Integer.toString(result.depth()),
                     String.format(Locale.ROOT, "%.1f", result.prefillTokensPerSecond()),
                     String.format(Locale.ROOT, "%.1f", result.decodeTokensPerSecond()),
                     result.relativeToDense() == null
                             ? "-"
-                            : String.format(Locale.ROOT, "%.2f x", result.relativeToDense()),
-                    percent(result.density()),
-                    percent(result.traffic()),
-                    result.selectionShare() == null ? "-" : percent(result.selectionShare()));
+                            : String.format(Locale.ROOT, "%.2f x", result.relativeToDense())));
+            if (bandwidth != null) {
+                row.add(percent(result.ofFloor()));
+            }
+            row.addAll(List.of(percent(result.density()), percent(result.traffic()), percent(result.selectionShare())));
+            table.row(row.toArray(String[]::new));
         }
         table.print(out);
     }
 
-    private static String percent(double share) {
-        return String.format(Locale.ROOT, "%.1f %%", 100 * share);
+    private static String percent(Double share) {
+        return share == null ? "-" : String.format(Locale.ROOT, "%.1f %%", 100 * share);
     }
 }

@@ -1,6 +1,7 @@
 package io.github.skim4j.cli.bench;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.skim4j.cli.CommandRun;
@@ -8,8 +9,11 @@ import io.github.skim4j.cli.ScriptedEngine;
 import io.github.skim4j.engine.model.ModelConfig;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class BenchCommandTest {
 
@@ -61,6 +65,7 @@ class BenchCommandTest {
                             "prefill_tokens_per_second",
                             "decode_tokens_per_second",
                             "relative_to_dense",
+                            "of_floor",
                             "density",
                             "traffic",
                             "selection_share");
@@ -78,6 +83,9 @@ class BenchCommandTest {
         assertThat(json.path("results").path(0).path("density").doubleValue()).isEqualTo(1);
         assertThat(json.path("results").path(0).path("relative_to_dense").doubleValue())
                 .isEqualTo(1);
+        assertThat(json.path("results"))
+                .as("no bandwidth is given")
+                .allMatch(result -> result.path("of_floor").isNull());
         // 16 of the 43 to 46 and of the 103 to 106 tokens that there are.
         assertThat(json.path("results").path(1).path("density").doubleValue()).isBetween(16 / 46.0, 16 / 43.0);
         assertThat(json.path("results").path(3).path("density").doubleValue()).isBetween(16 / 106.0, 16 / 103.0);
@@ -90,6 +98,51 @@ class BenchCommandTest {
         assertThat(run.out().lines())
                 .anyMatch(line -> line.startsWith(TINY + " on CPU") && line.endsWith("2 tokens decoded, 1 run"))
                 .anyMatch(line -> line.matches("dense +24 +[\\d.]+ +[\\d.]+ +1\\.00 x +100\\.0 % +100\\.0 % +-"));
+    }
+
+    @Test
+    void theFloorIsThatOfDenseAttention() throws IOException {
+        String[] args = {
+            "--shape",
+            TINY,
+            "--depth",
+            "24",
+            "--attention",
+            "dense",
+            "streaming-llm:budget=16",
+            "--tokens",
+            "2",
+            "--runs",
+            "1",
+            "--batch",
+            "2",
+            "--bandwidth",
+            "0.001",
+            "--device",
+            "cpu"
+        };
+        assertThat(bench(args).out().lines())
+                .anyMatch(line -> line.matches("attention .* of dense +of floor +density .*"))
+                .anyMatch(line -> line.matches("dense +24 +[\\d.]+ +[\\d.]+ +1\\.00 x +[\\d.]+ % +100\\.0 % .*"))
+                .anyMatch(line -> line.matches("streaming-llm:budget=16 +24 .* x +- +[\\d.]+ % .*"));
+        String[] withJson = Arrays.copyOf(args, args.length + 1);
+        withJson[args.length] = "--json";
+        JsonNode results = bench(withJson).json().path("results");
+        // Bytes of the matrices in BF16 with the embedding, which is the output too, and of the keys and values of two
+        // sequences.
+        double floor = (2 * (61_440 + 20_480) + 2 * 24 * 256) / 1e6;
+        double step = 2 / results.path(0).path("decode_tokens_per_second").doubleValue();
+        assertThat(results.path(0).path("of_floor").doubleValue()).isCloseTo(floor / step, withinPercentage(0.001));
+        assertThat(results.path(1).path("of_floor").isNull()).isTrue();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"0", "-3350", "NaN", "Infinity"})
+    void aBandwidthIsAboveZero(String bandwidth) {
+        CommandRun run = bench("--shape", TINY, "--depth", "8", "--bandwidth", bandwidth);
+        assertThat(run.exit()).isEqualTo(2);
+        assertThat(run.out()).isEmpty();
+        assertThat(run.err()).contains("--bandwidth must be a number above 0, but is ");
     }
 
     @Test
