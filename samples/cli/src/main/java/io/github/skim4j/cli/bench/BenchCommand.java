@@ -9,6 +9,7 @@ import io.github.skim4j.cli.ProgressBars;
 import io.github.skim4j.cli.SequenceRun;
 import io.github.skim4j.cli.Table;
 import io.github.skim4j.cli.Version;
+import io.github.skim4j.cli.plot.Drawing;
 import io.github.skim4j.engine.AttentionStats;
 import io.github.skim4j.engine.SkimException;
 import io.github.skim4j.engine.attention.Dense;
@@ -23,7 +24,10 @@ import io.github.skim4j.engine.model.RandomWeights;
 import io.github.skim4j.engine.model.ResolvedModel;
 import io.github.skim4j.engine.model.TensorType;
 import io.github.skim4j.engine.model.WeightFormat;
+import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -127,6 +131,13 @@ public final class BenchCommand implements Callable<Integer> {
                     "Bandwidth of the device's memory: also tells how near dense attention comes to the time that reading weights, keys and values takes at least.")
     private Double bandwidth;
 
+    @Option(
+            names = "--plot",
+            paramLabel = "FILE.svg",
+            description =
+                    "Also draw the time per token against depth, with --bandwidth also the least time with dense attention.")
+    private Path plot;
+
     @Option(names = "--json", description = "Print one JSON object in place of the table.")
     private boolean json;
 
@@ -145,6 +156,9 @@ public final class BenchCommand implements Callable<Integer> {
             throw new ParameterException(
                     spec.commandLine(), "--bandwidth must be a number above 0, but is " + bandwidth);
         }
+        if (plot != null) {
+            requireWritable(plot);
+        }
         if (shape == null) {
             benchModel();
         } else if (model.isNamed()) {
@@ -158,6 +172,20 @@ public final class BenchCommand implements Callable<Integer> {
     private void requirePositive(String option, int value) {
         if (value < 1) {
             throw new ParameterException(spec.commandLine(), option + " must be 1 or more, but is " + value);
+        }
+    }
+
+    /** Before a measurement that may take long. */
+    private void requireWritable(Path svg) {
+        if (!svg.toString().toLowerCase(Locale.ROOT).endsWith(".svg")) {
+            throw new ParameterException(spec.commandLine(), "--plot must end in .svg, but is " + svg);
+        }
+        Path folder = svg.toAbsolutePath().getParent();
+        if (!Files.isDirectory(folder)) {
+            throw new SkimException(svg + " can't be written: there is no folder " + folder);
+        }
+        if (Files.isDirectory(svg) || !Files.isWritable(Files.exists(svg) ? svg : folder)) {
+            throw new SkimException(svg + " can't be written");
         }
     }
 
@@ -217,6 +245,21 @@ public final class BenchCommand implements Callable<Integer> {
             } else {
                 print(report, out);
             }
+            if (plot != null) {
+                write(
+                        plot,
+                        Drawing.of(
+                                plot.toString(),
+                                () -> BenchPlot.of(report, floor).svg()));
+            }
+        }
+    }
+
+    private static void write(Path file, String text) {
+        try {
+            Files.writeString(file, text);
+        } catch (IOException e) {
+            throw new SkimException(file + " can't be written: " + e.getMessage(), e);
         }
     }
 

@@ -4,7 +4,13 @@ import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Dimension;
 import java.awt.Font;
+import java.awt.Graphics2D;
+import java.awt.font.GlyphVector;
+import java.awt.geom.Line2D;
 import java.io.StringWriter;
+import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import javax.xml.parsers.DocumentBuilderFactory;
 import javax.xml.parsers.ParserConfigurationException;
 import org.apache.batik.svggen.SVGGeneratorContext;
@@ -43,7 +49,14 @@ public final class LinePlot {
         SeriesMarkers.TRIANGLE_DOWN,
     };
 
+    /** Room on both sides of a logarithmic axis, as a factor. */
+    private static final double MARGIN = 1.2;
+
+    private static final int TICK = 4;
+    private static final int LABEL_GAP = 6;
+
     private final XYChart chart;
+    private SortedMap<Integer, String> xTicks = new TreeMap<>();
     private int lines;
 
     public LinePlot(int width, int height, String title, String xTitle, String yTitle) {
@@ -74,6 +87,47 @@ public final class LinePlot {
     /** What is drawn, for all that only one kind of plot has. */
     public XYChart chart() {
         return chart;
+    }
+
+    /**
+     * Makes x logarithmic, with ticks at these values alone, and lets y begin at 0. The chart itself can't place ticks: its own stay
+     * blank, and {@link #svg} draws these.
+     */
+    public void logarithmicX(SortedMap<Integer, String> ticks) {
+        xTicks = ticks;
+        XYStyler styler = chart.getStyler();
+        styler.setXAxisLogarithmic(true);
+        styler.setXAxisMin(ticks.firstKey() / MARGIN);
+        styler.setXAxisMax(ticks.lastKey() * MARGIN);
+        styler.setxAxisTickLabelsFormattingFunction(x -> " ");
+        styler.setYAxisMin(0.0);
+        styler.setPlotMargin(0);
+        // Not all of the plot: the label of a tick on the border would be left out.
+        styler.setPlotContentSize(0.999);
+        styler.setAxisTitlePadding(styler.getAxisTitlePadding() + TICK);
+        styler.setPlotGridVerticalLinesVisible(false);
+        styler.setAxisTicksMarksVisible(false);
+    }
+
+    private void drawXTicks(Graphics2D graphics) {
+        XYStyler styler = chart.getStyler();
+        Font font = styler.getAxisTickLabelsFont();
+        graphics.setStroke(styler.getAxisTickMarksStroke());
+        double axis = chart.getScreenYFromChart(0);
+        double free = 0;
+        for (Map.Entry<Integer, String> tick : xTicks.entrySet()) {
+            double x = chart.getScreenXFromChart(tick.getKey());
+            graphics.setColor(styler.getAxisTickMarksColor());
+            graphics.draw(new Line2D.Double(x, axis, x, axis + TICK));
+            GlyphVector label = font.createGlyphVector(graphics.getFontRenderContext(), tick.getValue());
+            double width = label.getLogicalBounds().getWidth();
+            double left = x - width / 2;
+            if (left >= free) {
+                graphics.setColor(styler.getAxisTickLabelsColor());
+                graphics.fill(label.getOutline((float) left, (float) (axis + TICK + font.getSize())));
+                free = left + width + LABEL_GAP;
+            }
+        }
     }
 
     /** A line in the next colour with the next marker. */
@@ -109,6 +163,7 @@ public final class LinePlot {
             context.setIDGenerator(new UniqueIds(chart.getTitle()));
             SVGGraphics2D graphics = new SVGGraphics2D(context, false);
             chart.paint(graphics, width, height);
+            drawXTicks(graphics);
             graphics.setSVGCanvasSize(new Dimension(width, height));
             Element root = graphics.getRoot();
             root.setAttribute("viewBox", "0 0 " + width + " " + height);

@@ -8,16 +8,21 @@ import io.github.skim4j.cli.CommandRun;
 import io.github.skim4j.cli.ScriptedEngine;
 import io.github.skim4j.engine.model.ModelConfig;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class BenchCommandTest {
 
     private static final String TINY = "src/test/resources/tiny-config.json";
+
+    @TempDir
+    Path folder;
 
     private static CommandRun bench(String... args) {
         String[] all = new String[args.length + 1];
@@ -143,6 +148,44 @@ class BenchCommandTest {
         assertThat(run.exit()).isEqualTo(2);
         assertThat(run.out()).isEmpty();
         assertThat(run.err()).contains("--bandwidth must be a number above 0, but is ");
+    }
+
+    @Test
+    void thePlotIsAFileBesideTheTable() throws IOException {
+        Path plot = folder.resolve("bench.svg");
+        Files.writeString(plot, "an older one");
+        CommandRun run = bench(
+                "--shape",
+                TINY,
+                "--depth",
+                "24",
+                "48",
+                "--tokens",
+                "2",
+                "--runs",
+                "1",
+                "--device",
+                "cpu",
+                "--plot",
+                plot.toString());
+        assertThat(run.exit()).as(run.err()).isZero();
+        assertThat(run.out()).contains("dense");
+        assertThat(plot).content().startsWith("<svg").contains("aria-label=\"" + TINY + " on CPU");
+    }
+
+    @Test
+    void aPlotThatCouldNotBeWrittenIsRefusedBeforeTheRun() throws IOException {
+        Path taken = Files.createDirectory(folder.resolve("folder.svg"));
+        CommandRun kind = bench("--shape", TINY, "--depth", "8", "--plot", "bench.png");
+        assertThat(kind.exit()).isEqualTo(2);
+        assertThat(kind.out()).isEmpty();
+        assertThat(kind.err()).contains("--plot must end in .svg, but is bench.png");
+        for (Path plot : List.of(folder.resolve("missing/bench.svg"), taken)) {
+            CommandRun run = bench("--shape", TINY, "--depth", "8", "--plot", plot.toString());
+            assertThat(run.exit()).isEqualTo(1);
+            assertThat(run.out()).isEmpty();
+            assertThat(run.err()).contains(plot + " can't be written");
+        }
     }
 
     @Test
