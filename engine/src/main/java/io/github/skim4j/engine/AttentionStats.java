@@ -33,9 +33,9 @@ public record AttentionStats(
 
         public static final Time NONE = new Time(0, 0);
 
-        /** Selection's share, 0 … 1. */
-        public double selectionShare() {
-            return total == 0 ? 0 : (double) selection / total;
+        /** Selection's share, 0 … 1; {@code null} where no time was measured: of dense attention, and on a GPU. */
+        public Double selectionShare() {
+            return total == 0 ? null : (double) selection / total;
         }
 
         public Time plus(Time other) {

@@ -85,7 +85,7 @@ public class SkimChatResponseMetadata extends ChatResponseMetadata {
         return probe(AttentionStats.Probe::outputError);
     }
 
-    /** Share of attention's time that it took to find out what to read: 0 to 1. */
+    /** Share of attention's time that it took to find out what to read: 0 to 1; {@code null} for dense attention and on a GPU, which measures no time. */
     public Double selectionTimeShare() {
         return figure(stats -> stats.time().selectionShare());
     }

@@ -43,13 +43,14 @@ class SkimChatResponseMetadataTest {
     }
 
     @Test
-    void aProbeWithoutSamplesHasNoFigures() {
+    void whatWasNotMeasuredHasNoFigures() {
         SkimChatResponseMetadata metadata =
                 full().attention(AttentionStats.ofTokens(25, 100, 7)).build();
 
         assertThat(metadata.attendedDensity()).isEqualTo(0.25);
         assertThat(metadata.keptMass()).isNull();
         assertThat(metadata.outputError()).isNull();
+        assertThat(metadata.selectionTimeShare()).isNull();
     }
 
     @Test

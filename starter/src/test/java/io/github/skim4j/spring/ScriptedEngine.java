@@ -33,6 +33,7 @@ public class ScriptedEngine implements Engine {
     private volatile int queued;
     private volatile boolean closed;
     private volatile String fallbackReason;
+    private volatile AttentionStats attention = ATTENTION;
 
     public static ScriptedEngine holding() {
         return new ScriptedEngine();
@@ -54,6 +55,11 @@ public class ScriptedEngine implements Engine {
 
     public void fallBack(String reason) {
         fallbackReason = reason;
+    }
+
+    /** What attention read since the start. */
+    public void attended(AttentionStats sinceTheStart) {
+        attention = sinceTheStart;
     }
 
     public GenerationRequest lastRequest() {
@@ -141,7 +147,7 @@ public class ScriptedEngine implements Engine {
                 1000,
                 400,
                 100,
-                ATTENTION);
+                attention);
     }
 
     @Override

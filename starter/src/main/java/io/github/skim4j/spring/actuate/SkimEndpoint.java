@@ -69,7 +69,7 @@ public class SkimEndpoint {
      * @param minContext {@code null} if the device decides
      * @param density attended share of the tokens that sparse attention could have read
      * @param traffic bytes read, selection included, relative to dense attention's
-     * @param selectionTimeShare share of attention's time that it took to find out what to read
+     * @param selectionTimeShare share of attention's time that it took to find out what to read; {@code null} if no time was measured
      * @param recallProbe {@code null} without samples
      */
     public record Attention(
@@ -81,7 +81,7 @@ public class SkimEndpoint {
             long tokensTotal,
             long tokensEvicted,
             long pagesRead,
-            double selectionTimeShare,
+            Double selectionTimeShare,
             RecallProbe recallProbe) {}
 
     /**

@@ -2,6 +2,7 @@ package io.github.skim4j.spring.actuate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.github.skim4j.engine.AttentionStats;
 import io.github.skim4j.engine.Engine;
 import io.github.skim4j.engine.EngineConfig;
 import io.github.skim4j.engine.attention.AttentionMethod;
@@ -113,6 +114,17 @@ class ActuatorTest {
                         new SkimEndpoint.Pages(256, 200, 16),
                         new SkimEndpoint.Requests(0, 0, 20, 4, 1),
                         new SkimEndpoint.Tokens(1000, 400, 100)));
+    }
+
+    @Test
+    void endpointHasNoFiguresOfWhatWasNotMeasured() {
+        engine.attended(AttentionStats.ofTokens(25, 100, 5));
+
+        SkimEndpoint.Attention attention =
+                new SkimEndpoint(engine, null).state().attention();
+        assertThat(attention.density()).isEqualTo(0.25);
+        assertThat(attention.selectionTimeShare()).isNull();
+        assertThat(attention.recallProbe()).isNull();
     }
 
     @Test

@@ -9,6 +9,7 @@ import io.github.skim4j.cli.ProgressBars;
 import io.github.skim4j.cli.SequenceRun;
 import io.github.skim4j.cli.Table;
 import io.github.skim4j.cli.Version;
+import io.github.skim4j.cli.plot.Drawing;
 import io.github.skim4j.engine.AttentionStats;
 import io.github.skim4j.engine.SkimException;
 import io.github.skim4j.engine.attention.Dense;
@@ -23,12 +24,16 @@ import io.github.skim4j.engine.model.RandomWeights;
 import io.github.skim4j.engine.model.ResolvedModel;
 import io.github.skim4j.engine.model.TensorType;
 import io.github.skim4j.engine.model.WeightFormat;
+import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import java.util.function.ToDoubleFunction;
@@ -119,6 +124,20 @@ public final class BenchCommand implements Callable<Integer> {
             description = "Runs, of which the median counts (default: ${DEFAULT-VALUE}).")
     private int runs;
 
+    @Option(
+            names = "--bandwidth",
+            paramLabel = "GB/s",
+            description =
+                    "Bandwidth of the device's memory: also tells how near dense attention comes to the time that reading weights, keys and values takes at least.")
+    private Double bandwidth;
+
+    @Option(
+            names = "--plot",
+            paramLabel = "FILE.svg",
+            description =
+                    "Also draw the time per token against depth, with --bandwidth also the least time with dense attention.")
+    private Path plot;
+
     @Option(names = "--json", description = "Print one JSON object in place of the table.")
     private boolean json;
 
@@ -133,6 +152,13 @@ public final class BenchCommand implements Callable<Integer> {
         requirePositive("--batch", batch);
         requirePositive("--prefill-chunk", prefillChunk);
         depths.forEach(depth -> requirePositive("--depth", depth));
+        if (bandwidth != null && !(bandwidth > 0 && Double.isFinite(bandwidth))) {
+            throw new ParameterException(
+                    spec.commandLine(), "--bandwidth must be a number above 0, but is " + bandwidth);
+        }
+        if (plot != null) {
+            requireWritable(plot);
+        }
         if (shape == null) {
             benchModel();
         } else if (model.isNamed()) {
@@ -146,6 +172,20 @@ public final class BenchCommand implements Callable<Integer> {
     private void requirePositive(String option, int value) {
         if (value < 1) {
             throw new ParameterException(spec.commandLine(), option + " must be 1 or more, but is " + value);
+        }
+    }
+
+    /** Before a measurement that may take long. */
+    private void requireWritable(Path svg) {
+        if (!svg.toString().toLowerCase(Locale.ROOT).endsWith(".svg")) {
+            throw new ParameterException(spec.commandLine(), "--plot must end in .svg, but is " + svg);
+        }
+        Path folder = svg.toAbsolutePath().getParent();
+        if (!Files.isDirectory(folder)) {
+            throw new SkimException(svg + " can't be written: there is no folder " + folder);
+        }
+        if (Files.isDirectory(svg) || !Files.isWritable(Files.exists(svg) ? svg : folder)) {
+            throw new SkimException(svg + " can't be written");
         }
     }
 
@@ -188,6 +228,9 @@ public final class BenchCommand implements Callable<Integer> {
                 format,
                 new Dense(),
                 0);
+        Floor floor = bandwidth == null
+                ? null
+                : Floor.of(weights, format, chosen.provider(), kvCache, batch, bandwidth * 1e9);
         try (Backend backend = chosen.provider().open(weights, backendConfig)) {
             BenchReport report = new BenchReport(
                     name,
@@ -195,13 +238,28 @@ public final class BenchCommand implements Callable<Integer> {
                     device.threads() > 0
                             ? device.threads()
                             : Runtime.getRuntime().availableProcessors(),
-                    measure(backend, kvCache.pageSize(), config.vocabSize()));
+                    measure(backend, kvCache.pageSize(), config.vocabSize(), floor));
             PrintWriter out = spec.commandLine().getOut();
             if (json) {
                 Json.print(report, out);
             } else {
                 print(report, out);
             }
+            if (plot != null) {
+                write(
+                        plot,
+                        Drawing.of(
+                                plot.toString(),
+                                () -> BenchPlot.of(report, floor).svg()));
+            }
+        }
+    }
+
+    private static void write(Path file, String text) {
+        try {
+            Files.writeString(file, text);
+        } catch (IOException e) {
+            throw new SkimException(file + " can't be written: " + e.getMessage(), e);
         }
     }
 
@@ -212,7 +270,7 @@ public final class BenchCommand implements Callable<Integer> {
         return batch * sequences * (longest() / pageSize + 2L) * pageSize * KvCacheConfig.DEFAULT.tokenBytes(config);
     }
 
-    private List<BenchReport.Result> measure(Backend backend, int pageSize, int vocabSize) {
+    private List<BenchReport.Result> measure(Backend backend, int pageSize, int vocabSize, Floor floor) {
         int[][] ids = new int[batch][];
         Arrays.setAll(
                 ids,
@@ -231,7 +289,8 @@ public final class BenchCommand implements Callable<Integer> {
                 for (int i = 0; i == 0 || i < runs && (i + 1) * depth <= REPEATED_PREFILL; i++) {
                     prefills.add(bench.prefill());
                 }
-                results.addAll(results(depth, median(prefills, nanos -> depth / (nanos / 1e9)), decode(bench, bar)));
+                results.addAll(
+                        results(depth, median(prefills, nanos -> depth / (nanos / 1e9)), decode(bench, bar), floor));
             }
         }
         return results;
@@ -257,7 +316,8 @@ public final class BenchCommand implements Callable<Integer> {
         return decodes;
     }
 
-    private List<BenchReport.Result> results(int depth, double prefill, List<List<BackendBench.Run>> decodes) {
+    private List<BenchReport.Result> results(
+            int depth, double prefill, List<List<BackendBench.Run>> decodes, Floor floor) {
         List<Double> rates = decodes.stream()
                 .map(measured -> median(measured, run -> batch * tokens / (run.nanos() / 1e9)))
                 .toList();
@@ -269,6 +329,7 @@ public final class BenchCommand implements Callable<Integer> {
         for (int m = 0; m < rates.size(); m++) {
             List<BackendBench.Run> measured = decodes.get(m);
             AttentionStats read = measured.get(0).read();
+            boolean hasFloor = floor != null && attention.get(m).method() instanceof Dense;
             results.add(new BenchReport.Result(
                     attention.get(m).text(),
                     depth,
@@ -276,11 +337,20 @@ public final class BenchCommand implements Callable<Integer> {
                     prefill,
                     rates.get(m),
                     dense == null ? null : rates.get(m) / dense,
+                    hasFloor ? floor.stepSeconds(depth) * rates.get(m) / batch : null,
                     read.density(),
                     read.traffic(),
-                    median(measured, run -> run.read().time().selectionShare())));
+                    selectionShare(measured)));
         }
         return results;
+    }
+
+    private static Double selectionShare(List<BackendBench.Run> measured) {
+        List<Double> shares = measured.stream()
+                .map(run -> run.read().time().selectionShare())
+                .filter(Objects::nonNull)
+                .toList();
+        return shares.isEmpty() ? null : median(shares, Double::doubleValue);
     }
 
     static <T> double median(List<T> values, ToDoubleFunction<T> figure) {
@@ -293,32 +363,32 @@ public final class BenchCommand implements Callable<Integer> {
         out.println(report.model() + " on " + report.device() + ", " + tokens + " tokens decoded"
                 + (batch == 1 ? "" : " for each of " + batch + " sequences") + ", " + runs
                 + (runs == 1 ? " run" : " runs"));
-        Table table = new Table(
-                "attention",
-                "depth",
-                "prefill tokens/s",
-                "decode tokens/s",
-                "of dense",
-                "density",
-                "traffic",
-                "selection");
+        List<String> header =
+                new ArrayList<>(List.of("attention", "depth", "prefill tokens/s", "decode tokens/s", "of dense"));
+        if (bandwidth != null) {
+            header.add("of floor");
+        }
+        header.addAll(List.of("density", "traffic", "selection"));
+        Table table = new Table(header.toArray(String[]::new));
         for (BenchReport.Result result : report.results()) {
-            table.row(
+            List<String> row = new ArrayList<>(List.of(
                     result.attention(),
                     Integer.toString(result.depth()),
                     String.format(Locale.ROOT, "%.1f", result.prefillTokensPerSecond()),
                     String.format(Locale.ROOT, "%.1f", result.decodeTokensPerSecond()),
                     result.relativeToDense() == null
                             ? "-"
-                            : String.format(Locale.ROOT, "%.2f x", result.relativeToDense()),
-                    percent(result.density()),
-                    percent(result.traffic()),
-                    percent(result.selectionShare()));
+                            : String.format(Locale.ROOT, "%.2f x", result.relativeToDense())));
+            if (bandwidth != null) {
+                row.add(percent(result.ofFloor()));
+            }
+            row.addAll(List.of(percent(result.density()), percent(result.traffic()), percent(result.selectionShare())));
+            table.row(row.toArray(String[]::new));
         }
         table.print(out);
     }
 
-    private static String percent(double share) {
-        return String.format(Locale.ROOT, "%.1f %%", 100 * share);
+    private static String percent(Double share) {
+        return share == null ? "-" : String.format(Locale.ROOT, "%.1f %%", 100 * share);
     }
 }

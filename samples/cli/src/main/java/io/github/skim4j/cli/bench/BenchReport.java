@@ -10,9 +10,11 @@ record BenchReport(String model, String device, int threads, List<Result> result
      *
      * @param batch sequences that decoded together; rates are over all of them
      * @param relativeToDense decode rate relative to dense attention's; {@code null} if that was not among the methods
+     * @param ofFloor the least time that a step can take, relative to dense attention's; {@code null} of other methods, and where the
+     *     memory's bandwidth is not given
      * @param density attended share of the tokens, 0 … 1
      * @param traffic bytes read of the cache, selection included, relative to dense attention's
-     * @param selectionShare selection's share of the time of attention, 0 … 1
+     * @param selectionShare selection's share of the time of attention, 0 … 1; {@code null} where no time was measured
      */
     record Result(
             String attention,
@@ -21,7 +23,14 @@ record BenchReport(String model, String device, int threads, List<Result> result
             double prefillTokensPerSecond,
             double decodeTokensPerSecond,
             Double relativeToDense,
+            Double ofFloor,
             double density,
             double traffic,
-            double selectionShare) {}
+            Double selectionShare) {
+
+        /** Seconds of a decode step, which gives each sequence a token. */
+        double stepSeconds() {
+            return batch / decodeTokensPerSecond;
+        }
+    }
 }

@@ -20,6 +20,7 @@ import io.github.skim4j.cli.eval.run.Protocol;
 import io.github.skim4j.cli.eval.tasks.Task;
 import io.github.skim4j.cli.eval.tasks.TaskGenerator;
 import io.github.skim4j.cli.eval.text.TextEval;
+import io.github.skim4j.cli.plot.Drawing;
 import io.github.skim4j.engine.Engine;
 import io.github.skim4j.engine.SkimException;
 import io.github.skim4j.engine.attention.Budget;
@@ -288,21 +289,9 @@ public final class EvalCommand implements Callable<Integer> {
             try (PrintWriter file = new PrintWriter(Files.newBufferedWriter(out.resolve("report.json")))) {
                 Json.print(report, file);
             }
-            Files.writeString(out.resolve("report.html"), page(report));
+            Files.writeString(out.resolve("report.html"), Drawing.of("report.html", () -> ReportPage.of(report)));
         } catch (IOException e) {
             throw new SkimException("the report can't be written to " + out + ": " + e.getMessage(), e);
-        }
-    }
-
-    private static String page(EvalReport report) {
-        System.setProperty("java.awt.headless", "true");
-        try {
-            return ReportPage.of(report);
-        } catch (LinkageError | InternalError e) {
-            throw new SkimException(
-                    "report.html can't be drawn: " + e
-                            + "; Java needs fontconfig and a font for it, then run this again",
-                    e);
         }
     }
 

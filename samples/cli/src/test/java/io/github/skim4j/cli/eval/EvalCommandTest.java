@@ -81,6 +81,7 @@ class EvalCommandTest {
         assertThat(dense.path("accuracy").doubleValue()).isEqualTo(2 / 3.0);
         assertThat(dense.path("density").doubleValue()).isEqualTo(1);
         assertThat(dense.path("kept_mass").isNull()).isTrue();
+        assertThat(dense.path("selection_share").isNull()).isTrue();
         assertThat(dense.path("cases").intValue()).isEqualTo(3);
         assertThat(dense.path("tokens_per_second").doubleValue()).isEqualTo(10);
         assertThat(dense.path("by_context"))
@@ -282,9 +283,8 @@ class EvalCommandTest {
         CommandRun run = eval(CASES, "--attention", "dense", "streaming-llm:budget=64");
         assertThat(run.out().lines())
                 .contains("scripted on a test, protocol prompt")
-                .anyMatch(line -> line.matches("dense +66\\.7 % +100\\.0 % +100\\.0 % +0\\.0 % +10\\.0 +3"))
-                .anyMatch(line ->
-                        line.matches("streaming-llm:budget=64 +66\\.7 % +25\\.0 % +100\\.0 % +0\\.0 % +10\\.0 +3"))
+                .anyMatch(line -> line.matches("dense +66\\.7 % +100\\.0 % +100\\.0 % +- +10\\.0 +3"))
+                .anyMatch(line -> line.matches("streaming-llm:budget=64 +66\\.7 % +25\\.0 % +100\\.0 % +- +10\\.0 +3"))
                 .anyMatch(line -> line.matches("attention +1K +4K"))
                 .anyMatch(line -> line.matches("attention +single +pair"))
                 .anyMatch(line -> line.matches("dense +100\\.0 % +50\\.0 %"))

@@ -72,7 +72,9 @@ public final class ReportPage {
                 "bytes that were read, of the selection too, relative to the keys and values of dense attention");
         columns.put("kept mass", "share of the attention that falls on what was attended, on a sample of steps");
         columns.put("output error", "relative error of a head's output against dense attention, on the same sample");
-        columns.put("selection", "share of attention's time that goes into finding out what to read");
+        columns.put(
+                "selection",
+                "share of attention's time that goes into finding out what to read, where it was measured");
         columns.put("tokens/s", "tokens after an answer's first, a second; the prompt is not in it");
         return columns;
     }

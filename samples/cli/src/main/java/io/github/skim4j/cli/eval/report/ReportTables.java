@@ -69,7 +69,7 @@ public final class ReportTables {
                 row.add(score.keptMass() == null ? "-" : percent(score.keptMass()));
                 row.add(score.outputError() == null ? "-" : String.format(Locale.ROOT, "%.3f", score.outputError()));
             }
-            row.add(percent(score.selectionShare()));
+            row.add(score.selectionShare() == null ? "-" : percent(score.selectionShare()));
             row.add(String.format(Locale.ROOT, "%.1f", score.tokensPerSecond()));
             row.add(Integer.toString(score.cases()));
             rows.add(row);

@@ -12,7 +12,7 @@ import java.util.List;
  * @param traffic bytes read, selection included, relative to dense attention's
  * @param keptMass share of the attention on tokens that were read; {@code null} without a probe
  * @param outputError relative error of the heads' outputs; {@code null} without a probe
- * @param selectionShare selection's share of attention's time, 0 … 1
+ * @param selectionShare selection's share of attention's time, 0 … 1; {@code null} where no time was measured
  * @param tokensPerSecond decode rate: tokens after each answer's first
  * @param sparse whether the method left anything out
  */
@@ -22,7 +22,7 @@ public record Score(
         double traffic,
         Double keptMass,
         Double outputError,
-        double selectionShare,
+        Double selectionShare,
         double tokensPerSecond,
         int cases,
         boolean sparse) {
