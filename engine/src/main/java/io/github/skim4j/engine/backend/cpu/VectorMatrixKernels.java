@@ -622,7 +622,8 @@ final class VectorMatrixKernels implements MatrixKernels {
 
     /**
      * Eight nibbles are written out: in a loop over them, the compiler of JDK 17 puts the vectors on the heap. The constants stand first, so that
-     * it makes one instruction of AND and OR whose result takes the place of the shifted nibbles instead of a copied constant's.
+     * it makes one instruction of AND and OR whose result takes the place of the shifted nibbles instead of a copied constant's. Two blocks
+     * at a time, for more sums that don't wait for each other, were slower.
      */
     private static void multiplyNibbles(PackedMatrix matrix, int panel, MatrixInput input, float[] output) {
         int[] w = matrix.nibbles;
