@@ -44,11 +44,12 @@ record MatrixInput(float[] values, int columns, int tokens, float[] sums, float[
     /** Fills in a tile. */
     void fillTile(int index, int tile) {
         int first = index * tile;
-        int count = Math.min(tile, tokens - first);
-        for (int k = 0; k < columns; k++) {
-            int to = tileIndex(first, k, tile);
-            for (int t = 0; t < count; t++) {
-                tiles[to + t] = values[(first + t) * columns + k];
+        int end = Math.min(first + tile, tokens);
+        for (int t = first; t < end; t++) {
+            int from = t * columns;
+            int to = tileIndex(t, 0, tile);
+            for (int k = 0; k < columns; k++) {
+                tiles[to + k * tile] = values[from + k];
             }
         }
     }

@@ -59,16 +59,18 @@ final class VectorMatrixKernels implements MatrixKernels {
     @Override
     public void multiply(
             PackedMatrix matrix, int panel, MatrixInput input, float[] output, int stride, MatrixScratch scratch) {
-        for (int t = 0; t < input.tokens(); t++) {
-            Arrays.fill(output, t * stride + panel * HEIGHT, t * stride + (panel + 1) * HEIGHT, 0);
-        }
         if (input.tokens() == 1) {
+            Arrays.fill(output, panel * HEIGHT, (panel + 1) * HEIGHT, 0);
             multiplyVector(matrix, panel, input, output, scratch);
-        } else {
-            multiplyTiles(matrix, panel, input, output, stride, scratch);
+            addMins(matrix, panel, input, output, panel * HEIGHT);
+            return;
         }
-        if (matrix.mins != null) {
-            addMins(matrix, panel, input, output, stride);
+        float[] sums = scratch.sums(input.tokens());
+        Arrays.fill(sums, 0, input.tokens() * HEIGHT, 0);
+        multiplyTiles(matrix, panel, input, sums, scratch);
+        addMins(matrix, panel, input, sums, 0);
+        for (int t = 0; t < input.tokens(); t++) {
+            System.arraycopy(sums, t * HEIGHT, output, t * stride + panel * HEIGHT, HEIGHT);
         }
     }
 
@@ -79,7 +81,7 @@ final class VectorMatrixKernels implements MatrixKernels {
     }
 
     private static void multiplyTiles(
-            PackedMatrix matrix, int panel, MatrixInput input, float[] output, int stride, MatrixScratch scratch) {
+            PackedMatrix matrix, int panel, MatrixInput input, float[] output, MatrixScratch scratch) {
         int tokens = input.tokens();
         float[] w = scratch.weights;
         for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
@@ -88,17 +90,17 @@ final class VectorMatrixKernels implements MatrixKernels {
             int t = 0;
             for (; t + TILE <= tokens; t += TILE) {
                 if (WIDE_TILE) {
-                    multiply6(matrix, panel, column, count, input, t, w, output, stride);
+                    multiply6(matrix, panel, column, count, input, t, w, output);
                 } else {
-                    multiplyHalf6(matrix, panel, 0, column, count, input, t, w, output, stride);
-                    multiplyHalf6(matrix, panel, 2 * LANES, column, count, input, t, w, output, stride);
+                    multiplyHalf6(matrix, panel, 0, column, count, input, t, w, output);
+                    multiplyHalf6(matrix, panel, 2 * LANES, column, count, input, t, w, output);
                 }
             }
             for (; t + 2 <= tokens; t += 2) {
-                multiply2(matrix, panel, column, count, input, t, w, output, stride);
+                multiply2(matrix, panel, column, count, input, t, w, output);
             }
             if (t < tokens) {
-                multiply1(matrix, panel, column, count, input, t, w, output, stride);
+                multiply1(matrix, panel, column, count, input, t, w, output);
             }
         }
     }
@@ -112,11 +114,10 @@ final class VectorMatrixKernels implements MatrixKernels {
             MatrixInput input,
             int token,
             float[] w,
-            float[] output,
-            int stride) {
+            float[] output) {
         int block = matrix.block;
         float[] x = input.tiles();
-        int to = token * stride + panel * HEIGHT;
+        int to = token * HEIGHT;
         for (int k = 0; k < count; k += block) {
             int depth = Math.min(block, count - k);
             int b = (column + k) / block;
@@ -197,40 +198,40 @@ final class VectorMatrixKernels implements MatrixKernels {
             s1.fma(a1, FloatVector.fromArray(F, output, to + LANES)).intoArray(output, to + LANES);
             s2.fma(a2, FloatVector.fromArray(F, output, to + 2 * LANES)).intoArray(output, to + 2 * LANES);
             s3.fma(a3, FloatVector.fromArray(F, output, to + 3 * LANES)).intoArray(output, to + 3 * LANES);
-            s0.fma(b0, FloatVector.fromArray(F, output, to + stride)).intoArray(output, to + stride);
-            s1.fma(b1, FloatVector.fromArray(F, output, to + stride + LANES)).intoArray(output, to + stride + LANES);
-            s2.fma(b2, FloatVector.fromArray(F, output, to + stride + 2 * LANES))
-                    .intoArray(output, to + stride + 2 * LANES);
-            s3.fma(b3, FloatVector.fromArray(F, output, to + stride + 3 * LANES))
-                    .intoArray(output, to + stride + 3 * LANES);
-            s0.fma(c0, FloatVector.fromArray(F, output, to + 2 * stride)).intoArray(output, to + 2 * stride);
-            s1.fma(c1, FloatVector.fromArray(F, output, to + 2 * stride + LANES))
-                    .intoArray(output, to + 2 * stride + LANES);
-            s2.fma(c2, FloatVector.fromArray(F, output, to + 2 * stride + 2 * LANES))
-                    .intoArray(output, to + 2 * stride + 2 * LANES);
-            s3.fma(c3, FloatVector.fromArray(F, output, to + 2 * stride + 3 * LANES))
-                    .intoArray(output, to + 2 * stride + 3 * LANES);
-            s0.fma(d0, FloatVector.fromArray(F, output, to + 3 * stride)).intoArray(output, to + 3 * stride);
-            s1.fma(d1, FloatVector.fromArray(F, output, to + 3 * stride + LANES))
-                    .intoArray(output, to + 3 * stride + LANES);
-            s2.fma(d2, FloatVector.fromArray(F, output, to + 3 * stride + 2 * LANES))
-                    .intoArray(output, to + 3 * stride + 2 * LANES);
-            s3.fma(d3, FloatVector.fromArray(F, output, to + 3 * stride + 3 * LANES))
-                    .intoArray(output, to + 3 * stride + 3 * LANES);
-            s0.fma(e0, FloatVector.fromArray(F, output, to + 4 * stride)).intoArray(output, to + 4 * stride);
-            s1.fma(e1, FloatVector.fromArray(F, output, to + 4 * stride + LANES))
-                    .intoArray(output, to + 4 * stride + LANES);
-            s2.fma(e2, FloatVector.fromArray(F, output, to + 4 * stride + 2 * LANES))
-                    .intoArray(output, to + 4 * stride + 2 * LANES);
-            s3.fma(e3, FloatVector.fromArray(F, output, to + 4 * stride + 3 * LANES))
-                    .intoArray(output, to + 4 * stride + 3 * LANES);
-            s0.fma(f0, FloatVector.fromArray(F, output, to + 5 * stride)).intoArray(output, to + 5 * stride);
-            s1.fma(f1, FloatVector.fromArray(F, output, to + 5 * stride + LANES))
-                    .intoArray(output, to + 5 * stride + LANES);
-            s2.fma(f2, FloatVector.fromArray(F, output, to + 5 * stride + 2 * LANES))
-                    .intoArray(output, to + 5 * stride + 2 * LANES);
-            s3.fma(f3, FloatVector.fromArray(F, output, to + 5 * stride + 3 * LANES))
-                    .intoArray(output, to + 5 * stride + 3 * LANES);
+            s0.fma(b0, FloatVector.fromArray(F, output, to + HEIGHT)).intoArray(output, to + HEIGHT);
+            s1.fma(b1, FloatVector.fromArray(F, output, to + HEIGHT + LANES)).intoArray(output, to + HEIGHT + LANES);
+            s2.fma(b2, FloatVector.fromArray(F, output, to + HEIGHT + 2 * LANES))
+                    .intoArray(output, to + HEIGHT + 2 * LANES);
+            s3.fma(b3, FloatVector.fromArray(F, output, to + HEIGHT + 3 * LANES))
+                    .intoArray(output, to + HEIGHT + 3 * LANES);
+            s0.fma(c0, FloatVector.fromArray(F, output, to + 2 * HEIGHT)).intoArray(output, to + 2 * HEIGHT);
+            s1.fma(c1, FloatVector.fromArray(F, output, to + 2 * HEIGHT + LANES))
+                    .intoArray(output, to + 2 * HEIGHT + LANES);
+            s2.fma(c2, FloatVector.fromArray(F, output, to + 2 * HEIGHT + 2 * LANES))
+                    .intoArray(output, to + 2 * HEIGHT + 2 * LANES);
+            s3.fma(c3, FloatVector.fromArray(F, output, to + 2 * HEIGHT + 3 * LANES))
+                    .intoArray(output, to + 2 * HEIGHT + 3 * LANES);
+            s0.fma(d0, FloatVector.fromArray(F, output, to + 3 * HEIGHT)).intoArray(output, to + 3 * HEIGHT);
+            s1.fma(d1, FloatVector.fromArray(F, output, to + 3 * HEIGHT + LANES))
+                    .intoArray(output, to + 3 * HEIGHT + LANES);
+            s2.fma(d2, FloatVector.fromArray(F, output, to + 3 * HEIGHT + 2 * LANES))
+                    .intoArray(output, to + 3 * HEIGHT + 2 * LANES);
+            s3.fma(d3, FloatVector.fromArray(F, output, to + 3 * HEIGHT + 3 * LANES))
+                    .intoArray(output, to + 3 * HEIGHT + 3 * LANES);
+            s0.fma(e0, FloatVector.fromArray(F, output, to + 4 * HEIGHT)).intoArray(output, to + 4 * HEIGHT);
+            s1.fma(e1, FloatVector.fromArray(F, output, to + 4 * HEIGHT + LANES))
+                    .intoArray(output, to + 4 * HEIGHT + LANES);
+            s2.fma(e2, FloatVector.fromArray(F, output, to + 4 * HEIGHT + 2 * LANES))
+                    .intoArray(output, to + 4 * HEIGHT + 2 * LANES);
+            s3.fma(e3, FloatVector.fromArray(F, output, to + 4 * HEIGHT + 3 * LANES))
+                    .intoArray(output, to + 4 * HEIGHT + 3 * LANES);
+            s0.fma(f0, FloatVector.fromArray(F, output, to + 5 * HEIGHT)).intoArray(output, to + 5 * HEIGHT);
+            s1.fma(f1, FloatVector.fromArray(F, output, to + 5 * HEIGHT + LANES))
+                    .intoArray(output, to + 5 * HEIGHT + LANES);
+            s2.fma(f2, FloatVector.fromArray(F, output, to + 5 * HEIGHT + 2 * LANES))
+                    .intoArray(output, to + 5 * HEIGHT + 2 * LANES);
+            s3.fma(f3, FloatVector.fromArray(F, output, to + 5 * HEIGHT + 3 * LANES))
+                    .intoArray(output, to + 5 * HEIGHT + 3 * LANES);
         }
     }
 
@@ -244,11 +245,10 @@ final class VectorMatrixKernels implements MatrixKernels {
             MatrixInput input,
             int token,
             float[] w,
-            float[] output,
-            int stride) {
+            float[] output) {
         int block = matrix.block;
         float[] x = input.tiles();
-        int to = token * stride + panel * HEIGHT + lane;
+        int to = token * HEIGHT + lane;
         for (int k = 0; k < count; k += block) {
             int depth = Math.min(block, count - k);
             int b = (column + k) / block;
@@ -299,20 +299,20 @@ final class VectorMatrixKernels implements MatrixKernels {
             FloatVector s1 = FloatVector.fromArray(F, matrix.scales, scale + LANES);
             s0.fma(a0, FloatVector.fromArray(F, output, to)).intoArray(output, to);
             s1.fma(a1, FloatVector.fromArray(F, output, to + LANES)).intoArray(output, to + LANES);
-            s0.fma(b0, FloatVector.fromArray(F, output, to + stride)).intoArray(output, to + stride);
-            s1.fma(b1, FloatVector.fromArray(F, output, to + stride + LANES)).intoArray(output, to + stride + LANES);
-            s0.fma(c0, FloatVector.fromArray(F, output, to + 2 * stride)).intoArray(output, to + 2 * stride);
-            s1.fma(c1, FloatVector.fromArray(F, output, to + 2 * stride + LANES))
-                    .intoArray(output, to + 2 * stride + LANES);
-            s0.fma(d0, FloatVector.fromArray(F, output, to + 3 * stride)).intoArray(output, to + 3 * stride);
-            s1.fma(d1, FloatVector.fromArray(F, output, to + 3 * stride + LANES))
-                    .intoArray(output, to + 3 * stride + LANES);
-            s0.fma(e0, FloatVector.fromArray(F, output, to + 4 * stride)).intoArray(output, to + 4 * stride);
-            s1.fma(e1, FloatVector.fromArray(F, output, to + 4 * stride + LANES))
-                    .intoArray(output, to + 4 * stride + LANES);
-            s0.fma(f0, FloatVector.fromArray(F, output, to + 5 * stride)).intoArray(output, to + 5 * stride);
-            s1.fma(f1, FloatVector.fromArray(F, output, to + 5 * stride + LANES))
-                    .intoArray(output, to + 5 * stride + LANES);
+            s0.fma(b0, FloatVector.fromArray(F, output, to + HEIGHT)).intoArray(output, to + HEIGHT);
+            s1.fma(b1, FloatVector.fromArray(F, output, to + HEIGHT + LANES)).intoArray(output, to + HEIGHT + LANES);
+            s0.fma(c0, FloatVector.fromArray(F, output, to + 2 * HEIGHT)).intoArray(output, to + 2 * HEIGHT);
+            s1.fma(c1, FloatVector.fromArray(F, output, to + 2 * HEIGHT + LANES))
+                    .intoArray(output, to + 2 * HEIGHT + LANES);
+            s0.fma(d0, FloatVector.fromArray(F, output, to + 3 * HEIGHT)).intoArray(output, to + 3 * HEIGHT);
+            s1.fma(d1, FloatVector.fromArray(F, output, to + 3 * HEIGHT + LANES))
+                    .intoArray(output, to + 3 * HEIGHT + LANES);
+            s0.fma(e0, FloatVector.fromArray(F, output, to + 4 * HEIGHT)).intoArray(output, to + 4 * HEIGHT);
+            s1.fma(e1, FloatVector.fromArray(F, output, to + 4 * HEIGHT + LANES))
+                    .intoArray(output, to + 4 * HEIGHT + LANES);
+            s0.fma(f0, FloatVector.fromArray(F, output, to + 5 * HEIGHT)).intoArray(output, to + 5 * HEIGHT);
+            s1.fma(f1, FloatVector.fromArray(F, output, to + 5 * HEIGHT + LANES))
+                    .intoArray(output, to + 5 * HEIGHT + LANES);
         }
     }
 
@@ -324,11 +324,10 @@ final class VectorMatrixKernels implements MatrixKernels {
             MatrixInput input,
             int token,
             float[] w,
-            float[] output,
-            int stride) {
+            float[] output) {
         int block = matrix.block;
         float[] x = input.tiles();
-        int to = token * stride + panel * HEIGHT;
+        int to = token * HEIGHT;
         for (int k = 0; k < count; k += block) {
             int depth = Math.min(block, count - k);
             int b = (column + k) / block;
@@ -369,12 +368,12 @@ final class VectorMatrixKernels implements MatrixKernels {
             s1.fma(a1, FloatVector.fromArray(F, output, to + LANES)).intoArray(output, to + LANES);
             s2.fma(a2, FloatVector.fromArray(F, output, to + 2 * LANES)).intoArray(output, to + 2 * LANES);
             s3.fma(a3, FloatVector.fromArray(F, output, to + 3 * LANES)).intoArray(output, to + 3 * LANES);
-            s0.fma(b0, FloatVector.fromArray(F, output, to + stride)).intoArray(output, to + stride);
-            s1.fma(b1, FloatVector.fromArray(F, output, to + stride + LANES)).intoArray(output, to + stride + LANES);
-            s2.fma(b2, FloatVector.fromArray(F, output, to + stride + 2 * LANES))
-                    .intoArray(output, to + stride + 2 * LANES);
-            s3.fma(b3, FloatVector.fromArray(F, output, to + stride + 3 * LANES))
-                    .intoArray(output, to + stride + 3 * LANES);
+            s0.fma(b0, FloatVector.fromArray(F, output, to + HEIGHT)).intoArray(output, to + HEIGHT);
+            s1.fma(b1, FloatVector.fromArray(F, output, to + HEIGHT + LANES)).intoArray(output, to + HEIGHT + LANES);
+            s2.fma(b2, FloatVector.fromArray(F, output, to + HEIGHT + 2 * LANES))
+                    .intoArray(output, to + HEIGHT + 2 * LANES);
+            s3.fma(b3, FloatVector.fromArray(F, output, to + HEIGHT + 3 * LANES))
+                    .intoArray(output, to + HEIGHT + 3 * LANES);
         }
     }
 
@@ -386,11 +385,10 @@ final class VectorMatrixKernels implements MatrixKernels {
             MatrixInput input,
             int token,
             float[] w,
-            float[] output,
-            int stride) {
+            float[] output) {
         int block = matrix.block;
         float[] x = input.tiles();
-        int to = token * stride + panel * HEIGHT;
+        int to = token * HEIGHT;
         for (int k = 0; k < count; k += block) {
             int depth = Math.min(block, count - k);
             int b = (column + k) / block;
@@ -425,13 +423,15 @@ final class VectorMatrixKernels implements MatrixKernels {
     }
 
     /** Adds what the minima make: for each block the minimum times the sum of its inputs. */
-    private static void addMins(PackedMatrix matrix, int panel, MatrixInput input, float[] output, int stride) {
+    private static void addMins(PackedMatrix matrix, int panel, MatrixInput input, float[] output, int to) {
+        if (matrix.mins == null) {
+            return;
+        }
         for (int t = 0; t < input.tokens(); t++) {
-            int to = t * stride + panel * HEIGHT;
             if (matrix.minLevels == null) {
-                addMins(matrix, panel, input, t, output, to);
+                addMins(matrix, panel, input, t, output, to + t * HEIGHT);
             } else {
-                addMinLevels(matrix, panel, input, t, output, to);
+                addMinLevels(matrix, panel, input, t, output, to + t * HEIGHT);
             }
         }
     }
@@ -620,12 +620,18 @@ final class VectorMatrixKernels implements MatrixKernels {
         o3.intoArray(output, to + 3 * LANES);
     }
 
-    /** Eight nibbles are written out: in a loop over them, the compiler of JDK 17 puts the vectors on the heap. */
+    /**
+     * Eight nibbles are written out: in a loop over them, the compiler of JDK 17 puts the vectors on the heap. The constants stand first, so that
+     * it makes one instruction of AND and OR whose result takes the place of the shifted nibbles instead of a copied constant's. Two blocks
+     * at a time, for more sums that don't wait for each other, were slower.
+     */
     private static void multiplyNibbles(PackedMatrix matrix, int panel, MatrixInput input, float[] output) {
         int[] w = matrix.nibbles;
         float[] x = input.values();
         int block = matrix.block;
         int blocks = matrix.blocks();
+        IntVector sixteen = IntVector.broadcast(I, SIXTEEN);
+        IntVector bits = IntVector.broadcast(I, SIXTEEN | NIBBLE_MASK);
         FloatVector o0 = FloatVector.zero(F);
         FloatVector o1 = FloatVector.zero(F);
         FloatVector o2 = FloatVector.zero(F);
@@ -644,171 +650,107 @@ final class VectorMatrixKernels implements MatrixKernels {
                 IntVector w2 = IntVector.fromArray(I, w, at + i * HEIGHT + 2 * LANES);
                 IntVector w3 = IntVector.fromArray(I, w, at + i * HEIGHT + 3 * LANES);
                 FloatVector v = FloatVector.broadcast(F, x[k + 8 * i]);
-                a0 = w0.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a0 = bits.and(sixteen.or(w0.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT)))
                         .reinterpretAsFloats()
                         .fma(v, a0);
-                a1 = w1.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a1 = bits.and(sixteen.or(w1.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT)))
                         .reinterpretAsFloats()
                         .fma(v, a1);
-                a2 = w2.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a2 = bits.and(sixteen.or(w2.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT)))
                         .reinterpretAsFloats()
                         .fma(v, a2);
-                a3 = w3.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a3 = bits.and(sixteen.or(w3.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT)))
                         .reinterpretAsFloats()
                         .fma(v, a3);
                 v = FloatVector.broadcast(F, x[k + 8 * i + 1]);
-                a0 = w0.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a0 = bits.and(sixteen.or(w0.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4)))
                         .reinterpretAsFloats()
                         .fma(v, a0);
-                a1 = w1.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a1 = bits.and(sixteen.or(w1.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4)))
                         .reinterpretAsFloats()
                         .fma(v, a1);
-                a2 = w2.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a2 = bits.and(sixteen.or(w2.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4)))
                         .reinterpretAsFloats()
                         .fma(v, a2);
-                a3 = w3.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a3 = bits.and(sixteen.or(w3.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 4)))
                         .reinterpretAsFloats()
                         .fma(v, a3);
                 v = FloatVector.broadcast(F, x[k + 8 * i + 2]);
-                a0 = w0.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 8)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a0 = bits.and(sixteen.or(w0.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 8)))
                         .reinterpretAsFloats()
                         .fma(v, a0);
-                a1 = w1.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 8)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a1 = bits.and(sixteen.or(w1.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 8)))
                         .reinterpretAsFloats()
                         .fma(v, a1);
-                a2 = w2.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 8)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a2 = bits.and(sixteen.or(w2.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 8)))
                         .reinterpretAsFloats()
                         .fma(v, a2);
-                a3 = w3.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 8)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a3 = bits.and(sixteen.or(w3.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 8)))
                         .reinterpretAsFloats()
                         .fma(v, a3);
                 v = FloatVector.broadcast(F, x[k + 8 * i + 3]);
-                a0 = w0.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 12)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a0 = bits.and(sixteen.or(w0.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 12)))
                         .reinterpretAsFloats()
                         .fma(v, a0);
-                a1 = w1.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 12)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a1 = bits.and(sixteen.or(w1.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 12)))
                         .reinterpretAsFloats()
                         .fma(v, a1);
-                a2 = w2.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 12)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a2 = bits.and(sixteen.or(w2.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 12)))
                         .reinterpretAsFloats()
                         .fma(v, a2);
-                a3 = w3.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 12)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a3 = bits.and(sixteen.or(w3.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 12)))
                         .reinterpretAsFloats()
                         .fma(v, a3);
                 v = FloatVector.broadcast(F, x[k + 8 * i + 4]);
-                a0 = w0.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 16)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a0 = bits.and(sixteen.or(w0.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 16)))
                         .reinterpretAsFloats()
                         .fma(v, a0);
-                a1 = w1.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 16)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a1 = bits.and(sixteen.or(w1.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 16)))
                         .reinterpretAsFloats()
                         .fma(v, a1);
-                a2 = w2.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 16)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a2 = bits.and(sixteen.or(w2.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 16)))
                         .reinterpretAsFloats()
                         .fma(v, a2);
-                a3 = w3.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 16)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a3 = bits.and(sixteen.or(w3.lanewise(VectorOperators.LSHL, NIBBLE_SHIFT - 16)))
                         .reinterpretAsFloats()
                         .fma(v, a3);
                 v = FloatVector.broadcast(F, x[k + 8 * i + 5]);
-                a0 = w0.lanewise(VectorOperators.LSHR, 20 - NIBBLE_SHIFT)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a0 = bits.and(sixteen.or(w0.lanewise(VectorOperators.LSHR, 20 - NIBBLE_SHIFT)))
                         .reinterpretAsFloats()
                         .fma(v, a0);
-                a1 = w1.lanewise(VectorOperators.LSHR, 20 - NIBBLE_SHIFT)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a1 = bits.and(sixteen.or(w1.lanewise(VectorOperators.LSHR, 20 - NIBBLE_SHIFT)))
                         .reinterpretAsFloats()
                         .fma(v, a1);
-                a2 = w2.lanewise(VectorOperators.LSHR, 20 - NIBBLE_SHIFT)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a2 = bits.and(sixteen.or(w2.lanewise(VectorOperators.LSHR, 20 - NIBBLE_SHIFT)))
                         .reinterpretAsFloats()
                         .fma(v, a2);
-                a3 = w3.lanewise(VectorOperators.LSHR, 20 - NIBBLE_SHIFT)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a3 = bits.and(sixteen.or(w3.lanewise(VectorOperators.LSHR, 20 - NIBBLE_SHIFT)))
                         .reinterpretAsFloats()
                         .fma(v, a3);
                 v = FloatVector.broadcast(F, x[k + 8 * i + 6]);
-                a0 = w0.lanewise(VectorOperators.LSHR, 24 - NIBBLE_SHIFT)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a0 = bits.and(sixteen.or(w0.lanewise(VectorOperators.LSHR, 24 - NIBBLE_SHIFT)))
                         .reinterpretAsFloats()
                         .fma(v, a0);
-                a1 = w1.lanewise(VectorOperators.LSHR, 24 - NIBBLE_SHIFT)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a1 = bits.and(sixteen.or(w1.lanewise(VectorOperators.LSHR, 24 - NIBBLE_SHIFT)))
                         .reinterpretAsFloats()
                         .fma(v, a1);
-                a2 = w2.lanewise(VectorOperators.LSHR, 24 - NIBBLE_SHIFT)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a2 = bits.and(sixteen.or(w2.lanewise(VectorOperators.LSHR, 24 - NIBBLE_SHIFT)))
                         .reinterpretAsFloats()
                         .fma(v, a2);
-                a3 = w3.lanewise(VectorOperators.LSHR, 24 - NIBBLE_SHIFT)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a3 = bits.and(sixteen.or(w3.lanewise(VectorOperators.LSHR, 24 - NIBBLE_SHIFT)))
                         .reinterpretAsFloats()
                         .fma(v, a3);
                 v = FloatVector.broadcast(F, x[k + 8 * i + 7]);
-                a0 = w0.lanewise(VectorOperators.LSHR, 28 - NIBBLE_SHIFT)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a0 = bits.and(sixteen.or(w0.lanewise(VectorOperators.LSHR, 28 - NIBBLE_SHIFT)))
                         .reinterpretAsFloats()
                         .fma(v, a0);
-                a1 = w1.lanewise(VectorOperators.LSHR, 28 - NIBBLE_SHIFT)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a1 = bits.and(sixteen.or(w1.lanewise(VectorOperators.LSHR, 28 - NIBBLE_SHIFT)))
                         .reinterpretAsFloats()
                         .fma(v, a1);
-                a2 = w2.lanewise(VectorOperators.LSHR, 28 - NIBBLE_SHIFT)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a2 = bits.and(sixteen.or(w2.lanewise(VectorOperators.LSHR, 28 - NIBBLE_SHIFT)))
                         .reinterpretAsFloats()
                         .fma(v, a2);
-                a3 = w3.lanewise(VectorOperators.LSHR, 28 - NIBBLE_SHIFT)
-                        .and(NIBBLE_MASK)
-                        .or(SIXTEEN)
+                a3 = bits.and(sixteen.or(w3.lanewise(VectorOperators.LSHR, 28 - NIBBLE_SHIFT)))
                         .reinterpretAsFloats()
                         .fma(v, a3);
             }

@@ -2,6 +2,7 @@ package io.github.skim4j.engine.backend.cpu;
 
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicLongArray;
 import java.util.concurrent.locks.LockSupport;
 
 /**
@@ -26,13 +27,17 @@ final class WorkerTeam implements AutoCloseable {
     private static final int BITS = 20;
     private static final long MASK = (1L << BITS) - 1;
 
+    /** Between the shares of two threads, so that they aren't in one line of the caches. */
+    private static final int APART = 16;
+
     private final Worker[] workers;
     /**
-     * The loop that runs: its number, how many chunks it has and which is next, in one word, so that a late worker can never take
-     * them from different loops.
+     * What is left of each thread's share of the loop: the loop's number, the first chunk and the end, in one word, so that a late worker
+     * can never take a chunk of another loop than it thinks.
      */
-    private final AtomicLong ticket = new AtomicLong();
+    private final AtomicLongArray shares;
 
+    private final AtomicLong loop = new AtomicLong();
     private final AtomicInteger done = new AtomicInteger();
     /** Stays as it is until all chunks of its loop are done. */
     private Task task;
@@ -42,6 +47,7 @@ final class WorkerTeam implements AutoCloseable {
 
     /** @param threads all threads, the caller's included */
     WorkerTeam(int threads, String name) {
+        shares = new AtomicLongArray(threads * APART);
         workers = new Worker[threads - 1];
         for (int i = 0; i < workers.length; i++) {
             workers[i] = new Worker(i + 1, name + "-" + (i + 1));
@@ -66,7 +72,11 @@ final class WorkerTeam implements AutoCloseable {
         }
         this.task = task;
         done.setPlain(0);
-        ticket.set((loop(ticket.getPlain()) + 1) << 2 * BITS | (long) chunks << BITS);
+        long number = loop.getPlain() + 1;
+        for (int i = 0; i < threads(); i++) {
+            shares.set(i * APART, share(number, chunks * i / threads(), chunks * (i + 1) / threads()));
+        }
+        loop.set(number);
         for (Worker worker : workers) {
             if (worker.parked) {
                 LockSupport.unpark(worker);
@@ -88,26 +98,42 @@ final class WorkerTeam implements AutoCloseable {
         }
     }
 
-    private static long loop(long ticket) {
-        return ticket >>> 2 * BITS;
+    private static long share(long loop, long from, long end) {
+        return loop << 2 * BITS | from << BITS | end;
     }
 
-    /** Takes chunks until none is left; each that was taken is done, also after a failure. */
+    /**
+     * Takes chunks until none is left; each that was taken is done, also after a failure. A thread goes through its own share from the
+     * front, so that it reads memory in one long stream, and then helps the others from the back of theirs.
+     */
     private void takeChunks(int worker) {
-        while (true) {
-            long taken = ticket.getAndIncrement();
-            int chunk = (int) (taken & MASK);
-            if (chunk >= (taken >>> BITS & MASK)) {
-                return;
-            }
-            try {
-                if (failure == null) {
-                    task.run(worker, chunk);
+        for (int i = 0; i < threads(); i++) {
+            int owner = (worker + i) % threads();
+            for (int chunk = take(owner, i > 0); chunk >= 0; chunk = take(owner, i > 0)) {
+                try {
+                    if (failure == null) {
+                        task.run(worker, chunk);
+                    }
+                } catch (Throwable t) {
+                    failure = t;
                 }
-            } catch (Throwable t) {
-                failure = t;
+                done.getAndIncrement();
             }
-            done.getAndIncrement();
+        }
+    }
+
+    /** A chunk of a thread's share, or -1. */
+    private int take(int owner, boolean last) {
+        while (true) {
+            long share = shares.get(owner * APART);
+            long from = share >>> BITS & MASK;
+            long end = share & MASK;
+            if (from >= end) {
+                return -1;
+            }
+            if (shares.weakCompareAndSetVolatile(owner * APART, share, last ? share - 1 : share + (1L << BITS))) {
+                return (int) (last ? end - 1 : from);
+            }
         }
     }
 
@@ -153,18 +179,18 @@ final class WorkerTeam implements AutoCloseable {
         public void run() {
             long seen = 0;
             while (awaitLoopAfter(seen)) {
-                seen = loop(ticket.get());
+                seen = loop.get();
                 takeChunks(index);
             }
         }
 
         /** Waits for another loop than {@code seen}; false if the team closes. */
         private boolean awaitLoopAfter(long seen) {
-            for (int i = 0; i < SPINS && loop(ticket.getAcquire()) == seen && !closed; i++) {
+            for (int i = 0; i < SPINS && loop.getAcquire() == seen && !closed; i++) {
                 Thread.onSpinWait();
             }
             parked = true;
-            while (loop(ticket.get()) == seen && !closed) {
+            while (loop.get() == seen && !closed) {
                 LockSupport.park(this);
             }
             parked = false;
