@@ -27,10 +27,13 @@ class CudaEngineTest {
             "Oslo", "Lima", "Kyoto", "Quito", "Turin", "Perth", "Cork", "Graz", "Bergen", "Porto", "Nice", "Bonn");
 
     private static EngineConfig config(String device) {
+        return builder(device).build();
+    }
+
+    private static EngineConfig.Builder builder(String device) {
         return EngineConfig.builder("classpath:io/github/skim4j/demo/skim-demo-q8_0.gguf")
                 .device(device)
-                .contextLength(8192)
-                .build();
+                .contextLength(8192);
     }
 
     private static List<GenerationRequest> requests(LongFunction<SamplingParameters> sampling) {
@@ -106,6 +109,23 @@ class CudaEngineTest {
             }
             assertThat(gpu.stats().pagesFree()).isEqualTo(gpu.stats().pagesTotal());
         }
+    }
+
+    @Test
+    void selectsFromTheLengthOnThatIsWorthItUnlessMinContextIsSet() {
+        AttentionMethod quest = AttentionMethod.parse("quest:budget=64,dense-layers=0");
+        GenerationRequest request =
+                requests(i -> SamplingParameters.GREEDY, quest).get(3);
+        try (Engine gpu = Engine.open(config("cuda"));
+                Engine always = Engine.open(builder("cuda").minContext(0).build())) {
+            assertThat(density(gpu, request)).isEqualTo(1);
+            assertThat(density(always, request)).isLessThan(0.5);
+        }
+    }
+
+    private static double density(Engine engine, GenerationRequest request) {
+        Generation generation = engine.generate(request, new GenerationListener() {});
+        return generation.result().join().attention().density();
     }
 
     @Test

@@ -24,6 +24,7 @@ class ConfigurationMetadataTest {
             "chat-template",
             "attention.budget",
             "attention.sinks",
+            "attention.min-context",
             "attention.recent",
             "hub.endpoint",
             "hub.token",
