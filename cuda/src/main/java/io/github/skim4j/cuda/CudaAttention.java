@@ -67,8 +67,8 @@ final class CudaAttention {
         variant = KvStorage.variant(type, config.headDim());
         headTiles = headTiles(config);
         int lists = config.kvHeads() * headTiles;
-        // Sinks are a part of their own.
-        splits = Math.max(2, (BLOCKS_PER_PROCESSOR * device.multiprocessors() + lists - 1) / lists);
+        // Sinks are a part of their own. No more parts than run at once: the last few would take as long as all others.
+        splits = Math.max(2, BLOCKS_PER_PROCESSOR * device.multiprocessors() / lists);
         queries = device.allocateCleared(queryBytes(), WHAT, REMEDY);
         capacity = Math.max(inputs.maxSequences(), Math.min(CudaSelection.MOST_ENTRIES, inputs.maxRows()));
         tally = device.allocateCleared(2L * inputs.maxRows() * Integer.BYTES, WHAT, REMEDY);
