@@ -29,6 +29,11 @@ final class StoredBlocks {
         this.minLevels = new byte[minBlocks(type) > 1 ? scales.length : 0];
     }
 
+    /** Whether this is for rows of {@code columns} elements of a type. */
+    boolean fits(TensorType type, int columns) {
+        return this.type == type && levels.length == columns;
+    }
+
     /** Elements that share a scale. */
     static int blockSize(TensorType type) {
         return type == TensorType.Q6_K ? 16 : 32;

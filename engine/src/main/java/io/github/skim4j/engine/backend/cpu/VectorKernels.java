@@ -36,11 +36,13 @@ record VectorKernels(MatrixKernels matrix, AttentionKernels attention, Selection
         return LANES * Float.SIZE + "-bit vectors";
     }
 
-    /** {@code reduceLanes} leaves the order open, and with it the last bit. */
+    /** {@code reduceLanes} leaves the order open, and with it the last bit; {@code lane} puts the vector on the heap, once for each lane. */
     static float sumLanes(FloatVector v) {
-        float sum = v.lane(0);
+        float[] lanes = new float[LANES];
+        v.intoArray(lanes, 0);
+        float sum = lanes[0];
         for (int i = 1; i < LANES; i++) {
-            sum += v.lane(i);
+            sum += lanes[i];
         }
         return sum;
     }

@@ -8,6 +8,7 @@ import io.github.skim4j.engine.model.TensorType;
 import io.github.skim4j.engine.model.WeightFormat;
 import java.util.List;
 import java.util.Random;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.EnumSource.Mode;
@@ -49,6 +50,31 @@ class PackedMatrixTest {
                     assertThat(Math.abs(row[k] - expected))
                             .as("%s, row %d, column %d", what[0], r, k)
                             .isLessThanOrEqualTo(1e-5f * Math.max(1e-2f, Math.abs(expected)));
+                }
+            }
+        }
+    }
+
+    /** A loader keeps its buffers, which are then longer than needed and full of another tensor's numbers. */
+    @Test
+    void loadsTensorsOneAfterAnotherAsEachByItself() {
+        Random random = new Random(7);
+        for (WeightFormat format : WeightFormat.values()) {
+            try (WorkerTeam team = new WorkerTeam(2, "test")) {
+                MatrixLoader loader = new MatrixLoader(team, 32, format);
+                for (int i = 0; i < 40; i++) {
+                    TensorType type = TensorType.values()[random.nextInt(TensorType.values().length)];
+                    String[] what = new String[1];
+                    BlockTensor tensor = tensor(type, random, what);
+                    PackedMatrix matrix = loader.load(tensor, TensorRole.UP);
+                    PackedMatrix alone = new MatrixLoader(team, 32, format).load(tensor, TensorRole.UP);
+                    float[] row = new float[matrix.columns];
+                    float[] expected = new float[matrix.columns];
+                    for (int r = 0; r < matrix.rows; r++) {
+                        matrix.row(r, row, 0);
+                        alone.row(r, expected, 0);
+                        assertThat(row).as("%s, %s, row %d", format, what[0], r).isEqualTo(expected);
+                    }
                 }
             }
         }
