@@ -23,7 +23,11 @@ public final class Launcher {
 
     private static final String VECTOR_MODULE = "jdk.incubator.vector";
     private static final String RELAUNCHED = "skim.relaunched";
+    private static final String VECTOR_KERNELS = "io.github.skim4j.engine.backend.cpu.Vector*::*";
     private static final String INCUBATOR_WARNING = "WARNING: Using incubator modules: " + VECTOR_MODULE;
+
+    /** Enough for what a request leaves behind. */
+    private static final String YOUNG_GENERATION = "64m";
 
     /** What Java makes of an argument's bytes outside of the locale's charset. */
     private static final char UNDECODABLE = '\uFFFD';
@@ -103,6 +107,16 @@ public final class Launcher {
         if (jvmOptions.stream().noneMatch(Launcher::setsHeap)) {
             command.add("-XX:MaxRAMPercentage=75");
         }
+        if (jvmOptions.stream().noneMatch(Launcher::choosesCollector)) {
+            // Weights and pages are big arrays that stay; the others keep more memory for what doesn't.
+            command.add("-XX:+UseSerialGC");
+            if (jvmOptions.stream().noneMatch(Launcher::setsYoungGeneration)) {
+                command.add("-Xmn" + YOUNG_GENERATION);
+            }
+        }
+        // Until a kernel is compiled each of its vectors is an object: a thread had better wait for the compiler.
+        command.add("-XX:CompileCommand=quiet");
+        command.add("-XX:CompileCommand=BackgroundCompilation," + VECTOR_KERNELS + ",false");
         command.addAll(jvmOptions);
         command.add("-D" + RELAUNCHED + "=true");
         command.add("-D" + Terminal.ERROR_IS_TERMINAL + "=" + errorIsTerminal);
@@ -111,6 +125,14 @@ public final class Launcher {
         command.add(Launcher.class.getName());
         command.addAll(List.of(args));
         return command;
+    }
+
+    private static boolean choosesCollector(String option) {
+        return option.matches("-XX:\\+Use\\w+GC");
+    }
+
+    private static boolean setsYoungGeneration(String option) {
+        return option.matches("-Xmn.*|-XX:(Max)?NewSize=.*|-XX:NewRatio=.*");
     }
 
     private static boolean setsHeap(String option) {

@@ -35,6 +35,13 @@ class LauncherTest {
     }
 
     @Test
+    void keepsMemoryForWeightsUnlessTheUserChoosesACollector() {
+        assertThat(command(17)).contains("-XX:+UseSerialGC", "-Xmn64m");
+        assertThat(command(17, "-XX:+UseZGC")).contains("-XX:+UseZGC").doesNotContain("-XX:+UseSerialGC", "-Xmn64m");
+        assertThat(command(17, "-XX:NewSize=1g")).contains("-XX:+UseSerialGC").doesNotContain("-Xmn64m");
+    }
+
+    @Test
     void dropsTheIncubatorWarningAlone() throws IOException {
         assertThat(
                         copied(
