@@ -8,6 +8,9 @@ final class ScalarMatrixKernels implements MatrixKernels {
 
     private static final int LANES = 32;
 
+    /** Tokens that share the loads of unpacked weights. */
+    private static final int TOKENS = 4;
+
     /** Levels, signed ones by their byte as an unsigned number: the JIT compiler has no vector instructions for the conversion. */
     private static final float[] LEVELS = new float[256];
 
@@ -38,9 +41,59 @@ final class ScalarMatrixKernels implements MatrixKernels {
             if (!isDirect(matrix, input)) {
                 unpack(matrix, panel, column, count, scratch.weights);
             }
-            for (int t = 0; t < input.tokens(); t++) {
+            int t = 0;
+            for (; t + TOKENS <= input.tokens(); t += TOKENS) {
+                multiplyTokens(matrix, panel, column, count, input, t, output, stride, scratch.weights);
+            }
+            for (; t < input.tokens(); t++) {
                 int to = t * stride + panel * LANES;
                 multiplyPanel(matrix, panel, column, count, input, t, output, to, scratch.weights);
+            }
+        }
+    }
+
+    /** {@link #multiplyPanel} of several tokens. */
+    private static void multiplyTokens(
+            PackedMatrix matrix,
+            int panel,
+            int column,
+            int count,
+            MatrixInput input,
+            int token,
+            float[] output,
+            int stride,
+            float[] weights) {
+        float[] sums = new float[TOKENS * LANES];
+        int columns = input.columns();
+        for (int k = 0; k < count; k += matrix.block) {
+            int block = (column + k) / matrix.block;
+            for (int t = 0; t < TOKENS; t++) {
+                float start = matrix.zeroPoint == 0 ? 0 : -matrix.zeroPoint * input.sum(token + t, block, matrix.block);
+                Arrays.fill(sums, t * LANES, (t + 1) * LANES, start);
+            }
+            int end = Math.min(count, k + matrix.block);
+            int x = token * columns + column;
+            int i = k;
+            for (; i + 4 <= end; i += 4) {
+                addFour(weights, i * LANES, input.values(), x + i, columns, sums);
+            }
+            for (; i < end; i++) {
+                for (int t = 0; t < TOKENS; t++) {
+                    float v = input.values()[x + t * columns + i];
+                    for (int lane = 0; lane < LANES; lane++) {
+                        sums[t * LANES + lane] += weights[i * LANES + lane] * v;
+                    }
+                }
+            }
+            int scale = (panel * matrix.blocks() + block) * LANES;
+            for (int t = 0; t < TOKENS; t++) {
+                int to = (token + t) * stride + panel * LANES;
+                for (int lane = 0; lane < LANES; lane++) {
+                    output[to + lane] += sums[t * LANES + lane] * matrix.scales[scale + lane];
+                }
+                if (matrix.mins != null) {
+                    addMins(matrix, panel, block, input, token + t, output, to);
+                }
             }
         }
     }
@@ -173,6 +226,39 @@ final class ScalarMatrixKernels implements MatrixKernels {
                     + weights[from + LANES + lane] * x1
                     + weights[from + 2 * LANES + lane] * x2
                     + weights[from + 3 * LANES + lane] * x3;
+        }
+    }
+
+    /** The same for {@link #TOKENS} tokens, whose inputs are {@code columns} apart. */
+    private static void addFour(float[] weights, int from, float[] x, int at, int columns, float[] sums) {
+        int b = at + columns;
+        int c = b + columns;
+        int d = c + columns;
+        float a0 = x[at];
+        float a1 = x[at + 1];
+        float a2 = x[at + 2];
+        float a3 = x[at + 3];
+        float b0 = x[b];
+        float b1 = x[b + 1];
+        float b2 = x[b + 2];
+        float b3 = x[b + 3];
+        float c0 = x[c];
+        float c1 = x[c + 1];
+        float c2 = x[c + 2];
+        float c3 = x[c + 3];
+        float d0 = x[d];
+        float d1 = x[d + 1];
+        float d2 = x[d + 2];
+        float d3 = x[d + 3];
+        for (int lane = 0; lane < LANES; lane++) {
+            float w0 = weights[from + lane];
+            float w1 = weights[from + LANES + lane];
+            float w2 = weights[from + 2 * LANES + lane];
+            float w3 = weights[from + 3 * LANES + lane];
+            sums[lane] += w0 * a0 + w1 * a1 + w2 * a2 + w3 * a3;
+            sums[LANES + lane] += w0 * b0 + w1 * b1 + w2 * b2 + w3 * b3;
+            sums[2 * LANES + lane] += w0 * c0 + w1 * c1 + w2 * c2 + w3 * c3;
+            sums[3 * LANES + lane] += w0 * d0 + w1 * d1 + w2 * d2 + w3 * d3;
         }
     }
 
