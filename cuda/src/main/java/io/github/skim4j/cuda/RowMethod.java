@@ -98,7 +98,7 @@ record RowMethod(
         int pages = pages(selector.budget(), visibleTokens, visiblePages, pageSize);
         long seed = selector instanceof RandomPages random ? random.seed() : 0;
         if (selector instanceof Sketch sketch) {
-            int coarse = Math.max(pages, (int) Math.ceil(sketch.coarse() * visiblePages));
+            int coarse = sketch.coarsePages(pages, visiblePages);
             return new RowMethod(Rank.SKETCH, coarse, Rank.INT4, pages, 1, false, selector.always(), null, seed, 0);
         }
         int channels = selector instanceof DoubleSparsity sparsity ? PageData.storedChannels(sparsity.channels()) : 0;

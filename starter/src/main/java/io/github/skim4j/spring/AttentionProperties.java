@@ -156,8 +156,8 @@ public class AttentionProperties {
     /** Settings of the attention method sketch. */
     public static class SketchSettings {
 
-        /** Share of the pages that one-bit keys leave over for the second look, above 0 and at most 1. */
-        private Double coarse = 0.125;
+        /** Share of the pages that one-bit keys leave over for the second look, above 0 and at most 1. If not set, 0.125, and at least twice the budget. */
+        private Double coarse;
 
         public Double getCoarse() {
             return coarse;

@@ -32,6 +32,7 @@ class AttentionMethodFactoryTest {
                         "method=quest budget=12.5% quest.score=bounds sinks=8 recent=32 dense-layers=1",
                         "quest:budget=12.5%,score=bounds,sinks=8,recent=32,dense-layers=1"),
                 arguments("method=sketch budget=3%", "sketch:budget=3%"),
+                arguments("method=sketch budget=25%", "sketch:budget=25%"),
                 arguments("method=sketch budget=3% sketch.coarse=0.25", "sketch:budget=3%,coarse=0.25"),
                 arguments("method=double-sparsity budget=3%", "double-sparsity:budget=3%"),
                 arguments(
@@ -42,6 +43,7 @@ class AttentionMethodFactoryTest {
                         "method=twilight budget=2048 twilight.base=quest twilight.p=0.9 twilight.logits=exact "
                                 + "quest.score=bounds recent=16",
                         "twilight:base=quest,budget=2048,p=0.9,logits=exact,score=bounds,recent=16"),
+                arguments("method=twilight sketch.coarse=0.125", "twilight:coarse=0.125"),
                 arguments("method=twilight twilight.base=dense sinks=2", "twilight:base=dense,sinks=2"),
                 arguments("method=vattention", "vattention"),
                 arguments(

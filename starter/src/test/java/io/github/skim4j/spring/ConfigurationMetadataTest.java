@@ -26,6 +26,7 @@ class ConfigurationMetadataTest {
             "attention.sinks",
             "attention.min-context",
             "attention.recent",
+            "attention.sketch.coarse",
             "hub.endpoint",
             "hub.token",
             "hub.cache",

@@ -49,7 +49,7 @@ final class AttentionSpecs {
     }
 
     private static Sketch sketch(Settings s) {
-        return new Sketch(s.budget(), s.number("coarse", Sketch.DEFAULT_COARSE), s.always());
+        return new Sketch(s.budget(), s.number("coarse", null), s.always());
     }
 
     private static DoubleSparsity doubleSparsity(Settings s) {
@@ -198,10 +198,11 @@ final class AttentionSpecs {
             return seed;
         }
 
-        double number(String key, double otherwise) {
+        /** @param otherwise may be {@code null} */
+        Double number(String key, Double otherwise) {
             String value = text(key, null);
             try {
-                return value == null ? otherwise : Double.parseDouble(value);
+                return value == null ? otherwise : Double.valueOf(value);
             } catch (NumberFormatException e) {
                 throw new IllegalArgumentException(method + " " + key + " must be a number, but is '" + value + "'");
             }

@@ -38,7 +38,7 @@ class AttentionMethodTest {
         Always always = always(random);
         return switch (random.nextInt(5)) {
             case 0 -> new Quest(budget, Quest.Score.values()[random.nextInt(2)], always);
-            case 1 -> new Sketch(budget, (1 + random.nextInt(100)) / 100.0, always);
+            case 1 -> new Sketch(budget, random.nextBoolean() ? null : (1 + random.nextInt(100)) / 100.0, always);
             case 2 -> new DoubleSparsity(budget, 8 * (1 + random.nextInt(8)), always);
             case 3 -> new Oracle(budget, always);
             default -> new RandomPages(budget, random.nextLong(), always);
@@ -83,11 +83,12 @@ class AttentionMethodTest {
             delimiter = '|',
             value = {
                 "quest:budget=1024 | quest:budget=1024,score=moments,sinks=4,recent=16,dense-layers=2",
-                "sketch:budget=3% | sketch:budget=3%,coarse=0.125,sinks=4,recent=16,dense-layers=2",
+                "sketch:budget=3%,coarse=0.125 | sketch:budget=3%,coarse=0.125,sinks=4,recent=16,dense-layers=2",
+                "sketch:budget=3% | sketch:budget=3%,sinks=4,recent=16,dense-layers=2",
                 "oracle:budget=512,recent=0 | oracle:budget=512,sinks=4,recent=0,dense-layers=2",
                 "h2o:budget=512 | h2o:budget=512,recent=0.5",
                 "snapkv:budget=512 | snapkv:budget=512,window=64,kernel=7",
-                "twilight | twilight:p=0.95,logits=int4,base=sketch,budget=25%,coarse=0.125,sinks=4,recent=16,dense-layers=2",
+                "twilight | twilight:p=0.95,logits=int4,base=sketch,budget=25%,sinks=4,recent=16,dense-layers=2",
                 "twilight:base=dense,p=0.9 | twilight:p=0.9,logits=int4,base=dense,sinks=4,recent=16,dense-layers=2",
             })
     void fillsInDefaults(String spec, String whole) {

@@ -89,8 +89,8 @@ final class Pipelines {
     private void addRanking(PageSelector selector, List<PageData> data, List<Selection.Stage> stages) {
         Limit budget = budget(selector.budget());
         if (selector instanceof Sketch sketch) {
-            Limit coarse = selection -> Math.max(budget.pages(selection), (int)
-                    Math.ceil(sketch.coarse() * selection.list().size()));
+            Limit coarse = selection ->
+                    sketch.coarsePages(budget.pages(selection), selection.list().size());
             stages.add(new RankPages(sketchScorer(data), kernels, coarse));
             stages.add(new RankPages(quantizedScorer(data), kernels, budget));
         } else {

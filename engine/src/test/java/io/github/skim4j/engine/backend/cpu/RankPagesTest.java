@@ -205,7 +205,7 @@ class RankPagesTest {
     void aSketchThatDropsNothingRanksByTheSharesOf4BitKeys(CpuKernels kernels) {
         check(
                 kernels,
-                (budget, always) -> new Sketch(budget, 1, always),
+                (budget, always) -> new Sketch(budget, 1.0, always),
                 (fixture, step, head) -> logShares(
                         quantizedLogits(fixture, step, head, null),
                         fixture.shape.pageSize(),

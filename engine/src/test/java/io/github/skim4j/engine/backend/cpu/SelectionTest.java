@@ -41,6 +41,7 @@ class SelectionTest {
                 quest,
                 new Quest(budget, Quest.Score.MOMENTS, always),
                 sketch,
+                new Sketch(budget, null, always),
                 doubleSparsity,
                 new Oracle(budget, always),
                 new RandomPages(budget, 3, always),
@@ -179,6 +180,12 @@ class SelectionTest {
                 boolean sketched = full * pageSize >= KeySketches.MEAN_TOKENS;
                 long first = coarse + 1 < pages ? (headDim / 8 + 2L) * pageSize * full : 0;
                 long second = coarse + 1 > 2 ? fourBits * coarse : 0;
+                assertStats("seed " + seed, fixture, sketch, sketched ? first + second : 0);
+                // Of its own accord the sketch gives the 4-bit keys twice the budget.
+                long twice = Math.max(4, (int) Math.ceil(0.125 * pages)) - 1;
+                first = twice + 1 < pages ? (headDim / 8 + 2L) * pageSize * full : 0;
+                second = ranked ? fourBits * Math.min(twice, full) : 0;
+                sketch = new Sketch(budget, null, always);
                 assertStats("seed " + seed, fixture, sketch, sketched ? first + second : 0);
             }
         }

@@ -1,0 +1,37 @@
+package io.github.skim4j.cuda;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.skim4j.cuda.RowMethod.Rank;
+import io.github.skim4j.engine.attention.AttentionMethod;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class RowMethodTest {
+
+    /** Of 4,000 tokens on 250 pages. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "sketch:budget=3% | 32 | 8",
+                "sketch:budget=12.5% | 64 | 32",
+                "sketch:budget=1024 | 128 | 64",
+                "sketch:budget=60% | 250 | 150",
+                "sketch:budget=100% | 250 | 250",
+                "sketch:budget=12.5%,coarse=0.125 | 32 | 32",
+                "sketch:budget=12.5%,coarse=0.05 | 32 | 32",
+                "sketch:budget=12.5%,coarse=0.5 | 125 | 32",
+                "twilight | 126 | 63",
+                "twilight:base=sketch,budget=12.5% | 64 | 32",
+                "vattention | 32 | 13",
+                "vattention:base=sketch,budget=10% | 50 | 25",
+            })
+    void fourBitKeysOfASketchGetTwiceItsBudgetIfNothingElseIsSaid(String spec, int coarse, int pages) {
+        RowMethod method = RowMethod.of(AttentionMethod.parse(spec), 4000, 250, 16);
+        assertThat(method.first()).isEqualTo(Rank.SKETCH);
+        assertThat(method.firstPages()).isEqualTo(coarse);
+        assertThat(method.second()).isEqualTo(Rank.INT4);
+        assertThat(method.secondPages()).isEqualTo(pages);
+    }
+}
