@@ -15,6 +15,7 @@ class RowMethodTest {
             delimiter = '|',
             value = {
                 "sketch:budget=3% | 32 | 8",
+                "sketch:budget=6% | 60 | 15",
                 "sketch:budget=12.5% | 64 | 32",
                 "sketch:budget=1024 | 128 | 64",
                 "sketch:budget=60% | 250 | 150",
@@ -24,10 +25,10 @@ class RowMethodTest {
                 "sketch:budget=12.5%,coarse=0.5 | 125 | 32",
                 "twilight | 126 | 63",
                 "twilight:base=sketch,budget=12.5% | 64 | 32",
-                "vattention | 32 | 13",
-                "vattention:base=sketch,budget=10% | 50 | 25",
+                "vattention | 52 | 13",
+                "vattention:base=sketch,budget=10% | 63 | 25",
             })
-    void fourBitKeysOfASketchGetTwiceItsBudgetIfNothingElseIsSaid(String spec, int coarse, int pages) {
+    void fourBitKeysOfASketchGetSeveralTimesItsBudgetIfNothingElseIsSaid(String spec, int coarse, int pages) {
         RowMethod method = RowMethod.of(AttentionMethod.parse(spec), 4000, 250, 16);
         assertThat(method.first()).isEqualTo(Rank.SKETCH);
         assertThat(method.firstPages()).isEqualTo(coarse);

@@ -10,11 +10,15 @@ import java.util.Objects;
  */
 public record Sketch(Budget budget, Double coarse, Always always) implements PageSelector {
 
-    /** The signs leave over at least this share of the pages if nothing else is said, ... */
-    public static final double LEAST_COARSE = 0.125;
+    /** What the signs leave over at least, unless it is set. */
+    private static final double LEAST_COARSE = 0.125;
 
-    /** ... and at least this many times the budget: 4-bit keys that get no more pages than are read have nothing to choose from. */
-    public static final int COARSE_BUDGETS = 2;
+    /** Up to this share of the pages they leave over {@value #WIDE} times the budget, beyond it {@value #NARROW} times. */
+    private static final double WIDE_COARSE = 0.25;
+
+    private static final int WIDE = 4;
+
+    private static final int NARROW = 2;
 
     public Sketch {
         Objects.requireNonNull(budget, "budget");
@@ -30,15 +34,24 @@ public record Sketch(Budget budget, Double coarse, Always always) implements Pag
     }
 
     /**
-     * How many pages the signs leave over; if these are all pages, 4-bit keys alone rank.
+     * How many pages the signs leave over; if these are all pages, 4-bit keys alone rank. They need more than are read, or they have nothing
+     * to choose from and the signs alone decide.
      *
      * @param pages that are read, those that are always read included
      * @param visiblePages that dense attention would read
      */
     public int coarsePages(int pages, int visiblePages) {
-        int share = (int) Math.ceil((coarse == null ? LEAST_COARSE : coarse) * visiblePages);
-        long least = coarse == null ? (long) COARSE_BUDGETS * pages : pages;
-        return (int) Math.min(visiblePages, Math.max(least, share));
+        int kept = Math.min(pages, visiblePages);
+        int left = coarse == null
+                ? Math.max(
+                        share(LEAST_COARSE, visiblePages),
+                        Math.max(Math.min(WIDE * kept, share(WIDE_COARSE, visiblePages)), NARROW * kept))
+                : Math.max(share(coarse, visiblePages), kept);
+        return Math.min(left, visiblePages);
+    }
+
+    private static int share(double share, int pages) {
+        return (int) Math.ceil(share * pages);
     }
 
     @Override

@@ -12,15 +12,17 @@ class SketchTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "a small budget leaves the signs their share | 30 | 1000 | 125",
-                "a share is rounded up | 1 | 1001 | 126",
-                "a budget as large as that share gets twice as many | 125 | 1000 | 250",
-                "so does a larger one | 300 | 1000 | 600",
+                "a small budget leaves the signs an eighth | 30 | 1000 | 125",
+                "which is rounded up | 1 | 1001 | 126",
+                "a larger one four times as many as are read | 50 | 1000 | 200",
+                "up to a quarter | 63 | 1000 | 250",
+                "beyond that twice as many as are read | 125 | 1000 | 250",
+                "however many these are | 300 | 1000 | 600",
                 "half of the pages: the 4-bit keys rank all | 500 | 1000 | 1000",
                 "there are not more than all | 700 | 1000 | 1000",
                 "nor with a budget beyond them | 2000000000 | 1000 | 1000",
             })
-    void fourBitKeysGetTwiceTheBudgetIfNothingElseIsSaid(String what, int pages, int visible, int coarse) {
+    void fourBitKeysGetSeveralTimesTheBudgetIfNothingElseIsSaid(String what, int pages, int visible, int coarse) {
         assertThat(sketch("sketch:budget=12.5%").coarsePages(pages, visible))
                 .as(what)
                 .isEqualTo(coarse);

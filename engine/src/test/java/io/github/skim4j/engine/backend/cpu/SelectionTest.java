@@ -181,11 +181,10 @@ class SelectionTest {
                 long first = coarse + 1 < pages ? (headDim / 8 + 2L) * pageSize * full : 0;
                 long second = coarse + 1 > 2 ? fourBits * coarse : 0;
                 assertStats("seed " + seed, fixture, sketch, sketched ? first + second : 0);
-                // Of its own accord the sketch gives the 4-bit keys twice the budget.
-                long twice = Math.max(4, (int) Math.ceil(0.125 * pages)) - 1;
-                first = twice + 1 < pages ? (headDim / 8 + 2L) * pageSize * full : 0;
-                second = ranked ? fourBits * Math.min(twice, full) : 0;
                 sketch = new Sketch(budget, null, always);
+                coarse = sketch.coarsePages(2, pages) - 1;
+                first = coarse < full ? (headDim / 8 + 2L) * pageSize * full : 0;
+                second = ranked ? fourBits * coarse : 0;
                 assertStats("seed " + seed, fixture, sketch, sketched ? first + second : 0);
             }
         }
