@@ -1,3 +1,4 @@
+import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -8,6 +9,10 @@ import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
@@ -19,6 +24,9 @@ public final class BuildKernels {
 
     /** Real architectures of the GPUs since Ampere; the last is kept as PTX too, for later ones. */
     private static final List<String> ARCHITECTURES = List.of("80", "86", "89", "90a", "100", "120");
+
+    private static final String PTX = "sm_" + ARCHITECTURES.get(ARCHITECTURES.size() - 1);
+    private static final Pattern ENTRY = Pattern.compile("\\.entry (\\w+)");
 
     private final Path sources;
     private final Path fatbin;
@@ -56,10 +64,43 @@ public final class BuildKernels {
             if (status != 0) {
                 throw new IllegalStateException("nvcc failed with status " + status);
             }
+            checkWaits(Path.of(nvcc).resolveSibling("cuobjdump"), made);
             Files.move(made, fatbin, StandardCopyOption.REPLACE_EXISTING);
             Files.writeString(hashFile, hash + "\n");
         } finally {
             Files.deleteIfExists(made);
+        }
+    }
+
+    /** Kernels start before the one before has ended: each must wait for it (launch.cuh). The PTX among the code says whether they do. */
+    private static void checkWaits(Path cuobjdump, Path kernels) throws IOException, InterruptedException {
+        if (!Files.isExecutable(cuobjdump)) {
+            System.out.println("Not checked whether kernels wait for each other: there is no " + cuobjdump);
+            return;
+        }
+        Process process = new ProcessBuilder(cuobjdump.toString(), "-ptx", "-arch", PTX, kernels.toString())
+                .redirectError(ProcessBuilder.Redirect.INHERIT)
+                .start();
+        Set<String> hasty = new TreeSet<>();
+        int count = 0;
+        String kernel = null;
+        try (BufferedReader text = process.inputReader()) {
+            for (String line = text.readLine(); line != null; line = text.readLine()) {
+                Matcher entry = ENTRY.matcher(line);
+                if (entry.find()) {
+                    kernel = entry.group(1);
+                    hasty.add(kernel);
+                    count++;
+                } else if (line.contains("griddepcontrol.wait")) {
+                    hasty.remove(kernel);
+                }
+            }
+        }
+        if (process.waitFor() != 0 || count == 0) {
+            throw new IllegalStateException(cuobjdump + " found no kernels for " + PTX + " in " + kernels);
+        }
+        if (!hasty.isEmpty()) {
+            throw new IllegalStateException("These kernels do not wait for the kernel before: " + hasty);
         }
     }
 

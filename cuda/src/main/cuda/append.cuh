@@ -59,29 +59,54 @@ __device__ inline float warpMax(float x) {
     return x;
 }
 
-/** (x, y) turned by position * frequency. The angle is taken in turns and reduced in double: exact enough for any position. */
-__device__ inline float2 rotate(float2 pair, int position, double frequency, float factor) {
+/**
+ * Cosine and sine, times factor, of position * frequency. The angle is taken in turns and reduced in double: exact enough for any
+ * position.
+ */
+__device__ inline float2 turnOf(int position, double frequency, float factor) {
     const double turns = position * frequency * 0.15915494309189533577;
     float sine, cosine;
     sincospif(static_cast<float>(2. * (turns - rint(turns))), &sine, &cosine);
-    sine *= factor;
-    cosine *= factor;
-    return make_float2(pair.x * cosine - pair.y * sine, pair.x * sine + pair.y * cosine);
+    return make_float2(cosine * factor, sine * factor);
+}
+
+__device__ inline float2 rotate(float2 pair, float2 turn) {
+    return make_float2(pair.x * turn.x - pair.y * turn.y, pair.x * turn.y + pair.y * turn.x);
 }
 
 template <class X>
 __device__ void append(const AppendArgs& args) {
-    waitForPreviousKernel();
     letNextKernelStart();
     const int row = blockIdx.x, lane = threadIdx.x % 32, head = blockIdx.y * APPEND_HEADS + threadIdx.x / 32;
     const int D = args.dimensions, pairCount = D / 2;
     if (head >= args.heads + 2 * args.kvHeads) {
+        waitForPreviousKernel();
         return;
     }
     const bool isQuery = head < args.heads, isKey = !isQuery && head < args.heads + args.kvHeads;
     const int kvHead = isKey ? head - args.heads : head - args.heads - args.kvHeads;
     // pair i: elements i * near and i * near + far
     const int near = args.interleaved ? 2 : 1, far = args.interleaved ? 1 : pairCount;
+
+    // What does not depend on the kernel before.
+    const int position = args.positions[row], slot = args.slots[row];
+    const int page = slot < 0 ? 0
+            : args.pageTables[static_cast<size_t>(args.sequences[row]) * args.tableStride + slot / args.pageSize];
+    const auto turns = [&](int position, float2 (&to)[2]) {
+        const double* frequencies = args.frequencies + static_cast<size_t>(row) * args.frequencyStride;
+#pragma unroll
+        for (int p = 0; p < 2; p++) {
+            const int i = lane + 32 * p;
+            if (i < pairCount) {
+                to[p] = turnOf(position, frequencies[i], args.attentionFactor);
+            }
+        }
+    };
+    float2 turned[2];
+    if (isQuery || isKey) {
+        turns(position, turned);
+    }
+    waitForPreviousKernel();
 
     const float* from = args.qkv + static_cast<size_t>(row) * args.qkvStride + head * D;
     float2 pairs[2];
@@ -105,46 +130,35 @@ __device__ void append(const AppendArgs& args) {
             }
         }
     }
-    const auto rotated = [&](int position, float2 (&to)[2]) {
-        const double* frequencies = args.frequencies + static_cast<size_t>(row) * args.frequencyStride;
-#pragma unroll
-        for (int p = 0; p < 2; p++) {
-            const int i = lane + 32 * p;
-            if (i < pairCount) {
-                to[p] = rotate(pairs[p], position, frequencies[i], args.attentionFactor);
-            }
-        }
-    };
-    const auto storeQuery = [&](float* q, const float2 (&query)[2]) {
+    const auto storeQuery = [&](float* q, const float2 (&turn)[2]) {
         float* to = q + (static_cast<size_t>(row) * args.heads + head) * D;
 #pragma unroll
         for (int p = 0; p < 2; p++) {
             const int i = lane + 32 * p;
             if (i < pairCount) {
-                to[i * near] = query[p].x;
-                to[i * near + far] = query[p].y;
+                const float2 query = rotate(pairs[p], turn[p]);
+                to[i * near] = query.x;
+                to[i * near + far] = query.y;
             }
         }
     };
-    const int position = args.positions[row];
     if (isQuery) {
-        float2 query[2];
-        rotated(position, query);
-        storeQuery(args.q, query);
+        storeQuery(args.q, turned);
         if (args.closedUpQ != nullptr && args.closedUpPositions[row] != position) {
-            rotated(args.closedUpPositions[row], query);
-            storeQuery(args.closedUpQ, query);
+            turns(args.closedUpPositions[row], turned);
+            storeQuery(args.closedUpQ, turned);
         }
         return;
     }
     if (isKey) {
-        rotated(position, pairs);
+#pragma unroll
+        for (int p = 0; p < 2; p++) {
+            pairs[p] = rotate(pairs[p], turned[p]);
+        }
     }
-    const int slot = args.slots[row];
     if (slot < 0) {
         return;
     }
-    const int page = args.pageTables[static_cast<size_t>(args.sequences[row]) * args.tableStride + slot / args.pageSize];
     const int token = slot % args.pageSize;
     uint8_t* block = kvBlock(args.cache, page, args.kvHeads, kvHead, kvBlockBytes<X>(D, args.pageSize));
     float inverse = 1.f;

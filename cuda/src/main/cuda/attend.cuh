@@ -69,6 +69,8 @@ struct AttendArgs {
     const Gap* gaps;           // [batch entry] nullable: none; needs splits > 1
     const float* closedUpQ;    // like q: the queries that sinks are read with
     float* logSums;            // [row][kvHeads * group] log2 of the sum of exp(logit); nullable
+    int settled;               // kernels still at work may write the lists, and the keys of their slots (0), or only those of the
+                               // last so many slots: the others are fetched before these kernels have ended
 };
 
 __device__ inline size_t pageRow(const AttendArgs& args, int list) {
@@ -472,13 +474,17 @@ struct AttendShared {
     int ticket;
 };
 
-/** Walks this warp's steps and leaves its result in shared memory. */
+/** Walks this warp's steps and leaves its result in shared memory. Waits for the previous kernel, if nobody has. */
 template <class X, int D, int VEC, int WARPS, bool LISTED>
 __device__ void attendWarp(const AttendArgs& args, AttendShared<D, WARPS>& shared, const float* q, int heads, int list,
                            int kvHead, int first, int last, int begin, int end, int skipped = 0) {
     AttendWalk<X, D, VEC, LISTED> warp(args, list, kvHead, first, last, skipped);
     const int w = __shfl_sync(0xffffffffu, threadIdx.x / 32, 0);   // tells the compiler that it is uniform
+    if (args.settled == 0 || (begin + w + 1) * warp.TOKENS > last - args.settled) {
+        waitForPreviousKernel();
+    }
     warp.start(begin + w, end, WARPS);
+    waitForPreviousKernel();
     warp.stageQuery(shared.query, q, heads, args.scale * 1.4426950408889634f, w, WARPS);
     __syncthreads();
     warp.walk(shared.query, begin + w, end, WARPS);
@@ -593,7 +599,11 @@ __device__ void tally(const AttendArgs& args, unsigned* to, int list, int first,
 
 template <class X, int D, int VEC, int WARPS>
 __device__ void attend(const AttendArgs& args) {
-    waitForPreviousKernel();
+    if (args.settled == 0) {
+        waitForPreviousKernel();
+    } else {
+        letNextKernelStart();
+    }
     __shared__ AttendShared<D, WARPS> shared;
     constexpr int THREADS = 32 * WARPS, TOKENS = 4 * VEC / X::BYTES;
     const int part = blockIdx.x, entry = blockIdx.z, result = entry * gridDim.y + blockIdx.y;
@@ -619,6 +629,7 @@ __device__ void attend(const AttendArgs& args) {
     const int parts = sinkParts
             + max(1, min(args.splits - sinkParts, (steps * TOKENS + args.partTokens - 1) / args.partTokens));
     if (part >= parts) {
+        waitForPreviousKernel();
         return;
     }
     int index = part - sinkParts, count = parts - sinkParts;
@@ -671,21 +682,8 @@ __device__ void attend(const AttendArgs& args) {
             }
         }
     }
-    if (parts == 1) {
+    if (parts == 1 || !isLast(&args.tickets[result], parts, shared.ticket)) {
         return;
-    }
-    __threadfence();
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        shared.ticket = atomicAdd(&args.tickets[result], 1);
-    }
-    __syncthreads();
-    if (shared.ticket != parts - 1) {
-        return;
-    }
-    __threadfence();
-    if (threadIdx.x == 0) {
-        args.tickets[result] = 0;
     }
     attendMerge(partials, parts, heads, out, logSums, shared);
 }

@@ -22,6 +22,8 @@
  */
 #pragma once
 
+#include "launch.cuh"
+
 #include <cstdint>
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -51,20 +53,6 @@ __host__ __device__ constexpr int kvScaleOffset(int dimensions, int pageSize) {
 template <class Byte>
 __host__ __device__ inline Byte* kvBlock(Byte* base, int page, int kvHeads, int kvHead, int blockBytes) {
     return base + (static_cast<size_t>(page) * kvHeads + kvHead) * blockBytes;
-}
-
-// ---- programmatic dependent launch: does nothing where the launch did not ask for it ----
-
-__device__ inline void waitForPreviousKernel() {
-#if __CUDA_ARCH__ >= 900
-    asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
-__device__ inline void letNextKernelStart() {
-#if __CUDA_ARCH__ >= 900
-    asm volatile("griddepcontrol.launch_dependents;");
-#endif
 }
 
 // ---- tensor core products ----

@@ -18,6 +18,8 @@
  */
 #pragma once
 
+#include "launch.cuh"
+
 #include <cstdint>
 
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
@@ -355,6 +357,7 @@ extern "C" __global__ void __launch_bounds__(skim::draw::THREADS) SKIM_DRAW_CLUS
 draw(const float* logits, int vocab, int stride, const skim::draw::Draw* draws, int* token) {
     using namespace skim::draw;
     __shared__ Shared shared;
+    skim::waitForPreviousKernel();
     if (blockIdx.x >= BLOCKS) {
         return;
     }

@@ -32,6 +32,8 @@
  */
 #pragma once
 
+#include "launch.cuh"
+
 #include <cstdint>
 #include <cuda_fp16.h>
 
@@ -688,6 +690,7 @@ struct TmaTile {
 #define SKIM_GEMM(NAME, TILE) \
     extern "C" __global__ void __launch_bounds__(skim::gemm::TILE::THREADS) NAME(const half* x, int ldx, const half* w, int ldw, \
             int M, int N, int K, const float* bias, float outScale, int mode, void* y, int ldy) { \
+        skim::waitForPreviousKernel(); \
         skim::gemm::TILE::run(x, ldx, w, ldw, K, {bias, outScale, mode, y, ldy, M, N}); \
     }
 
@@ -702,6 +705,7 @@ SKIM_GEMM(gemm_f16_64x64, Mma64x64)
     extern "C" __global__ void __cluster_dims__(SHARING * SPLIT) __launch_bounds__(skim::gemm::TMA_THREADS, 1) NAME( \
             const __grid_constant__ skim::gemm::TensorMap x, const __grid_constant__ skim::gemm::TensorMap w, \
             int M, int N, int K, const float* bias, float outScale, int mode, void* y, int ldy) { \
+        skim::waitForPreviousKernel(); \
         skim::gemm::TmaTile<BN, SHARING, SPLIT>::run(&x, &w, K, {bias, outScale, mode, y, ldy, M, N}); \
     }
 
@@ -717,6 +721,7 @@ SKIM_GEMM(gemm_f16_sm90_128_split4, 128, 1, 4)
  * `rows` may be the capacity of a buffer.
  */
 extern "C" __global__ void tensor_map(const half* matrix, int rows, int columns, int stride, void* map) {
+    skim::waitForPreviousKernel();
     for (int i = 0; i < 16; i++) {
         static_cast<uint64_t*>(map)[i] = 0;
     }

@@ -30,6 +30,7 @@
  */
 #pragma once
 
+#include "launch.cuh"
 #include "weights.cuh"
 
 namespace skim {
@@ -47,18 +48,6 @@ constexpr float ACTIVATION_SCALE = 1.0f / 64;
 
 __device__ __forceinline__ float activation(float gate, float up) {
     return gate / (1 + __expf(-gate)) * up * ACTIVATION_SCALE;
-}
-
-__device__ __forceinline__ void wait_for_previous_kernel() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
-__device__ __forceinline__ void let_next_kernel_start() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    asm volatile("griddepcontrol.launch_dependents;");
-#endif
 }
 
 __device__ __forceinline__ uint64_t read_once_policy() {
@@ -385,14 +374,14 @@ struct Product {
 
     __device__ __forceinline__ void run(float (&partial)[WARPS][MERGED_SUMS]) const {
         Stage stages[STAGES];
-        let_next_kernel_start();
+        letNextKernelStart();
         if (blockIdx.x < sets) {
 #pragma unroll
             for (int s = 0; s < STAGES; s++) {
                 load(stages[s], blockIdx.x, s);
             }
         }
-        wait_for_previous_kernel();
+        waitForPreviousKernel();
 
         int xOffsets[NT];
 #pragma unroll
@@ -567,7 +556,7 @@ struct Stream {
     }
 
     __device__ __forceinline__ void run() {
-        let_next_kernel_start();
+        letNextKernelStart();
         if (warp >= groups) {
             fetchSet = sets;
         }
@@ -575,7 +564,7 @@ struct Stream {
         for (int s = 0; s < STAGES - 1; s++) {
             fetch();
         }
-        wait_for_previous_kernel();
+        waitForPreviousKernel();
         if (TOUCHES) {
             for (int group = warp; group < min(groups, STAGES * WARPS); group += WARPS) {
                 touch_x(group);
@@ -818,8 +807,8 @@ struct Cluster {
     }
 
     __device__ __forceinline__ void run() const {
-        let_next_kernel_start();
-        wait_for_previous_kernel();
+        letNextKernelStart();
+        waitForPreviousKernel();
 #pragma unroll 1
         for (int s = 0; s < STAGES - 1; s++) {
             fetch(rank + s * WARPS, shared + s * STAGE_BYTES);
@@ -887,7 +876,7 @@ __device__ __forceinline__ void unpack(
     const int outUnits = (columns + 63) / 64 * (64 / T::UNIT);
     const int tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
     const int64_t total = static_cast<int64_t>(tiles) * outUnits * 32;
-    wait_for_previous_kernel();
+    waitForPreviousKernel();
     for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < total;
             i += static_cast<int64_t>(gridDim.x) * blockDim.x) {
         const int lane = static_cast<int>(i % 32);
@@ -922,7 +911,8 @@ template <class T>
 __device__ __forceinline__ void embed(
         const void* units, const void* scales, int columns, const int* tokens, int rows, float* out) {
     const int unitCount = T::units(columns);
-    wait_for_previous_kernel();
+    waitForPreviousKernel();
+    letNextKernelStart();
     for (int r = blockIdx.x; r < rows; r += gridDim.x) {
         const int token = tokens[r];
         for (int i = threadIdx.x; i < unitCount * 4; i += blockDim.x) {

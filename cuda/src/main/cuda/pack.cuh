@@ -13,9 +13,10 @@
  */
 #pragma once
 
-#include <cuda_bf16.h>
-
+#include "launch.cuh"
 #include "weights.cuh"
+
+#include <cuda_bf16.h>
 
 namespace skim {
 namespace pack {
@@ -255,6 +256,7 @@ __device__ __forceinline__ void run(
 #define SKIM_PACK(NAME, SOURCE)                                                                                          \
     extern "C" __global__ void __launch_bounds__(256) pack_##NAME(const uint8_t* raw, int firstRow, int rows,            \
             int columns, int pairing, int rowOffset, void* units, void* scales) {                                        \
+        skim::waitForPreviousKernel();                                                                                   \
         skim::pack::run<skim::pack::SOURCE>(raw, firstRow, rows, columns, pairing, rowOffset, units, scales);            \
     }
 

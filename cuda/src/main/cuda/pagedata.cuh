@@ -1,6 +1,7 @@
 /*
  * Data of whole cache pages that selection reads in place of their keys:
- *   fill_<DATA>_<KV>_<D>    DATA in {bounds, moments, sketch, int4}, KV in {bf16, f16, fp8, int8}, D in {64, 80, 96, 128}
+ *   fill_<DATA>_<KV>_<D>    DATA in {bounds, moments, bounds8, moments8, sketch, int4}, KV in {bf16, f16, fp8, int8}, D in {64,
+ *                           80, 96, 128}
  *   sketch_mean_<KV>_<D>    the means that sketches are relative to; before fill_sketch
  * The numbers are those of the CPU's PageStatistics, KeySketches and QuantizedKeys.
  *
@@ -8,6 +9,12 @@
  *   bounds   a word for each dimension: the greatest (lower half) and least value (upper half) as bf16, rounded so that they
  *            stay bounds
  *   moments  a word for each dimension: mean and variance as bf16
+ *   bounds8, moments8
+ *            the same as e4m3 times a power of two that a block's numbers share (means and variances have one each). Dimensions
+ *            8 i ... 8 i + 7 are 16 bytes, the greatest values (means) of all, then the least (variances): two words of 4
+ *            dimensions that A of score_* takes as they are, and two more. Of D = 80 the last 16 dimensions are 8 bytes for 4 each.
+ *            A page has these bytes of all KV heads, so that they are aligned to more than 16, then 16 bytes for each head: the two
+ *            scales as float, 0, 0
  *   sketch   one bit a dimension: the sign of R(k - mean), R the fixed rotation below; and for each token a factor as bf16,
  *            |k - mean|^2 / sum |R(k - mean)|. The signs are stored as mma.m16n8k32 of score_sketch takes them: dimensions 4 i
  *            ... 4 i + 3 are nibble unit u = i % UNITS of part t = i / UNITS, where UNITS = dimensions rounded up to 32, over
@@ -30,10 +37,9 @@
 namespace skim::sparse {
 
 constexpr int FILL_WARPS = 4;
-constexpr int SKETCH_MEAN_TOKENS = 256;
 
 struct FillArgs {
-    const int2* work;           // x: row of pageTables, y: page of the row; sketch: rows of SKETCH_MEAN_TOKENS tokens and more
+    const int2* work;           // x: row of pageTables, y: page of the row; sketch: rows that are long enough for a mean
     const int* workCount;
     const int* pageTables;      // [row][tableStride]
     int tableStride;
@@ -46,13 +52,29 @@ struct FillArgs {
     const int* labels;          // int4: [layer][kvHead][channels] dimension of a label channel, -1: none; nullable: all are
     int channels;               // int4: stored ones, a multiple of 16; D without labels
     float* means;               // sketch: [layer][slot][kvHead][D]
-    const int* meanSlots;       // sketch: [row]; sequences that share their first page share a slot
+    const int2* meansOf;        // sketch: [row] x: slot of its mean, which sequences that share their first page share; y: how many
+                                // pages from the first on it is taken of, when that page is filled
     int slots;
 };
 
 // ---- layout ----
 
 __host__ __device__ constexpr int statisticsBytes(int dimensions) { return 4 * dimensions; }
+
+__host__ __device__ constexpr int statistics8Bytes(int dimensions) { return 2 * dimensions + 16; }
+
+/** Where among a KV head's bytes the first or second (which 0, 1) number of a dimension is. */
+__host__ __device__ constexpr int statistic8(int dimensions, int dimension, int which) {
+    const int whole = dimensions / 32 * 32, rest = dimension - whole;
+    return rest < 0 ? dimension / 8 * 16 + 8 * which + dimension % 8 : 2 * whole + rest / 4 * 8 + 4 * which + rest % 4;
+}
+
+/** Where a KV head's bytes and its scales begin, from the page on. */
+__host__ __device__ constexpr int statistics8Offset(int dimensions, int kvHead) { return 2 * dimensions * kvHead; }
+
+__host__ __device__ constexpr int statistics8ScaleOffset(int dimensions, int kvHeads, int kvHead) {
+    return 2 * dimensions * kvHeads + 16 * kvHead;
+}
 
 /** Nibble units of a token in each of four parts. */
 __host__ __device__ constexpr int sketchUnits(int dimensions) { return (dimensions + 31) / 32 * 2; }
@@ -159,6 +181,44 @@ __device__ inline uint32_t roundToBf16(float x) { return __bfloat16_as_ushort(__
 
 __device__ inline float bf16ToFloat(uint32_t half) { return __uint_as_float(half << 16); }
 
+/** e4m3 as the CPU's Float8 has it. */
+namespace float8 {
+
+constexpr uint32_t GREATEST = 0x7e, BIAS = (127 - 7) << 3;
+
+/** The least power of two, but no less than 2^-100, by which `greatest`, not negative, makes 448 or less. */
+__device__ inline float scale(float greatest) {
+    const int exponent = static_cast<int>((__float_as_uint(greatest) + 0x1fffff) >> 23) - 8;
+    return __uint_as_float(static_cast<uint32_t>(max(27, exponent)) << 23);
+}
+
+/** 1 / scale */
+__device__ inline float reciprocal(float scale) { return __uint_as_float((254u << 23) - __float_as_uint(scale)); }
+
+__device__ inline uint32_t withSign(float x, uint32_t code) { return (x < 0.f ? 0x80u : 0u) | min(GREATEST, code); }
+
+__device__ inline uint32_t round(float x) {
+    const uint32_t bits = __float_as_uint(fabsf(x));
+    return withSign(x, fabsf(x) < 0x1p-6f ? __float2uint_rn(fabsf(x) * 512.f)
+                                          : ((bits + 0x7ffff + (bits >> 20 & 1)) >> 20) - BIAS);
+}
+
+__device__ inline uint32_t away(float x) {
+    return withSign(x, fabsf(x) < 0x1p-6f ? __float2uint_ru(fabsf(x) * 512.f)
+                                          : ((__float_as_uint(fabsf(x)) + 0xfffff) >> 20) - BIAS);
+}
+
+__device__ inline uint32_t towardsZero(float x) {
+    return withSign(x, fabsf(x) < 0x1p-6f ? __float2uint_rz(fabsf(x) * 512.f) : (__float_as_uint(fabsf(x)) >> 20) - BIAS);
+}
+
+/** The least one that is not below x. */
+__device__ inline uint32_t ceil(float x) { return x > 0.f ? away(x) : towardsZero(x); }
+
+__device__ inline uint32_t floor(float x) { return x < 0.f ? away(x) : towardsZero(x); }
+
+}  // namespace float8
+
 /** To the nearest integer, ties upwards: Java's Math.round. */
 __device__ inline int roundHalfUp(float x) {
     const float floor = floorf(x);
@@ -259,37 +319,34 @@ __device__ inline uint8_t* dataBlock(const FillArgs& args, const FillItem& item,
     return kvBlock(args.data + item.layer * args.dataLayerBytes, item.page, args.kvHeads, item.kvHead, bytes);
 }
 
+/** The four dimensions of a lane. */
 struct Bounds {
+    static constexpr bool OUTWARD = true;
+
     template <class X, int D>
-    static __device__ void fill(const FillArgs& args, const FillItem& item) {
-        const PageKeys<X, D> keys = pageKeys<X, D>(args, item, item.page);
-        if (!keys.hasLane()) {
-            return;
-        }
-        float4 most = keys.at(0, 4 * keys.lane), least = most;
+    static __device__ void gather(const PageKeys<X, D>& keys, float (&greatest)[4], float (&least)[4]) {
+        float4 most = keys.at(0, 4 * keys.lane), low = most;
 #pragma unroll 8
-        for (int token = 1; token < args.pageSize; token++) {
+        for (int token = 1; token < keys.pageSize; token++) {
             const float4 key = keys.at(token, 4 * keys.lane);
             most = make_float4(fmaxf(most.x, key.x), fmaxf(most.y, key.y), fmaxf(most.z, key.z), fmaxf(most.w, key.w));
-            least = make_float4(fminf(least.x, key.x), fminf(least.y, key.y), fminf(least.z, key.z), fminf(least.w, key.w));
+            low = make_float4(fminf(low.x, key.x), fminf(low.y, key.y), fminf(low.z, key.z), fminf(low.w, key.w));
         }
-        reinterpret_cast<uint4*>(dataBlock(args, item, statisticsBytes(D)))[keys.lane] =
-                make_uint4(pair(most.x, least.x), pair(most.y, least.y), pair(most.z, least.z), pair(most.w, least.w));
+        greatest[0] = most.x, greatest[1] = most.y, greatest[2] = most.z, greatest[3] = most.w;
+        least[0] = low.x, least[1] = low.y, least[2] = low.z, least[3] = low.w;
     }
 
     static __device__ uint32_t pair(float most, float least) { return ceilToBf16(most) | floorToBf16(least) << 16; }
 };
 
 struct Moments {
+    static constexpr bool OUTWARD = false;
+
     template <class X, int D>
-    static __device__ void fill(const FillArgs& args, const FillItem& item) {
-        const PageKeys<X, D> keys = pageKeys<X, D>(args, item, item.page);
-        if (!keys.hasLane()) {
-            return;
-        }
+    static __device__ void gather(const PageKeys<X, D>& keys, float (&means)[4], float (&variances)[4]) {
         double sum[4] = {}, squares[4] = {};
 #pragma unroll 4
-        for (int token = 0; token < args.pageSize; token++) {
+        for (int token = 0; token < keys.pageSize; token++) {
             const float4 key = keys.at(token, 4 * keys.lane);
             const float x[4] = {key.x, key.y, key.z, key.w};
 #pragma unroll
@@ -298,15 +355,75 @@ struct Moments {
                 squares[i] += static_cast<double>(x[i]) * x[i];
             }
         }
-        uint32_t words[4];
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            const double mean = sum[i] / args.pageSize;
-            const double variance = fmax(0., squares[i] / args.pageSize - mean * mean);
-            words[i] = roundToBf16(static_cast<float>(mean)) | roundToBf16(static_cast<float>(variance)) << 16;
+            const double mean = sum[i] / keys.pageSize;
+            means[i] = static_cast<float>(mean);
+            variances[i] = static_cast<float>(fmax(0., squares[i] / keys.pageSize - mean * mean));
         }
+    }
+
+    static __device__ uint32_t pair(float mean, float variance) { return roundToBf16(mean) | roundToBf16(variance) << 16; }
+};
+
+/** Bounds or moments as bf16. */
+template <class Statistics>
+struct Pairs {
+    template <class X, int D>
+    static __device__ void fill(const FillArgs& args, const FillItem& item) {
+        const PageKeys<X, D> keys = pageKeys<X, D>(args, item, item.page);
+        if (!keys.hasLane()) {
+            return;
+        }
+        float a[4], b[4];
+        Statistics::gather(keys, a, b);
         reinterpret_cast<uint4*>(dataBlock(args, item, statisticsBytes(D)))[keys.lane] =
-                make_uint4(words[0], words[1], words[2], words[3]);
+                make_uint4(Statistics::pair(a[0], b[0]), Statistics::pair(a[1], b[1]), Statistics::pair(a[2], b[2]),
+                        Statistics::pair(a[3], b[3]));
+    }
+};
+
+/** Bounds or moments as e4m3. */
+template <class Statistics>
+struct Pairs8 {
+    template <class X, int D>
+    static __device__ void fill(const FillArgs& args, const FillItem& item) {
+        const PageKeys<X, D> keys = pageKeys<X, D>(args, item, item.page);
+        float a[4] = {}, b[4] = {};
+        if (keys.hasLane()) {
+            Statistics::gather(keys, a, b);
+        }
+        float most = greatest(a), mostOther = greatest(b);
+        if (Statistics::OUTWARD) {
+            most = mostOther = fmaxf(most, mostOther);
+        }
+        const float scale = float8::scale(most), otherScale = float8::scale(mostOther);
+        const float factor = float8::reciprocal(scale), otherFactor = float8::reciprocal(otherScale);
+        uint32_t words[2] = {};
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const float x = a[i] * factor, y = b[i] * otherFactor;
+            words[0] |= (Statistics::OUTWARD ? float8::ceil(x) : float8::round(x)) << 8 * i;
+            words[1] |= (Statistics::OUTWARD ? float8::floor(y) : float8::round(y)) << 8 * i;
+        }
+        FillItem first = item;
+        first.kvHead = 0;
+        uint8_t* const page = dataBlock(args, first, statistics8Bytes(D));
+        if (keys.hasLane()) {
+            uint8_t* const numbers = page + statistics8Offset(D, item.kvHead);
+            *reinterpret_cast<uint32_t*>(numbers + statistic8(D, 4 * keys.lane, 0)) = words[0];
+            *reinterpret_cast<uint32_t*>(numbers + statistic8(D, 4 * keys.lane, 1)) = words[1];
+        }
+        if (keys.lane == 0) {
+            *reinterpret_cast<float4*>(page + statistics8ScaleOffset(D, args.kvHeads, item.kvHead)) =
+                    make_float4(scale, otherScale, 0.f, 0.f);
+        }
+    }
+
+    /** Magnitude of all lanes' numbers. */
+    static __device__ float greatest(const float (&x)[4]) {
+        const float most = fmaxf(fmaxf(fabsf(x[0]), fabsf(x[1])), fmaxf(fabsf(x[2]), fabsf(x[3])));
+        return __uint_as_float(__reduce_max_sync(0xffffffffu, __float_as_uint(most)));
     }
 };
 
@@ -360,7 +477,7 @@ struct Int4 {
 };
 
 __device__ inline float* sketchMean(const FillArgs& args, const FillItem& item, int dimensions) {
-    const size_t slot = static_cast<size_t>(item.layer) * args.slots + args.meanSlots[item.row];
+    const size_t slot = static_cast<size_t>(item.layer) * args.slots + args.meansOf[item.row].x;
     return args.means + (slot * args.kvHeads + item.kvHead) * dimensions;
 }
 
@@ -373,8 +490,9 @@ struct SketchMean {
             return;
         }
         const int* pages = args.pageTables + static_cast<size_t>(item.row) * args.tableStride;
+        const int count = args.meansOf[item.row].y;
         float4 sum = make_float4(0.f, 0.f, 0.f, 0.f);
-        for (int p = 0; p < SKETCH_MEAN_TOKENS / args.pageSize; p++) {
+        for (int p = 0; p < count; p++) {
             const PageKeys<X, D> keys = pageKeys<X, D>(args, item, pages[p]);
 #pragma unroll 8
             for (int token = 0; token < args.pageSize; token++) {
@@ -382,9 +500,9 @@ struct SketchMean {
                 sum = make_float4(sum.x + key.x, sum.y + key.y, sum.z + key.z, sum.w + key.w);
             }
         }
-        constexpr float SHARE = 1.f / SKETCH_MEAN_TOKENS;
-        reinterpret_cast<float4*>(sketchMean(args, item, D))[lane] =
-                make_float4(sum.x * SHARE, sum.y * SHARE, sum.z * SHARE, sum.w * SHARE);
+        const float tokens = static_cast<float>(count * args.pageSize);
+        reinterpret_cast<float4*>(sketchMean(args, item, D))[lane] = make_float4(
+                __fdiv_rn(sum.x, tokens), __fdiv_rn(sum.y, tokens), __fdiv_rn(sum.z, tokens), __fdiv_rn(sum.w, tokens));
     }
 };
 
@@ -468,8 +586,10 @@ struct Sketch {
     SKIM_FILL_SIZES(name, Data, fp8, KvFp8)      \
     SKIM_FILL_SIZES(name, Data, int8, KvInt8)
 
-SKIM_FILL_ALL(fill_bounds, Bounds)
-SKIM_FILL_ALL(fill_moments, Moments)
+SKIM_FILL_ALL(fill_bounds, Pairs<Bounds>)
+SKIM_FILL_ALL(fill_moments, Pairs<Moments>)
+SKIM_FILL_ALL(fill_bounds8, Pairs8<Bounds>)
+SKIM_FILL_ALL(fill_moments8, Pairs8<Moments>)
 SKIM_FILL_ALL(fill_int4, Int4)
 SKIM_FILL_ALL(fill_sketch, Sketch)
 SKIM_FILL_ALL(sketch_mean, SketchMean)

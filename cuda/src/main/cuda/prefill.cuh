@@ -607,6 +607,7 @@ __device__ inline void attend(const PrefillArgs& args) {
     __device__ int prefill_shared_##KV##_##D = skim::prefill::SHARED_BYTES<skim::X, D>;                 \
     __global__ void __launch_bounds__(skim::prefill::WARPS * 32, 2)                                     \
         prefill_##KV##_##D(const __grid_constant__ skim::PrefillArgs args) {                            \
+        skim::waitForPreviousKernel();                                                                  \
         skim::prefill::attend<skim::X, D>(args);                                                        \
     }                                                                                                   \
     }

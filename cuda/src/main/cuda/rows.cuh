@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include "launch.cuh"
+
 #include <cstdint>
 #include <cuda_fp16.h>
 
@@ -68,8 +70,15 @@ __device__ __forceinline__ void norm_row(const float* x, const float* weight, ha
     auto* target = reinterpret_cast<Halves<V>*>(out);
     const int count = width / V;
     const int threads = blockDim.x;
-    Floats<V> kept[KEPT];
+    Floats<V> kept[KEPT], scales[KEPT];
     float sum = 0;
+#pragma unroll
+    for (int i = 0; i < KEPT; i++) {
+        const int at = threadIdx.x + i * threads;
+        scales[i] = at < count ? weights[at] : Floats<V>{};
+    }
+    waitForPreviousKernel();
+    letNextKernelStart();
 #pragma unroll
     for (int i = 0; i < KEPT; i++) {
         const int at = threadIdx.x + i * threads;
@@ -84,8 +93,7 @@ __device__ __forceinline__ void norm_row(const float* x, const float* weight, ha
     }
     sum = block_reduce(sum, 0.0f, [](float a, float b) { return a + b; });
     const float factor = rsqrtf(sum / width + eps);
-    auto store = [&](int at, const Floats<V>& values) {
-        const Floats<V> scales = weights[at];
+    auto store = [&](int at, const Floats<V>& values, const Floats<V>& scales) {
         Halves<V> normed;
 #pragma unroll
         for (int i = 0; i < V; i++) {
@@ -97,11 +105,11 @@ __device__ __forceinline__ void norm_row(const float* x, const float* weight, ha
     for (int i = 0; i < KEPT; i++) {
         const int at = threadIdx.x + i * threads;
         if (at < count) {
-            store(at, kept[i]);
+            store(at, kept[i], scales[i]);
         }
     }
     for (int at = threadIdx.x + KEPT * threads; at < count; at += threads) {
-        store(at, vectors[at]);
+        store(at, vectors[at], weights[at]);
     }
     for (int at = width + threadIdx.x; at < outStride; at += threads) {
         out[at] = __float2half_rn(0);
@@ -112,6 +120,7 @@ __device__ __forceinline__ void norm_row(const float* x, const float* weight, ha
 
 extern "C" __global__ void rms_norm(const float* x, int xStride, const int* rowIndex, const float* weight, half* out,
         int outStride, int width, float eps) {
+    // An index of rows is the step's input: no kernel writes it.
     const int64_t from = rowIndex != nullptr ? rowIndex[blockIdx.x] : blockIdx.x;
     const float* row = x + from * xStride;
     half* target = out + int64_t(blockIdx.x) * outStride;

@@ -759,21 +759,6 @@ __device__ inline float most(const float* needed, int heads) {
     return greatest;
 }
 
-/** Whether this CTA is the last of `count`; then it sees what the others wrote. */
-__device__ inline bool isLast(int* ticket, int count, int& shared) {
-    __syncthreads();
-    if (threadIdx.x == 0) {   // its fences stand for all threads': barriers come before and after
-        __threadfence();
-        shared = atomicAdd(ticket, 1);
-        __threadfence();
-        if (shared == count - 1) {
-            *ticket = 0;
-        }
-    }
-    __syncthreads();
-    return shared == count - 1;
-}
-
 template <class X, int D, bool VALUES>
 __device__ void samplePilot(const SampleArgs& args) {
     waitForPreviousKernel();

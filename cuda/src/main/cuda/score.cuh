@@ -1,6 +1,7 @@
 /*
  * Scores of pages for selection, see selection.cuh:
  *   score_bounds_<D>, score_moments_<D>   numbers, from statistics of a page's keys
+ *   score_bounds8_<D>, score_moments8_<D> the same, from statistics as e4m3
  *   score_sketch_<D>                      shares, from one bit a dimension and token; D = 64 and 128 count bits with tensor cores
  *   score_int4_<C>                        shares, from INT4 keys of C channels: C = D, or label channels rounded up to 16
  *   score_exact_<KV>_<D>, score_random    controls: shares from the keys themselves, numbers that mean nothing
@@ -12,6 +13,8 @@
  * (16 bits of a query in bf16, 22 in f16; those of sketches are small integers).
  *   bounds   sum of max(q max, q min) = (max, min) * (q+, q-): k runs over pairs as they are stored. Either q+ or q- is zero.
  *   moments  (mean, variance) * (q, 0), and (mean, variance) * (0, q^2)
+ *   bounds8, moments8   likewise in f16: e4m3 widens to it exactly. Means and variances are words of their own, so that no
+ *            product is with zeros. A page's scales, which may be outside f16, come last.
  *   shares   A's rows are a token of each of 16 pages. Thus a lane has all tokens of its pages and sums up exponentials by
  *            itself.
  *   sketch   s8: a bit at place s of a byte enters as 2^(s % 4) and meets a query of 4 bits times 2^(3 - s % 4); the sums are
@@ -229,6 +232,134 @@ struct StatisticsScorer {
     }
 };
 
+/** The KV head of the CTA. */
+__device__ inline int scoredKvHead(const SelectionArgs& s) { return blockIdx.y / ((s.group + 7) / 8); }
+
+/** From statistics in e4m3. A lane's bytes of a part are 8 dimensions, of the last one of D = 80 they are 4. */
+template <int D, bool MOMENTS>
+struct Statistics8Scorer {
+    static constexpr int SLICES = 1, WHOLE = D / 32, PARTS = (D + 31) / 32;
+    static constexpr bool SHARE = false;
+    static constexpr int CTAS = 4;
+    static constexpr int PREPARED = PARTS * 2 * 32 * 16;
+    static constexpr bool KEPT = true;
+    static_assert(D % 16 == 0, "the last part is a half or whole");
+
+    uint32_t words[2][PARTS][4];       // of rows g and g + 8
+    float2 scales[2];
+    uint32_t high[PARTS][4][2];        // for a word: q+ or q-, q or q^2
+    const uint4* low;                  // of the lane, 32 apart, for two words: registers do not suffice for these too
+    int numberOffset, scaleOffset;     // from where a head's block would be if it were in one piece
+
+    __device__ explicit Statistics8Scorer(const ScoreArgs& args) {
+        const int kvHead = scoredKvHead(args.selection), block = kvHead * statistics8Bytes(D);
+        numberOffset = statistics8Offset(D, kvHead) - block;
+        scaleOffset = statistics8ScaleOffset(D, args.selection.kvHeads, kvHead) - block;
+    }
+
+    static __device__ int blockBytes(int) { return statistics8Bytes(D); }
+
+    static __device__ constexpr int wordsOf(int part) { return part < WHOLE ? 4 : 2; }
+
+    /** A warp leaves the low parts of one part for all warps. */
+    __device__ void prepare(const HeadTile& tile, uint8_t* shared) {
+        const int lane = threadIdx.x % 32, t = lane % 4, warp = threadIdx.x / 32;
+        uint4* const lows = reinterpret_cast<uint4*>(shared) + lane;
+#pragma unroll
+        for (int p = 0; p < PARTS; p++) {
+            const int count = wordsOf(p) / 2;
+            uint32_t rest[4][2] = {};
+#pragma unroll
+            for (int w = 0; w < count; w++) {
+                const float4 four = fourOf(tile, D, 32 * p + 4 * (count * t + w));
+                const float q[4] = {four.x, four.y, four.z, four.w};
+#pragma unroll
+                for (int i = 0; i < 4; i += 2) {
+                    split(first(q[i]), first(q[i + 1]), high[p][w][i / 2], rest[w][i / 2]);
+                    split(second(q[i]), second(q[i + 1]), high[p][count + w][i / 2], rest[count + w][i / 2]);
+                }
+            }
+            if (warp == p) {
+                lows[32 * 2 * p] = make_uint4(rest[0][0], rest[0][1], rest[1][0], rest[1][1]);
+                lows[32 * (2 * p + 1)] = make_uint4(rest[2][0], rest[2][1], rest[3][0], rest[3][1]);
+            }
+        }
+        static_assert(PARTS <= 4, "as many as warps");
+        __syncthreads();
+        low = lows;
+    }
+
+    static __device__ float first(float q) { return MOMENTS ? q : fmaxf(q, 0.f); }
+
+    static __device__ float second(float q) { return MOMENTS ? fminf(q * q, 65504.f) : fminf(q, 0.f); }
+
+    static __device__ void split(float x, float y, uint32_t& high, uint32_t& low) {
+        high = packF16(x, y);
+        const float2 there = __half22float2(*reinterpret_cast<const __half2*>(&high));
+        low = packF16(x - there.x, y - there.y);
+    }
+
+    __device__ void loadPart(const NextLoad& next, int p) {
+        const int t = threadIdx.x % 4;
+#pragma unroll
+        for (int row = 0; row < 2; row++) {
+            const uint8_t* from = next.blocks[row] + numberOffset + 64 * p;
+            if (p < WHOLE) {
+                loadWords4(words[row][p], from + 16 * t);
+            } else {
+                const uint2 two = __ldg(reinterpret_cast<const uint2*>(from) + t);
+                words[row][p][0] = two.x;
+                words[row][p][1] = two.y;
+            }
+        }
+    }
+
+    __device__ void loadScales(const NextLoad& next) {
+#pragma unroll
+        for (int row = 0; row < 2; row++) {
+            scales[row] = __ldg(reinterpret_cast<const float2*>(next.blocks[row] + scaleOffset));
+        }
+    }
+
+    __device__ void load(const NextLoad& next, int, int) {
+#pragma unroll
+        for (int p = 0; p < PARTS; p++) {
+            loadPart(next, p);
+        }
+        loadScales(next);
+    }
+
+    __device__ void score(float (&scores)[4], const NextLoad& next) {
+        float sums[2][4] = {};
+#pragma unroll
+        for (int p = 0; p < PARTS; p++) {
+#pragma unroll
+            for (int two = 0; two < wordsOf(p); two += 2) {
+                const uint4 rest = loadShared4(low + 32 * (2 * p + two / 2));
+#pragma unroll
+                for (int w = two; w < two + 2; w++) {
+                    const uint2 upper = KvFp8::widen(words[0][p][w]), lower = KvFp8::widen(words[1][p][w]);
+                    const uint32_t a[4] = {upper.x, lower.x, upper.y, lower.y};
+                    float(&sum)[4] = sums[w / (wordsOf(p) / 2)];
+                    mmaF16(sum, a, high[p][w][0], high[p][w][1]);
+                    mmaF16(sum, a, w == two ? rest.x : rest.z, w == two ? rest.y : rest.w);
+                }
+            }
+            if (next.isThere) {
+                loadPart(next, p);
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const float x = sums[1][i] * scales[i / 2].y;
+            scores[i] = sums[0][i] * scales[i / 2].x + (MOMENTS ? sqrtf(fmaxf(x, 0.f)) : x);
+        }
+        if (next.isThere) {
+            loadScales(next);
+        }
+    }
+};
+
 /** Queries, rotated, in numbers of 4 bits, in shared memory; all threads of the CTA make them. */
 template <int D>
 struct SketchQueries {
@@ -412,7 +543,7 @@ struct SketchBitScorer {
     static_assert(D == 64 || D == 128, "words hold whole tokens");
     static constexpr int SLICES = 1, UNITS = sketchUnits(D);
     static constexpr bool SHARE = true;
-    static constexpr int CTAS = 3;
+    static constexpr int CTAS = 4;
     static constexpr int PREPARED = SketchQueries<D>::BYTES;
     static constexpr bool KEPT = false;
     static constexpr int BIAS = 0x4b400000;                                // see SketchScorer
@@ -839,7 +970,7 @@ struct Ranking {
         const SelectionArgs& s = args.selection;
         const int tiles = (s.group + 7) / 8;
         entry = blockIdx.z;
-        kvHead = blockIdx.y / tiles;
+        kvHead = scoredKvHead(s);
         firstHead = blockIdx.y % tiles * 8;
         heads = min(8, s.group - firstHead);
         list = entry * s.kvHeads + kvHead;
@@ -1056,6 +1187,8 @@ __device__ inline void scoreRandom(const ScoreArgs& args) {
 #define SKIM_SCORE_SIZE(D)                                \
     SKIM_SCORE(bounds_##D, StatisticsScorer<D, false>)    \
     SKIM_SCORE(moments_##D, StatisticsScorer<D, true>)    \
+    SKIM_SCORE(bounds8_##D, Statistics8Scorer<D, false>)  \
+    SKIM_SCORE(moments8_##D, Statistics8Scorer<D, true>)  \
     SKIM_SCORE(exact_bf16_##D, ExactScorer<KvBf16, D>)    \
     SKIM_SCORE(exact_f16_##D, ExactScorer<KvF16, D>)      \
     SKIM_SCORE(exact_fp8_##D, ExactScorer<KvFp8, D>)      \

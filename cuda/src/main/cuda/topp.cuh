@@ -715,20 +715,8 @@ extern "C" __global__ void __launch_bounds__(TOPP_SELECT_THREADS) topp_select(co
         toppMasks(args, shared, method, visible, list, part * TOPP_PART, tokens);
     }
     letNextKernelStart();
-    __threadfence();
-    if (ctas > 1) {
-        __syncthreads();
-        if (threadIdx.x == 0) {
-            shared.ticket = atomicAdd(&args.tickets[list], 1);
-        }
-        __syncthreads();
-        if (shared.ticket != ctas - 1) {
-            return;
-        }
-        __threadfence();
-        if (threadIdx.x == 0) {
-            args.tickets[list] = 0;
-        }
+    if (ctas > 1 && !isLast(&args.tickets[list], ctas, shared.ticket)) {
+        return;
     }
     __syncthreads();
     toppCompact(common, shared, visible, list, count);

@@ -3,7 +3,8 @@
  *
  * Checks what fill_* and sketch_mean_* store of pages' keys against the same arithmetic on the host, for all storage types, head
  * sizes and page sizes, two layers and pages that several sequences share, and that no other page is written. Checks the scores
- * of all score_* kernels and their references against double, in both stages; that bounds are no lower than any key's product.
+ * of all score_* kernels and their references against double, in both stages; that bounds are no lower than any key's product,
+ * those in e4m3 included.
  * Measures all scorers for 8K to 128K tokens with several numbers of CTAs, the sketch's also with other numbers of CTAs of an SM
  * and by the other of its two ways; and filling.
  *
@@ -48,6 +49,38 @@ static float high(uint32_t w) {
 static int hRoundHalfUp(float x) {
     return (int)floor((double)x + 0.5);
 }
+
+// ---- e4m3, as Float8.java ----
+struct HostFloat8 {
+    std::vector<double> magnitudes;   // of the codes 0 ... 0x7e
+    HostFloat8() {
+        for (int code = 0; code < 0x7f; code++) {
+            int e = code >> 3, m = code & 7;
+            magnitudes.push_back(e == 0 ? ldexp(m, -9) : ldexp(8 + m, e - 10));
+        }
+    }
+    double value(uint8_t code) const { return magnitudes[code & 0x7f] * (code & 0x80 ? -1 : 1); }
+    int below(double x) const {
+        return (int)(std::upper_bound(magnitudes.begin(), magnitudes.end(), x) - magnitudes.begin()) - 1;
+    }
+    int above(double x) const {
+        return std::min(0x7e, (int)(std::lower_bound(magnitudes.begin(), magnitudes.end(), x) - magnitudes.begin()));
+    }
+    int nearest(double x) const {
+        int a = below(x), b = above(x);
+        double down = x - magnitudes[a], up = magnitudes[b] - x;
+        return down < up || (down == up && a % 2 == 0) ? a : b;
+    }
+    uint8_t ceil(double x) const { return x > 0 ? above(x) : x < 0 ? 0x80 | below(-x) : 0; }
+    uint8_t floor(double x) const { return x < 0 ? 0x80 | above(-x) : below(x); }
+    uint8_t round(double x) const { return x < 0 ? 0x80 | nearest(-x) : nearest(x); }
+    static double scale(double greatest) {
+        double power = ldexp(1, -100);
+        while (greatest > 448 * power) power *= 2;
+        return power;
+    }
+};
+static const HostFloat8 FLOAT8;
 
 // ---- the CPU's rotation, as Rotation.java ----
 struct HostRotation {
@@ -102,10 +135,10 @@ typedef void (*FillKernel)(const FillArgs);
 typedef void (*ScoreKernel)(const ScoreArgs);
 #define SIZES(n) {n##_64, n##_80, n##_96, n##_128}
 #define KVS(n) {SIZES(n##_bf16), SIZES(n##_f16), SIZES(n##_fp8), SIZES(n##_int8)}
-static const FillKernel FILLS[5][4][4] = {
-        KVS(fill_bounds), KVS(fill_moments), KVS(fill_int4), KVS(fill_sketch), KVS(sketch_mean)};
-static const ScoreKernel BOUNDS[4] = SIZES(score_bounds), MOMENTS[4] = SIZES(score_moments), SKETCH[4] = SIZES(score_sketch),
-                         EXACT[4][4] = KVS(score_exact);
+static const FillKernel FILLS[7][4][4] = {KVS(fill_bounds), KVS(fill_moments), KVS(fill_int4), KVS(fill_sketch),
+        KVS(sketch_mean), KVS(fill_bounds8), KVS(fill_moments8)};
+static const ScoreKernel BOUNDS[4] = SIZES(score_bounds), MOMENTS[4] = SIZES(score_moments), BOUNDS8[4] = SIZES(score_bounds8),
+                         MOMENTS8[4] = SIZES(score_moments8), SKETCH[4] = SIZES(score_sketch), EXACT[4][4] = KVS(score_exact);
 static const ScoreKernel INT4[8] = {
         score_int4_16, score_int4_32, score_int4_48, score_int4_64, score_int4_80, score_int4_96, score_int4_112, score_int4_128};
 
@@ -185,6 +218,8 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
     std::vector<int> slots(batch);
     for (int b = 0; b < batch; b++) slots[b] = batch - 1 - b;
     slots[sequences[2]] = slots[sequences[1]];  // shares its first pages
+    std::vector<int2> meansOf(batch);
+    for (int b = 0; b < batch; b++) meansOf[sequences[b]] = make_int2(slots[sequences[b]], 1 + rng.upTo(std::max(1, last[b] / page)));
     const int channels = (labelChannels + 15) / 16 * 16;
     std::vector<int> labels((size_t)layers * kvH * channels, -1);
     for (int i = 0; i < layers * kvH; i++) {
@@ -194,17 +229,17 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
         std::copy(d.begin(), d.begin() + labelChannels, labels.begin() + i * channels);
     }
     Device<uint8_t> dCache(cache);
-    Device<int> dTables(tables), dSeq(sequences), dCount(workCount), dSlots(slots), dLabels(labels);
-    Device<int2> dWork(work);
+    Device<int> dTables(tables), dSeq(sequences), dCount(workCount), dLabels(labels);
+    Device<int2> dWork(work), dMeansOf(meansOf);
     const size_t sb = statisticsBytes(D), ib = int4BlockBytes(D, page), lb = int4BlockBytes(channels, page),
-                 kb = sketchBytes(D, page), all = (size_t)pagesAll * kvH;
+                 kb = sketchBytes(D, page), s8b = statistics8Bytes(D), all = (size_t)pagesAll * kvH;
     Device<uint8_t> dBounds(layers * all * sb), dMoments(layers * all * sb), dInt4(layers * all * ib), dLabel(layers * all * lb),
-            dSketch(layers * all * kb);
+            dSketch(layers * all * kb), dBounds8(layers * all * s8b), dMoments8(layers * all * s8b);
     Device<float> dMeans((size_t)layers * batch * kvH * D);
     dMeans.fill(0xff);
-    for (auto* d : {&dBounds, &dMoments, &dInt4, &dLabel, &dSketch}) d->fill(0xff);
+    for (auto* d : {&dBounds, &dMoments, &dInt4, &dLabel, &dSketch, &dBounds8, &dMoments8}) d->fill(0xff);
     FillArgs fill{dWork.at, dCount.at, dTables.at, table, page, kvH, dCache.at, layerBytes, nullptr, 0, nullptr, D, dMeans.at,
-            dSlots.at, batch};
+            dMeansOf.at, batch};
     auto runFill = [&](int data, Device<uint8_t>& to, size_t bytes, bool label) {
         FillArgs a = fill;
         a.data = to.at;
@@ -222,8 +257,23 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
     runFill(2, dLabel, lb, true);
     FILLS[4][kv][sizeIndex(D)]<<<dim3(7, layers), 32 * FILL_WARPS>>>(fill);
     runFill(3, dSketch, kb, false);
+    runFill(5, dBounds8, s8b, false);
+    runFill(6, dMoments8, s8b, false);
     CHECK(cudaDeviceSynchronize());
-    auto bounds = dBounds.get(), moments = dMoments.get(), int4 = dInt4.get(), label = dLabel.get(), sketch = dSketch.get();
+    auto bounds = dBounds.get(), moments = dMoments.get(), int4 = dInt4.get(), label = dLabel.get(), sketch = dSketch.get(),
+         bounds8 = dBounds8.get(), moments8 = dMoments8.get();
+    // of a block in e4m3: one of a dimension's numbers as stored, the scales, and the number
+    auto code8 = [&](const std::vector<uint8_t>& data, size_t block, int d, int which) {
+        return data[block / kvH * kvH * s8b + statistics8Offset(D, block % kvH) + statistic8(D, d, which)];
+    };
+    auto scale8 = [&](const std::vector<uint8_t>& data, size_t block, int i) {
+        float scale;
+        memcpy(&scale, &data[block / kvH * kvH * s8b + statistics8ScaleOffset(D, kvH, block % kvH) + 4 * i], 4);
+        return scale;
+    };
+    auto value8 = [&](const std::vector<uint8_t>& data, size_t block, int d, int which) {
+        return FLOAT8.value(code8(data, block, d, which)) * scale8(data, block, which);
+    };
     auto means = dMeans.get();
     // expected
     const HostRotation rotation(D);
@@ -233,10 +283,11 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
             for (int h = 0; h < kvH; h++) {
                 std::vector<float> m(D, 0.f);
                 int row = sequences[b];
-                for (int p = 0; p < 256 / page; p++)
+                const int count = meansOf[row].y;
+                for (int p = 0; p < count; p++)
                     for (int t = 0; t < page; t++)
                         for (int d = 0; d < D; d++) m[d] += keyAt(l, tables[row * table + p], h, t)[d];
-                for (auto& x : m) x /= 256;
+                for (auto& x : m) x /= (float)(count * page);
                 hostMeans[(l * batch + slots[row]) * kvH + h] = m;
             }
     long wrong[6] = {};
@@ -255,7 +306,7 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
         memcpy(&word, block + 4 * (t / 16 * 8 * units + w / 4 * 16 + part * 4 + w % 4), 4);
         return word >> s & 1;
     };
-    std::vector<std::array<long, 12>> tally(work.size());
+    std::vector<std::array<long, 16>> tally(work.size());
     parallel((int)work.size(), [&](int wi) {
         auto& c = tally[wi];
         c.fill(0);
@@ -264,6 +315,8 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
             for (int h = 0; h < kvH; h++) {
                 size_t block = ((size_t)l * pagesAll + pg) * kvH + h;
                 touched[block] = 1;
+                std::vector<float> most(D), least(D), means(D), variances(D);
+                float top = 0, topMean = 0, topVariance = 0;
                 for (int d = 0; d < D; d++) {
                     float mx = -INFINITY, mn = INFINITY;
                     double sum = 0, sq = 0;
@@ -283,6 +336,24 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
                     memcpy(&got, &moments[block * sb + 4 * d], 4);
                     c[1] += want != got;
                     if (fabs(low(got) - mean) > 0.01 * fabs(mean) + 1e-4 || fabs(high(got) - var) > 0.01 * var + 1e-4) c[7]++;
+                    most[d] = mx, least[d] = mn, means[d] = (float)mean, variances[d] = (float)var;
+                    top = std::max(top, std::max(fabsf(mx), fabsf(mn)));
+                    topMean = std::max(topMean, fabsf(means[d]));
+                    topVariance = std::max(topVariance, variances[d]);
+                }
+                const double scale = HostFloat8::scale(top), ms = HostFloat8::scale(topMean), vs = HostFloat8::scale(topVariance);
+                for (int i = 0; i < 4; i++) {
+                    c[10] += scale8(bounds8, block, i) != (i < 2 ? scale : 0);
+                    c[11] += scale8(moments8, block, i) != (i == 0 ? ms : i == 1 ? vs : 0);
+                }
+                for (int d = 0; d < D; d++) {
+                    c[10] += code8(bounds8, block, d, 0) != FLOAT8.ceil(most[d] / scale);
+                    c[10] += code8(bounds8, block, d, 1) != FLOAT8.floor(least[d] / scale);
+                    c[10] += value8(bounds8, block, d, 0) < most[d] || value8(bounds8, block, d, 1) > least[d];
+                    c[11] += code8(moments8, block, d, 0) != FLOAT8.round(means[d] / ms);
+                    c[11] += code8(moments8, block, d, 1) != FLOAT8.round(variances[d] / vs);
+                    c[12] += fabs(value8(moments8, block, d, 0) - means[d]) > fabs(means[d]) / 16 + ms / 1000;
+                    c[12] += fabs(value8(moments8, block, d, 1) - variances[d]) > variances[d] / 16 + vs / 1000;
                 }
                 for (int which = 0; which < 2; which++) {
                     const int C = which ? channels : D, real = which ? labelChannels : D;
@@ -331,10 +402,18 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
                 }
             }
     });
-    std::array<long, 12> sum{};
+    std::array<long, 16> sum{};
     for (auto& c : tally)
-        for (int i = 0; i < 12; i++) sum[i] += c[i];
+        for (int i = 0; i < 16; i++) sum[i] += c[i];
     // blocks of other pages are untouched
+    for (size_t i = 0; i < touched.size(); i++)
+        if (!touched[i])
+            for (auto* data : {&bounds8, &moments8}) {
+                bool stray = false;
+                for (int d = 0; d < 2 * D; d++) stray |= code8(*data, i, d / 2, d % 2) != 0xff;
+                for (int j = 0; j < 4; j++) stray |= bitsOf(scale8(*data, i, j)) != 0xffffffffu;
+                sum[9] += stray;
+            }
     for (size_t i = 0; i < touched.size(); i++)
         if (!touched[i])
             for (size_t j = 0; j < kb; j++)
@@ -344,10 +423,12 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
                 }
     char text[256];
     snprintf(text, sizeof text,
-            "wrong: bounds %ld moments %ld (far %ld) int4 %ld labels %ld signs %ld factors %ld (far %ld) mean %ld strays %ld",
-            sum[0], sum[1], sum[7], sum[2], sum[3], sum[4], sum[6], sum[8], wrong[5], sum[9]);
-    report(sum[0] + sum[7] + sum[2] + sum[3] + sum[4] + sum[8] + wrong[5] + sum[9] == 0 && sum[1] + sum[6] <= 4, "fill", shape,
-            text);
+            "wrong: bounds %ld moments %ld (far %ld) bounds8 %ld moments8 %ld (far %ld) int4 %ld labels %ld signs %ld factors %ld "
+            "(far %ld) mean %ld strays %ld",
+            sum[0], sum[1], sum[7], sum[10], sum[11], sum[12], sum[2], sum[3], sum[4], sum[6], sum[8], wrong[5], sum[9]);
+    report(sum[0] + sum[7] + sum[10] + sum[12] + sum[2] + sum[3] + sum[4] + sum[8] + wrong[5] + sum[9] == 0 &&
+                    sum[1] + sum[6] + sum[11] <= 4,
+            "fill", shape, text);
     checks++;
 
     // ---- scores of layer 1 ----
@@ -383,6 +464,8 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
     const int si = sizeIndex(D);
     std::vector<Mode> modes = {{RANK_BOUNDS, "bounds", BOUNDS[si], dBounds.at, sb, nullptr, 1},
             {RANK_MOMENTS, "moments", MOMENTS[si], dMoments.at, sb, nullptr, 1},
+            {RANK_BOUNDS8, "bounds8", BOUNDS8[si], dBounds8.at, s8b, nullptr, 1},
+            {RANK_MOMENTS8, "moments8", MOMENTS8[si], dMoments8.at, s8b, nullptr, 1},
             {RANK_SKETCH, "sketch", SKETCH[si], dSketch.at, kb, nullptr, 1},
             {RANK_INT4, "int4", INT4[D / 16 - 1], dInt4.at, ib, nullptr, 4},
             {RANK_LABELS, "labels", INT4[channels / 16 - 1], dLabel.at, lb, dLabels.at + layer * kvH * channels, 4},
@@ -394,7 +477,7 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
             for (int b = 0; b < batch; b++) {
                 RowMethod& m = methods[b];
                 memset(&m, 0, sizeof m);
-                int other = mode.rank % 7 + 1;
+                int other = mode.rank % RANK_MOMENTS8 + 1;
                 int mine = b == 1 && stage == 2 ? other : mode.rank;
                 m.rank1 = stage == 1 ? mine : other;
                 m.rank2 = stage == 2 ? mine : other;
@@ -441,7 +524,7 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
                     size_t block = ((size_t)layer * pagesAll + pg) * kvH + h;
                     double score = 0, exactMost = -INFINITY;
                     std::vector<double> logits;
-                    if (mode.rank == RANK_BOUNDS || mode.rank == RANK_EXACT)
+                    if (mode.rank == RANK_BOUNDS || mode.rank == RANK_BOUNDS8 || mode.rank == RANK_EXACT)
                         for (int t = 0; t < page; t++) {
                             double x = 0;
                             for (int d = 0; d < D; d++) x += (double)qh[d] * keyAt(layer, pg, h, t)[d];
@@ -464,6 +547,17 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
                         if (mode.rank == RANK_BOUNDS &&
                                 scores[(size_t)lg * stride + e] < exactMost - 1e-4 * (1 + fabs(exactMost)))
                             broken[lg]++;
+                    } else if (mode.rank == RANK_BOUNDS8) {
+                        for (int d = 0; d < D; d++)
+                            score += std::max(qh[d] * value8(bounds8, block, d, 0), qh[d] * value8(bounds8, block, d, 1));
+                        if (scores[(size_t)lg * stride + e] < exactMost - 1e-4 * (1 + fabs(exactMost))) broken[lg]++;
+                    } else if (mode.rank == RANK_MOMENTS8) {
+                        double var = 0;
+                        for (int d = 0; d < D; d++) {
+                            score += qh[d] * value8(moments8, block, d, 0);
+                            var += (double)qh[d] * qh[d] * value8(moments8, block, d, 1);
+                        }
+                        score += sqrt(var);
                     } else if (mode.rank == RANK_SKETCH) {
                         for (int t = 0; t < page; t++) {
                             int bitSum = 0;
@@ -525,11 +619,11 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
                 br += broken[i];
             }
             snprintf(text, sizeof text, "error %.2g wrong references or strays %ld bounds below %ld", most, b, br);
-            report(most < (mode.rank == RANK_BOUNDS || mode.rank == RANK_MOMENTS || mode.rank == RANK_EXACT ? 1e-4 : 5e-5) &&
+            report(most < (!isShare(mode.rank) || mode.rank == RANK_EXACT ? 1e-4 : 5e-5) &&
                             b == 0 && br == 0,
                     (std::string("score ") + mode.name + (stage == 1 ? " 1" : " 2")).c_str(), shape, text);
             checks++;
-            static double worstOf[8];
+            static double worstOf[RANK_MOMENTS8 + 1];
             worstOf[mode.rank] = std::max(worstOf[mode.rank], most);
             if (kv == INT8 && D == 128 && page == 64 && stage == 2)
                 printf("greatest error of %s so far %.2g\n", mode.name, worstOf[mode.rank]);
@@ -579,6 +673,10 @@ static void bench() {
     };
     Kind kinds[] = {{"bounds", RANK_BOUNDS, score_bounds_128, statisticsBytes(D), 1, 1},
             {"moments", RANK_MOMENTS, score_moments_128, statisticsBytes(D), 1, 1},
+            {"bounds8", RANK_BOUNDS8, score_bounds8_128, statistics8Bytes(D), 1, 1},
+            {"moments8", RANK_MOMENTS8, score_moments8_128, statistics8Bytes(D), 1, 1},
+            {"bounds8/3", RANK_BOUNDS8, variant<Statistics8Scorer<128, false>, 3>, statistics8Bytes(D), 1, 1},
+            {"bounds8/5", RANK_BOUNDS8, variant<Statistics8Scorer<128, false>, 5>, statistics8Bytes(D), 1, 1},
             {"sketch", RANK_SKETCH, score_sketch_128, sketchBytes(D, page), 1, 1},
             {"sketch/2", RANK_SKETCH, variant<SketchBitScorer<128>, 2>, sketchBytes(D, page), 1, 1},
             {"sketch/4", RANK_SKETCH, variant<SketchBitScorer<128>, 4>, sketchBytes(D, page), 1, 1},
@@ -652,26 +750,26 @@ static void bench() {
                     s.tokens / 1024, s.batch, times[0], times[1], times[2], times[3], pdl, floor, best / floor);
         }
     // fills: a prompt of 32K tokens, all layers of 4
-    for (int data4 = 0; data4 < 4; data4++) {
+    for (int data4 : {0, 1, 5, 6, 2, 3}) {
         const int n = 2048, kvH = 8, layers = 4;
         std::vector<int2> work(n);
-        std::vector<int> table(n), slot = {0}, count = {n};
+        std::vector<int> table(n), count = {n};
         for (int i = 0; i < n; i++) {
             work[i] = make_int2(0, i);
             table[i] = i;
         }
-        Device<int2> dw(work);
-        Device<int> dt(table), dslot(slot), dc(count);
+        Device<int2> dw(work), dMeanOf(std::vector<int2>{make_int2(0, n)});
+        Device<int> dt(table), dc(count);
         Device<float> means(layers * kvH * D);
         means.fill(0);
         size_t cacheLayer = (size_t)n * kvH * 8192, dataLayer = (size_t)n * kvH * 1088;
         FillArgs a{dw.at, dc.at, dt.at, n, page, kvH, data.at, cacheLayer, data.at + ((size_t)2 << 30), dataLayer, nullptr, D,
-                means.at, dslot.at, 1};
+                means.at, dMeanOf.at, 1};
         double us = timeGraph(12, [&](cudaStream_t s, int) { FILLS[data4][BF16][3]<<<dim3(528, layers), 128, 0, s>>>(a); });
         std::vector<int> none = {0};
         dc.put(none);
         double idle = timeGraph(12, [&](cudaStream_t s, int) { FILLS[data4][BF16][3]<<<dim3(528, layers), 128, 0, s>>>(a); });
-        const char* names[] = {"bounds", "moments", "int4", "sketch"};
+        const char* names[] = {"bounds", "moments", "int4", "sketch", "", "bounds8", "moments8"};
         printf("fill %-8s 32K tokens, 8 heads, 4 layers: %.0f us (%.0f GB/s of keys), empty list %.1f us\n", names[data4], us,
                 (double)layers * n * kvH * 4096 / us / 1e3, idle);
     }

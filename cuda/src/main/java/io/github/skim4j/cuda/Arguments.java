@@ -79,8 +79,17 @@ final class Arguments {
         }
     }
 
+    /** The arguments as they lie in memory, each where {@link #offsets} says. */
+    ByteBuffer bytes() {
+        return bytes.duplicate().rewind();
+    }
+
+    List<Integer> offsets() {
+        return offsets;
+    }
+
     Pointer pointers() {
-        Pointer start = Pointer.to(bytes.duplicate().rewind());
+        Pointer start = Pointer.to(bytes());
         Pointer[] pointers = new Pointer[offsets.size()];
         for (int i = 0; i < pointers.length; i++) {
             pointers[i] = start.withByteOffset(offsets.get(i));

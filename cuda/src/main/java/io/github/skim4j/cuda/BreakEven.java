@@ -91,7 +91,7 @@ final class BreakEven {
     /** NaN for methods that are not there for speed. */
     private static double micros(RowMethod row) {
         double ranking = switch (row.first()) {
-            case BOUNDS, MOMENTS -> STATISTICS;
+            case BOUNDS, MOMENTS, BOUNDS8, MOMENTS8 -> STATISTICS;
             case SKETCH, LABELS -> TOKENS;
             case NONE -> row.prunes() ? 0 : Double.NaN;
             default -> Double.NaN;

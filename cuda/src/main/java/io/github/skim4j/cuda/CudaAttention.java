@@ -5,7 +5,6 @@ import io.github.skim4j.cuda.SelectionPlan.Stages;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.model.ModelConfig;
 import java.util.List;
-import jcuda.driver.CUstream;
 
 /**
  * A layer's way from projected heads to attended ones: keys and values into the cache, then attention over it, with one kernel for rows
@@ -37,7 +36,7 @@ final class CudaAttention {
     private static final int CHUNK_THREADS = 128;
 
     private final CudaDevice device;
-    private final CUstream stream;
+    private final CudaStream stream;
     private final ModelConfig config;
     private final StepInputs inputs;
     private final String kvName;
@@ -172,7 +171,7 @@ final class CudaAttention {
         Arguments arguments =
                 beginLists(cache, index, selection, stages, from, 0).address(selection.logWeights(stages));
         long tallies = tally.address() + 2L * from * Integer.BYTES;
-        attendEntries(arguments, index, output(out, step, from), step, from, count, 0, tallies);
+        attendEntries(arguments, index, output(out, step, from), step, from, count, 0, tallies, 0);
     }
 
     /** Attends an entry once more over all of its pages; {@code row} of {@code out} and of {@code logSums} takes the result. */
@@ -193,7 +192,7 @@ final class CudaAttention {
             int row) {
         Arguments arguments =
                 beginLists(cache, index, selection, stages, entry, entry).address(0);
-        attendEntries(arguments, index, new Output(out, logSums, row), step, entry, 1, 0, 0);
+        attendEntries(arguments, index, new Output(out, logSums, row), step, entry, 1, 0, 0, 0);
     }
 
     /**
@@ -234,7 +233,9 @@ final class CudaAttention {
                 .address(inputs.last(from))
                 .address(0)
                 .address(0);
-        attendEntries(arguments, index, output, step, from, count, inputs.sequences(from), 0);
+        // The step writes no keys but those of its own tokens.
+        int settled = step.longestOfEntries();
+        attendEntries(arguments, index, output, step, from, count, inputs.sequences(from), 0, settled);
     }
 
     private Arguments beginEntries(KvStorage cache, int index, int from) {
@@ -256,7 +257,8 @@ final class CudaAttention {
             int from,
             int count,
             long sequences,
-            long tallies) {
+            long tallies,
+            int settled) {
         boolean closesUp = step.closesUp();
         arguments
                 .address(0)
@@ -275,6 +277,7 @@ final class CudaAttention {
                         output.logSums == null
                                 ? 0
                                 : output.logSums.address() + (long) output.row * config.heads() * Float.BYTES)
+                .integer(settled)
                 .endStruct();
         device.kernel("attend" + variant)
                 .launch(stream, splits, config.kvHeads() * headTiles, count, DECODE_THREADS, 0, arguments);

@@ -24,7 +24,6 @@ import java.util.Map;
 import java.util.function.IntConsumer;
 import java.util.function.IntFunction;
 import java.util.function.IntUnaryOperator;
-import jcuda.driver.JCudaDriver;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -38,15 +37,12 @@ final class CudaBackend implements Backend {
     /** Each takes some megabytes of the device, and mixes of methods make ever new ones. */
     private static final int MOST_GRAPHS = 64;
 
-    /** Where in the results the counts of what was read begin. */
-    private static final int TALLY_OFFSET = CudaTransformer.LOGIT_ROWS * Integer.BYTES;
-
     private final ModelConfig config;
     private final CudaDevice device;
     private final KvStorage cache;
     private final StepInputs inputs;
     private final CudaTransformer transformer;
-    private final PinnedBuffer results;
+    private final StepResults results;
     private final LabelChannels labelChannels;
     private final PageDataStorage pageData;
     private final TokenRecords records;
@@ -80,7 +76,7 @@ final class CudaBackend implements Backend {
             KvStorage cache,
             StepInputs inputs,
             CudaTransformer transformer,
-            PinnedBuffer results,
+            StepResults results,
             double recallProbe) {
         this.config = weights.config();
         this.labelChannels = weights.labelChannels();
@@ -104,7 +100,7 @@ final class CudaBackend implements Backend {
         LabelChannels.requireFor(backend.attention(), config, weights.labelChannels());
         CudaDevice device = new CudaDevice(backend.ordinal());
         StepInputs inputs = null;
-        PinnedBuffer results = null;
+        StepResults results = null;
         try {
             CudaModel model = ModelUpload.upload(device, weights, backend.weights());
             int pagesPerSequence = (backend.contextLength() + kvCache.pageSize() - 1) / kvCache.pageSize();
@@ -127,7 +123,7 @@ final class CudaBackend implements Backend {
                         (long) cache.pages() * kvCache.pageSize(),
                         backend.contextLength());
             }
-            results = new PinnedBuffer(resultBytes(config, inputs));
+            results = new StepResults(device, inputs.maxRows(), config.vocabSize());
             return new CudaBackend(weights, device, cache, inputs, transformer, results, backend.recallProbe());
         } catch (RuntimeException | Error e) {
             if (results != null) {
@@ -160,15 +156,6 @@ final class CudaBackend implements Backend {
     /** Batch sizes that graphs are made for, so that few serve all. */
     private static int bucket(int rows) {
         return Integer.highestOneBit(2 * rows - 1);
-    }
-
-    /** Tokens, then what lists let attention read, then logits. */
-    private static long resultBytes(ModelConfig config, StepInputs inputs) {
-        return logitOffset(inputs) + (long) CudaTransformer.LOGIT_ROWS * config.vocabSize() * Float.BYTES;
-    }
-
-    private static int logitOffset(StepInputs inputs) {
-        return TALLY_OFFSET + 2 * inputs.maxRows() * Integer.BYTES;
     }
 
     @Override
@@ -278,7 +265,7 @@ final class CudaBackend implements Backend {
             queueDecode(step, plan, rows);
         }
         if (step.wantsLogits()) {
-            copyLogits(step.rows());
+            results.copyLogits(transformer.logits(), step.rows());
         }
         device.synchronize();
         if (graph == null && probe.isIdle()) {
@@ -288,7 +275,8 @@ final class CudaBackend implements Backend {
         List<SpanResult> found = new ArrayList<>();
         for (int s = 0; s < step.spans().size(); s++) {
             int row = s;
-            found.add(result(step.spans().get(s), i -> drawn(row), i -> logits(row), read(step, plan, s, s)));
+            found.add(result(
+                    step.spans().get(s), i -> results.drawn(row), i -> results.logits(row), read(step, plan, s, s)));
         }
         return found;
     }
@@ -303,7 +291,7 @@ final class CudaBackend implements Backend {
         inputs.copy(rows, device.stream());
         queueLayers(step, plan, rows, rows, rows, layer -> {});
         transformer.runLogits(0, rows);
-        copyDrawn(rows);
+        results.copyDrawn(transformer.drawn(), rows);
     }
 
     /** @param sequences of the step and padding, as are {@code rows} and {@code entries} */
@@ -317,9 +305,7 @@ final class CudaBackend implements Backend {
         DeviceBuffer tally = attention.tally();
         boolean counts = plan.lists();
         if (counts) {
-            Driver.check(
-                    JCudaDriver.cuMemsetD8Async(tally.pointer(), (byte) 0, tallyBytes(entries), device.stream()),
-                    "cuMemsetD8Async");
+            results.clearCounts(tally, entries);
         }
         transformer.runLayers(cache, step, plan, rows, entries, selection, afterAppend, layer -> {
             if (observes) {
@@ -335,15 +321,8 @@ final class CudaBackend implements Backend {
             }
         });
         if (counts) {
-            Driver.check(
-                    JCudaDriver.cuMemcpyDtoHAsync(
-                            results.pointer(TALLY_OFFSET), tally.pointer(), tallyBytes(entries), device.stream()),
-                    "cuMemcpyDtoHAsync");
+            results.copyCounts(tally, entries);
         }
-    }
-
-    private static long tallyBytes(int entries) {
-        return 2L * entries * Integer.BYTES;
     }
 
     /** Any step. */
@@ -362,14 +341,14 @@ final class CudaBackend implements Backend {
         for (int from = 0; from < wanted.size(); from += CudaTransformer.LOGIT_ROWS) {
             int count = Math.min(CudaTransformer.LOGIT_ROWS, wanted.size() - from);
             transformer.runLogits(from, count);
-            copyDrawn(count);
+            results.copyDrawn(transformer.drawn(), count);
             if (wantsLogits) {
-                copyLogits(count);
+                results.copyLogits(transformer.logits(), count);
             }
             device.synchronize();
             for (int i = 0; i < count; i++) {
-                drawn[from + i] = drawn(i);
-                logits[from + i] = wantsLogits ? logits(i) : null;
+                drawn[from + i] = results.drawn(i);
+                logits[from + i] = wantsLogits ? results.logits(i) : null;
             }
         }
         if (wanted.isEmpty()) {
@@ -407,47 +386,12 @@ final class CudaBackend implements Backend {
         AttentionStats read = AttentionStats.NONE;
         if (!(span.attention() instanceof Dense)) {
             for (int i = 0; i < span.count(); i++) {
-                int at = 2 * (row + i);
-                read = read.plus(statistics.of(plan, row + i, span, i, tally(plan, at), tally(plan, at + 1)));
+                long tokens = plan.lists() ? results.tokens(row + i) : 0;
+                long pages = plan.lists() ? results.pages(row + i) : 0;
+                read = read.plus(statistics.of(plan, row + i, span, i, tokens, pages));
             }
         }
         return read.plus(probe.result(index));
-    }
-
-    /** A number that the device counted while it attended lists. */
-    private long tally(SelectionPlan plan, int index) {
-        return plan.lists() ? Integer.toUnsignedLong(results.bytes().getInt(TALLY_OFFSET + index * Integer.BYTES)) : 0;
-    }
-
-    private void copyDrawn(int rows) {
-        Driver.check(
-                JCudaDriver.cuMemcpyDtoHAsync(
-                        results.pointer(), transformer.drawn().pointer(), (long) rows * Integer.BYTES, device.stream()),
-                "cuMemcpyDtoHAsync");
-    }
-
-    private void copyLogits(int rows) {
-        Driver.check(
-                JCudaDriver.cuMemcpyDtoHAsync(
-                        results.pointer(logitOffset(inputs)),
-                        transformer.logits().pointer(),
-                        (long) rows * config.vocabSize() * Float.BYTES,
-                        device.stream()),
-                "cuMemcpyDtoHAsync");
-    }
-
-    private int drawn(int row) {
-        return results.bytes().getInt(row * Integer.BYTES);
-    }
-
-    private float[] logits(int row) {
-        float[] logits = new float[config.vocabSize()];
-        results.bytes()
-                .slice(logitOffset(inputs) + row * config.vocabSize() * Float.BYTES, config.vocabSize() * Float.BYTES)
-                .order(results.bytes().order())
-                .asFloatBuffer()
-                .get(logits);
-        return logits;
     }
 
     @Override

@@ -16,11 +16,8 @@ import jcuda.driver.CUctx_flags;
 import jcuda.driver.CUdevice;
 import jcuda.driver.CUdevice_attribute;
 import jcuda.driver.CUdeviceptr;
-import jcuda.driver.CUfunction;
 import jcuda.driver.CUmodule;
 import jcuda.driver.CUresult;
-import jcuda.driver.CUstream;
-import jcuda.driver.CUstream_flags;
 import jcuda.driver.JCudaDriver;
 
 /**
@@ -39,13 +36,14 @@ final class CudaDevice implements AutoCloseable {
     /** The driver reads a kernel when it is first asked for, so these stay as long as the module. */
     private final ByteBuffer kernels = readKernels();
 
-    private final CUstream stream = new CUstream();
+    private final CudaStream stream;
+    private final OverlappedLaunch overlappedLaunch;
     private final String name;
     private final int multiprocessors;
     private final int capability;
     private final int sharedMemory;
     private final double bandwidth;
-    private final Map<String, CUfunction> functions = new HashMap<>();
+    private final Map<String, CudaFunction> functions = new HashMap<>();
     private final Set<DeviceBuffer> buffers =
             Collections.synchronizedSet(Collections.newSetFromMap(new IdentityHashMap<>()));
     private boolean closed;
@@ -70,9 +68,10 @@ final class CudaDevice implements AutoCloseable {
                 * Driver.attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE)
                 * Driver.attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH)
                 / Byte.SIZE;
+        overlappedLaunch = OverlappedLaunch.of(capability);
         Driver.check(JCudaDriver.cuCtxCreate(context, CUctx_flags.CU_CTX_SCHED_SPIN, device), "cuCtxCreate");
         try {
-            Driver.check(JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING), "cuStreamCreate");
+            stream = new CudaStream();
             Driver.check(
                     JCudaDriver.cuModuleLoadDataEx(module, Pointer.to(kernels), 0, new int[0], Pointer.to(new int[0])),
                     "cuModuleLoadDataEx");
@@ -117,7 +116,7 @@ final class CudaDevice implements AutoCloseable {
         return sharedMemory;
     }
 
-    CUstream stream() {
+    CudaStream stream() {
         return stream;
     }
 
@@ -133,11 +132,8 @@ final class CudaDevice implements AutoCloseable {
 
     /** A kernel; its dynamic shared memory may take all that a block can get. */
     synchronized Kernel kernel(String kernel) {
-        return new Kernel(kernel, functions.computeIfAbsent(kernel, key -> {
-            CUfunction function = new CUfunction();
-            Driver.check(JCudaDriver.cuModuleGetFunction(function, module, key), "cuModuleGetFunction of " + key);
-            return function;
-        }));
+        CudaFunction function = functions.computeIfAbsent(kernel, key -> new CudaFunction(module, key));
+        return new Kernel(kernel, function, overlappedLaunch);
     }
 
     /** The value of an int that the kernels declare for their launches. */
@@ -197,7 +193,7 @@ final class CudaDevice implements AutoCloseable {
     }
 
     void synchronize() {
-        Driver.check(JCudaDriver.cuStreamSynchronize(stream), "cuStreamSynchronize");
+        stream.synchronize();
     }
 
     /**

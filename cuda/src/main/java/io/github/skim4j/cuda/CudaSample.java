@@ -2,7 +2,6 @@ package io.github.skim4j.cuda;
 
 import io.github.skim4j.cuda.SelectionPlan.Stages;
 import io.github.skim4j.engine.model.ModelConfig;
-import jcuda.driver.CUstream;
 
 /** The sampling of vAttention, which adds weighted pages to the lists that ranks left; see {@code sample.cuh}. */
 final class CudaSample {
@@ -28,7 +27,7 @@ final class CudaSample {
     private static final double MOST_PILOT = 0.1;
 
     private final CudaDevice device;
-    private final CUstream stream;
+    private final CudaStream stream;
     private final ModelConfig config;
     private final KvStorage cache;
     private final int headTiles;

@@ -4,7 +4,6 @@ import io.github.skim4j.cuda.RowMethod.Rank;
 import io.github.skim4j.cuda.SelectionPlan.Stages;
 import io.github.skim4j.engine.model.ModelConfig;
 import java.util.Locale;
-import jcuda.driver.CUstream;
 
 /**
  * Makes, for each entry of a step and each KV head, the list of pages that attention reads: rank and keep the best, rank those again,
@@ -26,6 +25,9 @@ final class CudaSelection {
     /** Rankings of tokens cut each page into as many slices, a warp each. */
     private static final int TOKEN_SLICES = 4;
 
+    /** Blocks of a multiprocessor. */
+    private static final int TOPP_LOGIT_BLOCKS = 4;
+
     /** Of a block that makes a list of many pages, and of one that makes a shorter one. */
     private static final int SELECT_THREADS = 1024;
 
@@ -42,7 +44,7 @@ final class CudaSelection {
     private static final int HIDE_THREADS = 256;
 
     private final CudaDevice device;
-    private final CUstream stream;
+    private final CudaStream stream;
     private final ModelConfig config;
     private final KvStorage cache;
     private final PageDataStorage pageData;
@@ -57,7 +59,6 @@ final class CudaSelection {
     private final int logitParts;
     private final int selectParts;
     private final int headTiles;
-    private final int scoreBlocks;
     private final String variant;
 
     private final DeviceBuffer pages;
@@ -102,12 +103,9 @@ final class CudaSelection {
         referenceStride = (scoreStride + SCORE_CHUNK - 1) / SCORE_CHUNK;
         selectThreads = scoreStride <= FEW_PAGES ? FEW_SELECT_THREADS : SELECT_THREADS;
         headTiles = CudaAttention.headTiles(config);
-        int lists = config.kvHeads() * headTiles;
         int tokens = scoreStride * cache.pageSize();
-        logitParts =
-                parts(tokens, TOPP_LOGIT_TOKENS, Math.min(MOST_TOPP_LOGIT_PARTS, 4 * device.multiprocessors() / lists));
+        logitParts = parts(tokens, TOPP_LOGIT_TOKENS, Math.min(MOST_TOPP_LOGIT_PARTS, blocks(TOPP_LOGIT_BLOCKS, 1)));
         selectParts = parts(tokens, TOPP_SELECT_TOKENS, MOST_TOPP_SELECT_PARTS);
-        scoreBlocks = Math.max(1, Math.min(referenceStride, (4 * device.multiprocessors() + lists - 1) / lists));
         variant = cache.variant(config);
         pages = lists(Integer.BYTES * (long) stride);
         indices = lists(Integer.BYTES * (long) stride);
@@ -120,6 +118,11 @@ final class CudaSelection {
 
     private static int parts(int tokens, int tokensOfPart, int most) {
         return Math.max(1, Math.min(most, (tokens + tokensOfPart - 1) / tokensOfPart));
+    }
+
+    /** Blocks for each list of {@code count} entries, no more in all than run at once. */
+    private int blocks(int ofProcessor, int count) {
+        return Math.max(1, ofProcessor * device.multiprocessors() / (config.kvHeads() * headTiles * count));
     }
 
     private DeviceBuffer lists(long bytes) {
@@ -191,28 +194,10 @@ final class CudaSelection {
         for (PageData ranking : stages.first()) {
             score(layer, interval, stages, from, count, ranking, 1);
         }
-        device.kernel("select_pages")
-                .launch(
-                        stream,
-                        config.kvHeads(),
-                        count,
-                        1,
-                        selectThreads,
-                        0,
-                        common(new Arguments().beginStruct(), layer, interval, stages, from)
-                                .endStruct());
+        select("select_pages", layer, interval, stages, from, count);
         if (stages.second()) {
             score(layer, interval, stages, from, count, new PageData(Rank.INT4, config.headDim()), 2);
-            device.kernel("select_again")
-                    .launch(
-                            stream,
-                            config.kvHeads(),
-                            count,
-                            1,
-                            selectThreads,
-                            0,
-                            common(new Arguments().beginStruct(), layer, interval, stages, from)
-                                    .endStruct());
+            select("select_again", layer, interval, stages, from, count);
         }
         if (stages.prunes()) {
             prune(layer, interval, stages, from, count);
@@ -249,7 +234,7 @@ final class CudaSelection {
         device.kernel(name)
                 .launch(
                         stream,
-                        scoreBlocks,
+                        Math.min(referenceStride, blocks(scoreBlocks(rank), count)),
                         config.kvHeads() * headTiles,
                         count,
                         sliced ? TOKEN_SLICES * SCORE_THREADS : SCORE_THREADS,
@@ -257,7 +242,23 @@ final class CudaSelection {
                         arguments);
     }
 
+    /** Blocks of a multiprocessor that score fastest. */
+    private static int scoreBlocks(Rank rank) {
+        return switch (rank) {
+            case INT4, LABELS, EXACT -> 1;
+            case BOUNDS8, MOMENTS8 -> 3;
+            default -> 4;
+        };
+    }
+
+    private void select(String kernel, int layer, int interval, Stages stages, int from, int count) {
+        Arguments arguments = common(new Arguments().beginStruct(), layer, interval, stages, from)
+                .endStruct();
+        device.kernel(kernel).launch(stream, config.kvHeads(), count, 1, selectThreads, 0, arguments);
+    }
+
     private void prune(int layer, int interval, Stages stages, int from, int count) {
+        int parts = Math.min(logitParts, blocks(TOPP_LOGIT_BLOCKS, count));
         PageData keys = new PageData(Rank.INT4, config.headDim());
         Arguments arguments = common(new Arguments().beginStruct(), layer, interval, stages, from)
                 .address(pageData.has(keys) ? pageData.layer(keys, layer) : 0)
@@ -265,13 +266,12 @@ final class CudaSelection {
                 .address(topP.logits)
                 .integer(topP.logitStride)
                 .address(topP.maxima)
-                .integer(logitParts)
+                .integer(parts)
                 .address(topP.thresholds)
                 .address(topP.tickets)
                 .endStruct();
         int lists = config.kvHeads() * headTiles;
-        device.kernel("topp_logits" + variant)
-                .launch(stream, logitParts, lists, count, TOPP_LOGIT_THREADS, 0, arguments);
+        device.kernel("topp_logits" + variant).launch(stream, parts, lists, count, TOPP_LOGIT_THREADS, 0, arguments);
         device.kernel("topp_threshold").launch(stream, config.heads(), count, 1, TOPP_THREADS, 0, arguments);
         device.kernel("topp_select")
                 .launch(stream, selectParts, config.kvHeads(), count, TOPP_SELECT_THREADS, 0, arguments);

@@ -8,7 +8,6 @@ import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.model.ModelConfig;
 import java.util.function.IntConsumer;
 import java.util.stream.Stream;
-import jcuda.driver.CUstream;
 
 /**
  * The layers of a model: queues the kernels that turn a step's tokens, whose numbers {@link StepInputs} has, into logits. Nothing is
@@ -30,7 +29,7 @@ final class CudaTransformer {
     private static final int DRAW_THREADS = 1024;
 
     private final CudaDevice device;
-    private final CUstream stream;
+    private final CudaStream stream;
     private final CudaModel model;
     private final ModelConfig config;
     private final StepInputs inputs;

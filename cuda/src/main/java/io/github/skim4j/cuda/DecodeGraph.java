@@ -2,7 +2,6 @@ package io.github.skim4j.cuda;
 
 import jcuda.driver.CUgraph;
 import jcuda.driver.CUgraphExec;
-import jcuda.driver.CUstream;
 import jcuda.driver.CUstreamCaptureMode;
 import jcuda.driver.JCudaDriver;
 
@@ -12,7 +11,7 @@ final class DecodeGraph implements AutoCloseable {
     private final CUgraphExec executable = new CUgraphExec();
 
     /** Captures what {@code work} queues on {@code stream}. */
-    DecodeGraph(CUstream stream, Runnable work) {
+    DecodeGraph(CudaStream stream, Runnable work) {
         Driver.check(
                 JCudaDriver.cuStreamBeginCapture(stream, CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
                 "cuStreamBeginCapture");
@@ -31,7 +30,7 @@ final class DecodeGraph implements AutoCloseable {
         }
     }
 
-    void launch(CUstream stream) {
+    void launch(CudaStream stream) {
         Driver.check(JCudaDriver.cuGraphLaunch(executable, stream), "cuGraphLaunch");
     }
 

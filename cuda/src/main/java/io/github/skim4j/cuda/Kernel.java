@@ -1,12 +1,14 @@
 package io.github.skim4j.cuda;
 
-import jcuda.driver.CUfunction;
 import jcuda.driver.CUfunction_attribute;
-import jcuda.driver.CUstream;
 import jcuda.driver.JCudaDriver;
 
-/** A function of the GPU. */
-record Kernel(String name, CUfunction function) {
+/**
+ * A function of the GPU.
+ *
+ * @param overlapped how it is launched; {@code null} launches it when the kernel before has ended
+ */
+record Kernel(String name, CudaFunction function, OverlappedLaunch overlapped) {
 
     private static final int DEFAULT_SHARED_BYTES = 48 << 10;
 
@@ -27,10 +29,11 @@ record Kernel(String name, CUfunction function) {
      * @param threads in a block
      * @param sharedBytes dynamic shared memory of a block
      */
-    void launch(CUstream stream, int gridX, int gridY, int gridZ, int threads, int sharedBytes, Arguments arguments) {
-        Driver.check(
-                JCudaDriver.cuLaunchKernel(
-                        function, gridX, gridY, gridZ, threads, 1, 1, sharedBytes, stream, arguments.pointers(), null),
-                "cuLaunchKernel of " + name);
+    void launch(CudaStream stream, int gridX, int gridY, int gridZ, int threads, int sharedBytes, Arguments arguments) {
+        int result = overlapped == null
+                ? JCudaDriver.cuLaunchKernel(
+                        function, gridX, gridY, gridZ, threads, 1, 1, sharedBytes, stream, arguments.pointers(), null)
+                : overlapped.launch(function, stream, gridX, gridY, gridZ, threads, sharedBytes, arguments);
+        Driver.check(result, "launch of " + name);
     }
 }

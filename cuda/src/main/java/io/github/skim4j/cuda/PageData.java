@@ -21,8 +21,11 @@ record PageData(Rank rank, int channels) {
     /** Stored channels of 4-bit keys are a multiple of this. */
     private static final int CHANNELS = 16;
 
-    /** Tokens that a sketch's mean is taken of. */
-    private static final int MEAN_TOKENS = 256;
+    /** Of statistics in FP8. */
+    private static final int SCALE_BYTES = 16;
+
+    /** Least number of tokens that a sketch's mean is taken of. */
+    static final int MEAN_TOKENS = 256;
 
     /** What a method reads. */
     static Set<PageData> of(AttentionMethod method, int headDim) {
@@ -39,7 +42,7 @@ record PageData(Rank rank, int channels) {
 
     private static void addRanking(PageSelector selector, int headDim, Set<PageData> kinds) {
         if (selector instanceof Quest quest) {
-            kinds.add(new PageData(quest.score() == Quest.Score.BOUNDS ? Rank.BOUNDS : Rank.MOMENTS, headDim));
+            kinds.add(new PageData(Rank.of(quest), headDim));
         } else if (selector instanceof Sketch) {
             kinds.add(new PageData(Rank.SKETCH, headDim));
             kinds.add(new PageData(Rank.INT4, headDim));
@@ -56,6 +59,7 @@ record PageData(Rank rank, int channels) {
     int bytes(int pageSize) {
         return switch (rank) {
             case BOUNDS, MOMENTS -> Integer.BYTES * channels;
+            case BOUNDS8, MOMENTS8 -> 2 * channels + SCALE_BYTES;
             case SKETCH -> pageSize * ((channels + 31) / 32 * 4 + 2);
             case INT4, LABELS -> pageSize * (channels / 2 + 4);
             default -> throw new IllegalStateException(rank + " reads no data");
@@ -72,6 +76,8 @@ record PageData(Rank rank, int channels) {
         return switch (rank) {
             case BOUNDS -> "fill_bounds";
             case MOMENTS -> "fill_moments";
+            case BOUNDS8 -> "fill_bounds8";
+            case MOMENTS8 -> "fill_moments8";
             case SKETCH -> "fill_sketch";
             default -> "fill_int4";
         };

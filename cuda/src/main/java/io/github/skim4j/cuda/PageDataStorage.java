@@ -16,7 +16,6 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import jcuda.Pointer;
-import jcuda.driver.CUstream;
 import jcuda.driver.JCudaDriver;
 
 /**
@@ -25,12 +24,11 @@ import jcuda.driver.JCudaDriver;
  */
 final class PageDataStorage implements AutoCloseable {
 
-    private static final int MEAN_TOKENS = 256;
     private static final int FILL_THREADS = 128;
     private static final int FILL_BLOCKS_PER_PROCESSOR = 4;
 
     private final CudaDevice device;
-    private final CUstream stream;
+    private final CudaStream stream;
     private final ModelConfig config;
     private final KvStorage cache;
     private final LabelChannels labelChannels;
@@ -122,16 +120,20 @@ final class PageDataStorage implements AutoCloseable {
 
     /** Sequences that are long enough for a mean. */
     private int slots() {
-        return cache.pages() / Math.max(1, MEAN_TOKENS / cache.pageSize()) + 1;
+        return cache.pages() / Math.max(1, PageData.MEAN_TOKENS / cache.pageSize()) + 1;
     }
 
-    /** A count, the mean's slot of each sequence, then pairs of a sequence and a page. */
+    /** A count; for each sequence its mean's slot and the number of pages that this is taken of; pairs of a sequence and a page. */
     private long workBytes() {
         return pairsOffset() + (long) (cache.pages() + 1) * 2 * Integer.BYTES;
     }
 
     private int pairsOffset() {
-        return (1 + inputs.maxSequences()) / 2 * 2 * Integer.BYTES + 2 * Integer.BYTES;
+        return meanOffset(inputs.maxSequences());
+    }
+
+    private static int meanOffset(int sequence) {
+        return (1 + sequence) * 2 * Integer.BYTES;
     }
 
     /** A page comes to another sequence. */
@@ -224,7 +226,10 @@ final class PageDataStorage implements AutoCloseable {
             for (int p = firstMissing(stored, span, withStep); p < whole; p++) {
                 int page = sequence.page(p);
                 if (stored.kind.rank() == Rank.SKETCH) {
-                    bytes.putInt((1 + s) * Integer.BYTES, meanSlot(sequence.page(0)));
+                    // Of all keys there were before the first token that selects: they say more than the first few.
+                    int tokens = Math.max(PageData.MEAN_TOKENS, sequence.slots());
+                    bytes.putInt(meanOffset(s), meanSlot(sequence.page(0)))
+                            .putInt(meanOffset(s) + Integer.BYTES, tokens / cache.pageSize());
                 }
                 int at = pairsOffset() + count++ * 2 * Integer.BYTES;
                 bytes.putInt(at, s).putInt(at + Integer.BYTES, p);
@@ -240,7 +245,7 @@ final class PageDataStorage implements AutoCloseable {
     /** First pages that only the prefix cache keeps have means too: if these take all room, sketches are made anew when they are needed. */
     private void makeRoomForMeans(Stored sketches, Step step) {
         long missing = step.spans().stream()
-                .filter(span -> needs(sketches, span) && span.sequence().slots() >= MEAN_TOKENS)
+                .filter(span -> needs(sketches, span) && span.sequence().slots() >= PageData.MEAN_TOKENS)
                 .filter(span -> !meanSlots.containsKey(span.sequence().page(0)))
                 .count();
         if (missing > freeSlots.size()) {
@@ -286,7 +291,7 @@ final class PageDataStorage implements AutoCloseable {
                 .address(labels(kind, firstLayer))
                 .integer(kind.channels())
                 .address(means == null ? 0 : means.address() + firstLayer * meanBytes)
-                .address(work.address() + Integer.BYTES)
+                .address(work.address() + meanOffset(0))
                 .integer(slots())
                 .endStruct();
         device.kernel(kernel)

@@ -6,7 +6,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import jcuda.Pointer;
-import jcuda.driver.CUstream;
 import jcuda.driver.JCudaDriver;
 
 /**
@@ -48,7 +47,7 @@ final class Products {
     private static final int HOPPER_SHARED_BYTES = 200 << 10;
 
     private final CudaDevice device;
-    private final CUstream stream;
+    private final CudaStream stream;
     private final boolean hopper;
     private final DeviceBuffer unpacked;
     private final Map<MapKey, long[]> maps = new HashMap<>();

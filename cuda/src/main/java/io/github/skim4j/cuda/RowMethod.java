@@ -51,7 +51,16 @@ record RowMethod(
         INT4,
         LABELS,
         EXACT,
-        RANDOM
+        RANDOM,
+        /** {@link #BOUNDS} in FP8. */
+        BOUNDS8,
+        /** {@link #MOMENTS} in FP8. */
+        MOMENTS8;
+
+        static Rank of(Quest quest) {
+            boolean fp8 = quest.statistics() == Quest.Statistics.FP8;
+            return quest.score() == Quest.Score.BOUNDS ? fp8 ? BOUNDS8 : BOUNDS : fp8 ? MOMENTS8 : MOMENTS;
+        }
     }
 
     /**
@@ -113,7 +122,7 @@ record RowMethod(
 
     private static Rank rank(PageSelector selector) {
         if (selector instanceof Quest quest) {
-            return quest.score() == Quest.Score.BOUNDS ? Rank.BOUNDS : Rank.MOMENTS;
+            return Rank.of(quest);
         }
         if (selector instanceof DoubleSparsity) {
             return Rank.LABELS;

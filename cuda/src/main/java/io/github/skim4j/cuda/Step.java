@@ -105,6 +105,15 @@ record Step(List<Span> spans, List<Integer> origins, int entries, int chunks, in
         return spans.stream().filter(Step::isChunk).mapToInt(Span::count).max().orElse(0);
     }
 
+    /** Tokens of the longest span whose tokens are attended one by one. */
+    int longestOfEntries() {
+        return spans.stream()
+                .filter(span -> !isChunk(span))
+                .mapToInt(Span::count)
+                .max()
+                .orElse(0);
+    }
+
     /** How many of a span's rows, the last ones, need logits. */
     static int logitRows(Span span) {
         return switch (span.logits()) {

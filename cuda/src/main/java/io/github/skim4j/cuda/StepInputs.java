@@ -11,7 +11,6 @@ import io.github.skim4j.engine.model.Rope;
 import java.nio.DoubleBuffer;
 import java.nio.IntBuffer;
 import java.util.List;
-import jcuda.driver.CUstream;
 import jcuda.driver.JCudaDriver;
 
 /**
@@ -242,7 +241,7 @@ final class StepInputs implements AutoCloseable {
     }
 
     /** Queues the copy of what {@code count} sequences need. */
-    void copy(int count, CUstream stream) {
+    void copy(int count, CudaStream stream) {
         long bytes = frequencyBytes + methodBytes + (pageTables + (long) count * tableStride) * Integer.BYTES;
         Driver.check(
                 JCudaDriver.cuMemcpyHtoDAsync(device.pointer(), pinned.pointer(), bytes, stream), "cuMemcpyHtoDAsync");

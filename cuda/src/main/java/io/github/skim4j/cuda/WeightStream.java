@@ -13,8 +13,6 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
-import jcuda.driver.CUstream;
-import jcuda.driver.CUstream_flags;
 import jcuda.driver.JCudaDriver;
 
 /**
@@ -113,9 +111,8 @@ final class WeightStream {
 
     private void runLane(List<Piece> pieces, AtomicInteger next, int bytes) {
         device.current();
-        CUstream stream = new CUstream();
-        Driver.check(JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING), "cuStreamCreate");
-        try (DeviceBuffer raw = device.allocate(bytes, "loading weights", "Close other programs that use the GPU");
+        try (CudaStream stream = new CudaStream();
+                DeviceBuffer raw = device.allocate(bytes, "loading weights", "Close other programs that use the GPU");
                 PinnedBuffer pinned = new PinnedBuffer(bytes)) {
             byte[] stored = {};
             try {
@@ -123,7 +120,7 @@ final class WeightStream {
                     Piece piece = pieces.get(i);
                     for (MatrixPart part : piece.parts) {
                         stored = read(part, piece.firstRow, piece.rows, stored);
-                        Driver.check(JCudaDriver.cuStreamSynchronize(stream), "cuStreamSynchronize");
+                        stream.synchronize();
                         int size = piece.rows * sentRowBytes(part);
                         pinned.bytes().put(0, stored, 0, size);
                         Driver.check(
@@ -135,10 +132,8 @@ final class WeightStream {
             } finally {
                 next.set(pieces.size());
                 // Nothing may still use the memory that is freed next.
-                Driver.check(JCudaDriver.cuStreamSynchronize(stream), "cuStreamSynchronize");
+                stream.synchronize();
             }
-        } finally {
-            JCudaDriver.cuStreamDestroy(stream);
         }
     }
 
@@ -162,7 +157,7 @@ final class WeightStream {
         return target;
     }
 
-    private void layOut(MatrixPart part, int firstRow, int rows, DeviceBuffer raw, CUstream stream) {
+    private void layOut(MatrixPart part, int firstRow, int rows, DeviceBuffer raw, CudaStream stream) {
         DeviceMatrix target = part.target();
         Arguments arguments = new Arguments()
                 .address(raw)

@@ -88,6 +88,8 @@ class CudaSparseTest {
             strings = {
                 "quest:budget=25%,score=bounds,dense-layers=0",
                 "quest:budget=12.5%,score=moments,dense-layers=0",
+                "quest:budget=25%,score=bounds,statistics=fp8,dense-layers=0",
+                "quest:budget=12.5%,score=moments,statistics=fp8,dense-layers=0",
                 "sketch:budget=12.5%,coarse=0.25,dense-layers=1",
                 "double-sparsity:budget=25%,channels=16,dense-layers=0",
                 "twilight:base=quest,budget=50%,p=0.8,dense-layers=0",
@@ -132,8 +134,8 @@ class CudaSparseTest {
             }
         }
         assertThat(attended).as(spec).isLessThan(total * 9 / 10);
-        // Now and then rounding puts another page among the best.
-        assertThat(error).as(spec).isLessThan(0.03);
+        // Now and then rounding puts another page among the best; of bounds in FP8 it moves some by an eighth.
+        assertThat(error).as(spec).isLessThan(spec.contains("score=bounds,statistics=fp8") ? 0.1 : 0.03);
         assertThat(density).as(spec).isCloseTo(0, within(0.005));
     }
 
@@ -141,6 +143,7 @@ class CudaSparseTest {
     @ValueSource(
             strings = {
                 "quest:budget=100%,dense-layers=0",
+                "quest:budget=100%,statistics=fp8,dense-layers=0",
                 "sketch:budget=100%,dense-layers=0",
                 "twilight:base=quest,budget=100%,p=1,dense-layers=0",
                 "vattention:base=quest,budget=100%,dense-layers=0,sinks=4,recent=16"
@@ -171,6 +174,8 @@ class CudaSparseTest {
                 "quest:budget=12.5%,dense-layers=0",
                 "sketch:budget=12.5%,dense-layers=1",
                 "quest:budget=25%,score=bounds,dense-layers=0",
+                "quest:budget=25%,score=bounds,statistics=fp8,dense-layers=0",
+                "quest:budget=12.5%,statistics=fp8,dense-layers=1",
                 "twilight:base=sketch,budget=25%,p=0.8,dense-layers=0",
                 "vattention:base=quest,budget=10%,epsilon=0.3,delta=0.3,sinks=4,recent=16,dense-layers=0",
                 "random:budget=25%,dense-layers=0")) {
@@ -218,6 +223,7 @@ class CudaSparseTest {
     @ValueSource(
             strings = {
                 "quest:budget=12.5%,dense-layers=0",
+                "quest:budget=12.5%,statistics=fp8,dense-layers=0",
                 "sketch:budget=25%,dense-layers=1",
                 "twilight:base=dense,p=0.8,logits=exact,dense-layers=0",
                 "vattention:base=oracle,budget=5%,epsilon=0.9,delta=0.9,sinks=4,recent=16,dense-layers=0",

@@ -115,7 +115,10 @@ final class AttentionMethodFactory {
                 new Setting("dense-layers", properties.getDenseLayers()));
         return switch (name) {
             case "quest" ->
-                and(always, new Setting("quest.score", properties.getQuest().getScore()));
+                and(
+                        always,
+                        new Setting("quest.score", properties.getQuest().getScore()),
+                        new Setting("quest.statistics", properties.getQuest().getStatistics()));
             case "sketch" ->
                 and(always, new Setting("sketch.coarse", properties.getSketch().getCoarse()));
             case "double-sparsity" ->
@@ -157,7 +160,7 @@ final class AttentionMethodFactory {
                 .toList();
     }
 
-    private static List<Setting> and(List<Setting> settings, Setting last) {
+    private static List<Setting> and(List<Setting> settings, Setting... last) {
         return Stream.concat(settings.stream(), Stream.of(last)).toList();
     }
 

@@ -144,12 +144,23 @@ public class AttentionProperties {
         /** What a page's score is made of: bounds (an upper limit from each dimension's least and greatest value) or moments (mean and variance of each dimension). */
         private Quest.Score score = Quest.Score.MOMENTS;
 
+        /** Numbers that what a score is made of is stored in: bf16, or fp8 for half as much to read on a GPU. */
+        private Quest.Statistics statistics = Quest.Statistics.BF16;
+
         public Quest.Score getScore() {
             return score;
         }
 
         public void setScore(Quest.Score score) {
             this.score = score;
+        }
+
+        public Quest.Statistics getStatistics() {
+            return statistics;
+        }
+
+        public void setStatistics(Quest.Statistics statistics) {
+            this.statistics = statistics;
         }
     }
 

@@ -31,6 +31,7 @@ class AttentionMethodFactoryTest {
                 arguments(
                         "method=quest budget=12.5% quest.score=bounds sinks=8 recent=32 dense-layers=1",
                         "quest:budget=12.5%,score=bounds,sinks=8,recent=32,dense-layers=1"),
+                arguments("method=quest budget=64 quest.statistics=fp8", "quest:budget=64,statistics=fp8"),
                 arguments("method=sketch budget=3%", "sketch:budget=3%"),
                 arguments("method=sketch budget=25%", "sketch:budget=25%"),
                 arguments("method=sketch budget=3% sketch.coarse=0.25", "sketch:budget=3%,coarse=0.25"),

@@ -133,6 +133,8 @@ class ConfigurationMetadataTest {
                 .containsExactlyInAnyOrderElementsOf(names(KvType.values()));
         assertThat(metadata.hints("langchain4j.skim.attention.quest.score"))
                 .containsExactlyElementsOf(names(Quest.Score.values()));
+        assertThat(metadata.hints("langchain4j.skim.attention.quest.statistics"))
+                .containsExactlyElementsOf(names(Quest.Statistics.values()));
         assertThat(metadata.hints("langchain4j.skim.attention.twilight.logits"))
                 .containsExactlyElementsOf(names(Twilight.Logits.values()));
         assertThat(metadata.hints("langchain4j.skim.attention.vattention.verify"))

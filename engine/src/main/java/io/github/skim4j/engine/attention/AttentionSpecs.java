@@ -45,7 +45,11 @@ final class AttentionSpecs {
             "random", AttentionSpecs::random);
 
     private static Quest quest(Settings s) {
-        return new Quest(s.budget(), s.constant("score", Quest.Score.class, Quest.DEFAULT_SCORE), s.always());
+        return new Quest(
+                s.budget(),
+                s.constant("score", Quest.Score.class, Quest.DEFAULT_SCORE),
+                s.constant("statistics", Quest.Statistics.class, Quest.DEFAULT_STATISTICS),
+                s.always());
     }
 
     private static Sketch sketch(Settings s) {

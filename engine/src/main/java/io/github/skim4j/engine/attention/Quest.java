@@ -8,8 +8,9 @@ import java.util.Objects;
  * each dimension. For grouped queries a page has the largest of its heads' scores, each relative to the head's best page.
  *
  * @param score what a page's score is
+ * @param statistics how what it is made of is stored
  */
-public record Quest(Budget budget, Score score, Always always) implements PageSelector {
+public record Quest(Budget budget, Score score, Statistics statistics, Always always) implements PageSelector {
 
     /** A page's score from its keys' statistics; both read the same number of bytes. */
     public enum Score {
@@ -19,17 +20,31 @@ public record Quest(Budget budget, Score score, Always always) implements PageSe
         MOMENTS
     }
 
+    /** Numbers that statistics are stored in, two for each dimension. */
+    public enum Statistics {
+        BF16,
+        /** e4m3 and a scale for each page and KV head: half as much to read. Bounds are rounded outward, so that they stay bounds. */
+        FP8
+    }
+
     public static final Score DEFAULT_SCORE = Score.MOMENTS;
+    public static final Statistics DEFAULT_STATISTICS = Statistics.BF16;
 
     public Quest {
         Objects.requireNonNull(budget, "budget");
         Objects.requireNonNull(score, "score");
+        Objects.requireNonNull(statistics, "statistics");
         Objects.requireNonNull(always, "always");
+    }
+
+    /** With {@link #DEFAULT_STATISTICS}. */
+    public Quest(Budget budget, Score score, Always always) {
+        this(budget, score, DEFAULT_STATISTICS, always);
     }
 
     @Override
     public Quest withBudget(Budget budget) {
-        return new Quest(budget, score, always);
+        return new Quest(budget, score, statistics, always);
     }
 
     @Override
@@ -39,6 +54,11 @@ public record Quest(Budget budget, Score score, Always always) implements PageSe
 
     @Override
     public String spec() {
-        return name() + ":budget=" + budget + ",score=" + score.name().toLowerCase(Locale.ROOT) + "," + always.spec();
+        return name() + ":budget=" + budget + ",score=" + word(score) + ",statistics=" + word(statistics) + ","
+                + always.spec();
+    }
+
+    private static String word(Enum<?> constant) {
+        return constant.name().toLowerCase(Locale.ROOT);
     }
 }

@@ -37,7 +37,12 @@ class AttentionMethodTest {
         Budget budget = budget(random);
         Always always = always(random);
         return switch (random.nextInt(5)) {
-            case 0 -> new Quest(budget, Quest.Score.values()[random.nextInt(2)], always);
+            case 0 ->
+                new Quest(
+                        budget,
+                        Quest.Score.values()[random.nextInt(2)],
+                        Quest.Statistics.values()[random.nextInt(2)],
+                        always);
             case 1 -> new Sketch(budget, random.nextBoolean() ? null : (1 + random.nextInt(100)) / 100.0, always);
             case 2 -> new DoubleSparsity(budget, 8 * (1 + random.nextInt(8)), always);
             case 3 -> new Oracle(budget, always);
@@ -82,7 +87,7 @@ class AttentionMethodTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "quest:budget=1024 | quest:budget=1024,score=moments,sinks=4,recent=16,dense-layers=2",
+                "quest:budget=1024 | quest:budget=1024,score=moments,statistics=bf16,sinks=4,recent=16,dense-layers=2",
                 "sketch:budget=3%,coarse=0.125 | sketch:budget=3%,coarse=0.125,sinks=4,recent=16,dense-layers=2",
                 "sketch:budget=3% | sketch:budget=3%,sinks=4,recent=16,dense-layers=2",
                 "oracle:budget=512,recent=0 | oracle:budget=512,sinks=4,recent=0,dense-layers=2",
@@ -135,11 +140,12 @@ class AttentionMethodTest {
                 "quest:budget=0x1p-3% | '0x1p-3%'",
                 "quest:budget=99999999999 | '99999999999'",
                 "quest:budget=64,score=best | quest score must be one of bounds, moments, but is 'best'",
+                "quest:budget=64,statistics=int8 | quest statistics must be one of bf16, fp8, but is 'int8'",
                 "quest:budget=64,sinks=-1 | sinks must be 0 or more, but is -1",
                 "quest:budget=64,recent=-2 | recent must be 0 or more, but is -2",
                 "quest:budget=64,dense-layers=-3 | dense-layers must be 0 or more, but is -3",
                 "quest:budget=64,sinks=1.5 | quest sinks must be a whole number, but is '1.5'",
-                "quest:budget=64,p=0.9 | quest has no setting 'p'; it has: budget, score, sinks, recent, dense-layers",
+                "quest:budget=64,p=0.9 | quest has no setting 'p'; it has: budget, score, statistics, sinks, recent, dense-layers",
                 "quest:=64 | expected key=value in the settings of quest, but got '=64'",
                 "sketch:budget=64,coarse=0 | sketch coarse must be above 0 and at most 1, but is 0.0",
                 "sketch:budget=64,coarse=1.01 | sketch coarse must be above 0 and at most 1, but is 1.01",

@@ -5,13 +5,13 @@ import io.github.skim4j.engine.model.HalfFloats;
 import io.github.skim4j.engine.model.ModelConfig;
 
 /**
- * One bit a dimension (in the spirit of RaBitQ, arXiv 2405.12497): with μ the mean of the sequence's first keys and R a fixed rotation, the signs
- * of R(k − μ) and the factor ‖k − μ‖² / Σ|R(k − μ)|, so that {@code q·k ≈ q·μ + factor · Σ ±(Rq)}. Signs are bytes at [dimension / 8][token], the
- * first dimension in the lowest bit; factors are bfloat16 at [token].
+ * One bit a dimension (in the spirit of RaBitQ, arXiv 2405.12497): with μ the mean of the keys that the sequence had when it was first
+ * sketched and R a fixed rotation, the signs of R(k − μ) and the factor ‖k − μ‖² / Σ|R(k − μ)|, so that {@code q·k ≈ q·μ + factor · Σ
+ * ±(Rq)}. Signs are bytes at [dimension / 8][token], the first dimension in the lowest bit; factors are bfloat16 at [token].
  */
 final class KeySketches extends PageData {
 
-    /** Tokens that the mean is taken of, which therefore does not depend on how a prompt is cut. */
+    /** Least number of tokens that the mean is taken of. */
     static final int MEAN_TOKENS = 256;
 
     private final int kvHeads;
@@ -81,16 +81,23 @@ final class KeySketches extends PageData {
     @Override
     void begin(KvPages source, KvSequence sequence, int layer, int first, int end) {
         super.begin(source, sequence, layer, first, end);
-        float[] mean = first == 0 ? mean(source, sequence, layer) : means(sequence.page(first - 1), layer);
+        float[] mean = first == 0
+                ? mean(source, sequence, layer, meanPages(sequence))
+                : means(sequence.page(first - 1), layer);
         for (int p = first; p < end; p++) {
             means[sequence.page(p) * layers + layer] = mean;
         }
     }
 
-    private float[] mean(KvPages source, KvSequence sequence, int layer) {
+    /** Those before the first token that selects, so that it does not matter how what follows is cut into steps. */
+    private int meanPages(KvSequence sequence) {
+        return Math.max(MEAN_TOKENS, sequence.slots()) / pageSize;
+    }
+
+    private float[] mean(KvPages source, KvSequence sequence, int layer, int count) {
         float[] mean = new float[kvHeads * headDim];
         float[] keys = new float[pageSize * headDim];
-        for (int p = 0; p < MEAN_TOKENS / pageSize; p++) {
+        for (int p = 0; p < count; p++) {
             for (int head = 0; head < kvHeads; head++) {
                 source.keys(sequence.page(p), layer, head, keys);
                 for (int i = 0; i < keys.length; i++) {
@@ -99,7 +106,7 @@ final class KeySketches extends PageData {
             }
         }
         for (int i = 0; i < mean.length; i++) {
-            mean[i] /= MEAN_TOKENS;
+            mean[i] /= count * pageSize;
         }
         return mean;
     }

@@ -92,6 +92,11 @@ abstract class PageData {
     /** Bytes that selection reads of a page for one KV head. */
     abstract int bytes();
 
+    /** Bytes that are kept of a page for one KV head. */
+    int storedBytes() {
+        return bytes();
+    }
+
     /**
      * What is filled in from.
      *

@@ -1,30 +1,39 @@
 package io.github.skim4j.engine.backend.cpu;
 
 import io.github.skim4j.engine.attention.Quest.Score;
+import io.github.skim4j.engine.attention.Quest.Statistics;
 import io.github.skim4j.engine.model.HalfFloats;
 import io.github.skim4j.engine.model.ModelConfig;
 
 /**
  * Statistics of a page's keys in each dimension for {@link io.github.skim4j.engine.attention.Quest}, two bfloat16 in an int for
  * each dimension: the greatest (lower half) and least value (upper half), rounded so that they stay bounds; or mean and variance.
+ * FP8 statistics are kept in the same form, which holds every number of theirs: here they choose as they do where they are stored in
+ * half the bytes, and are no faster.
  */
 final class PageStatistics extends PageData {
 
-    private final Score score;
+    /** What is kept, and in which numbers. */
+    record Kind(Score score, Statistics numbers) {}
+
+    /** Of FP8 statistics: room for the scales, in the place of which the next block is aligned. */
+    private static final int SCALE_BYTES = 16;
+
+    private final Kind kind;
     private final int kvHeads;
     private final int headDim;
     private final int[][] blocks;
 
-    PageStatistics(ModelConfig config, int pages, Score score) {
+    PageStatistics(ModelConfig config, int pages, Kind kind) {
         super(pages, config.layers());
-        this.score = score;
+        this.kind = kind;
         this.kvHeads = config.kvHeads();
         this.headDim = config.headDim();
         blocks = new int[blocks()][];
     }
 
-    Score score() {
-        return score;
+    Kind kind() {
+        return kind;
     }
 
     /** The array that has the statistics of a page and layer. */
@@ -39,6 +48,11 @@ final class PageStatistics extends PageData {
 
     @Override
     int bytes() {
+        return kind.numbers() == Statistics.FP8 ? 2 * headDim + SCALE_BYTES : storedBytes();
+    }
+
+    @Override
+    int storedBytes() {
         return headDim * Integer.BYTES;
     }
 
@@ -46,12 +60,24 @@ final class PageStatistics extends PageData {
     void make(Fill fill, int page) {
         int[] pairs = of(page, fill.layer());
         int pageSize = fill.pages().pageSize();
+        float[] first = new float[headDim];
+        float[] second = new float[headDim];
         for (int head = 0; head < kvHeads; head++) {
             fill.pages().keys(page, fill.layer(), head, fill.keys());
             int to = offset(page, head);
             for (int i = 0; i < headDim; i++) {
+                if (kind.score() == Score.BOUNDS) {
+                    bounds(fill.keys(), i, pageSize, first, second);
+                } else {
+                    moments(fill.keys(), i, pageSize, first, second);
+                }
+            }
+            if (kind.numbers() == Statistics.FP8) {
+                toFloat8(first, second);
+            }
+            for (int i = 0; i < headDim; i++) {
                 pairs[to + i] =
-                        score == Score.BOUNDS ? bounds(fill.keys(), i, pageSize) : moments(fill.keys(), i, pageSize);
+                        kind.score() == Score.BOUNDS ? outward(first[i], second[i]) : nearest(first[i], second[i]);
             }
         }
     }
@@ -63,7 +89,7 @@ final class PageStatistics extends PageData {
         }
     }
 
-    private int bounds(float[] keys, int dimension, int pageSize) {
+    private void bounds(float[] keys, int dimension, int pageSize, float[] greatest, float[] least) {
         float max = Float.NEGATIVE_INFINITY;
         float min = Float.POSITIVE_INFINITY;
         for (int t = 0; t < pageSize; t++) {
@@ -71,11 +97,11 @@ final class PageStatistics extends PageData {
             max = Math.max(max, key);
             min = Math.min(min, key);
         }
-        // The sign bit turned around makes the greatest below into the least above.
-        return HalfFloats.floorToBfloat16(-max) & 0xffff ^ 0x8000 | HalfFloats.floorToBfloat16(min) << 16;
+        greatest[dimension] = max;
+        least[dimension] = min;
     }
 
-    private int moments(float[] keys, int dimension, int pageSize) {
+    private void moments(float[] keys, int dimension, int pageSize, float[] means, float[] variances) {
         double sum = 0;
         double squares = 0;
         for (int t = 0; t < pageSize; t++) {
@@ -84,7 +110,41 @@ final class PageStatistics extends PageData {
             squares += (double) key * key;
         }
         double mean = sum / pageSize;
-        double variance = Math.max(0, squares / pageSize - mean * mean);
-        return HalfFloats.floatToBfloat16((float) mean) & 0xffff | HalfFloats.floatToBfloat16((float) variance) << 16;
+        means[dimension] = (float) mean;
+        variances[dimension] = (float) Math.max(0, squares / pageSize - mean * mean);
+    }
+
+    /** Makes numbers into what FP8 would hold: bounds with one scale, means and variances with one each. */
+    private void toFloat8(float[] first, float[] second) {
+        float firstScale = Float8.scale(greatestMagnitude(first));
+        float secondScale = Float8.scale(greatestMagnitude(second));
+        if (kind.score() == Score.BOUNDS) {
+            firstScale = Math.max(firstScale, secondScale);
+            secondScale = firstScale;
+        }
+        for (int i = 0; i < headDim; i++) {
+            float x = first[i] * (1 / firstScale);
+            float y = second[i] * (1 / secondScale);
+            boolean outward = kind.score() == Score.BOUNDS;
+            first[i] = Float8.toFloat(outward ? Float8.ceil(x) : Float8.round(x)) * firstScale;
+            second[i] = Float8.toFloat(outward ? Float8.floor(y) : Float8.round(y)) * secondScale;
+        }
+    }
+
+    private static float greatestMagnitude(float[] values) {
+        float greatest = 0;
+        for (float value : values) {
+            greatest = Math.max(greatest, Math.abs(value));
+        }
+        return greatest;
+    }
+
+    private static int outward(float greatest, float least) {
+        // The sign bit turned around makes the greatest below into the least above.
+        return HalfFloats.floorToBfloat16(-greatest) & 0xffff ^ 0x8000 | HalfFloats.floorToBfloat16(least) << 16;
+    }
+
+    private static int nearest(float mean, float variance) {
+        return HalfFloats.floatToBfloat16(mean) & 0xffff | HalfFloats.floatToBfloat16(variance) << 16;
     }
 }

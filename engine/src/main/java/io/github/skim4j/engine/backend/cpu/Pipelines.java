@@ -15,7 +15,6 @@ import io.github.skim4j.engine.backend.cpu.RankPages.Limit;
 import io.github.skim4j.engine.model.LabelChannels;
 import io.github.skim4j.engine.model.ModelConfig;
 import java.util.ArrayList;
-import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -43,7 +42,7 @@ final class Pipelines {
     private final KvPages pages;
     private final Attend attend;
     private final int pageCount;
-    private final Map<Quest.Score, PageStatistics> statistics = new EnumMap<>(Quest.Score.class);
+    private final Map<PageStatistics.Kind, PageStatistics> statistics = new HashMap<>();
     private final LabelChannels labelChannels;
     private final Map<Integer, QuantizedKeys> labels = new HashMap<>();
     private QuantizedKeys quantized;
@@ -110,8 +109,9 @@ final class Pipelines {
 
     private PageScorer scorer(PageSelector selector, List<PageData> data) {
         if (selector instanceof Quest quest) {
-            PageStatistics pageStatistics =
-                    statistics.computeIfAbsent(quest.score(), score -> new PageStatistics(config, pageCount, score));
+            PageStatistics pageStatistics = statistics.computeIfAbsent(
+                    new PageStatistics.Kind(quest.score(), quest.statistics()),
+                    kind -> new PageStatistics(config, pageCount, kind));
             data.add(pageStatistics);
             return new QuestScorer(config, kernels.selection(), pageStatistics);
         }
@@ -169,7 +169,7 @@ final class Pipelines {
         Pipeline pipeline = new Pipelines(config, kernels, onePage, null, labelChannels).of(method);
         long bytes = 0;
         for (PageData data : pipeline == null ? List.<PageData>of() : pipeline.data()) {
-            bytes += (long) data.bytes() * config.kvHeads() * config.layers();
+            bytes += (long) data.storedBytes() * config.kvHeads() * config.layers();
         }
         return bytes;
     }

@@ -36,7 +36,7 @@ record QuestScorer(ModelConfig config, SelectionKernels kernels, PageStatistics 
             int[] pairs = statistics.of(list.page(e), tile.layer());
             int at = statistics.offset(list.page(e), tile.kvHead());
             int pages = PageData.endOfRun(list, e, end) - e;
-            if (statistics.score() == Score.BOUNDS) {
+            if (statistics.kind().score() == Score.BOUNDS) {
                 kernels.bounds(selection.queries(), selection.rows(), headDim, pairs, at, pages, scores, e, stride);
             } else {
                 kernels.moments(selection.queries(), selection.rows(), headDim, pairs, at, pages, scores, e, stride);

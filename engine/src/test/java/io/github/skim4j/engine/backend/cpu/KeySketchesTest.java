@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.github.skim4j.engine.attention.Always;
 import io.github.skim4j.engine.attention.Budget;
+import io.github.skim4j.engine.attention.Dense;
 import io.github.skim4j.engine.attention.Sketch;
 import io.github.skim4j.engine.backend.cpu.SparseFixture.Read;
 import io.github.skim4j.engine.backend.cpu.SparseFixture.Shape;
@@ -101,6 +102,28 @@ class KeySketchesTest {
                                 .as(what)
                                 .isCloseTo(squares / sum, within(squares / sum / 200));
                     }
+                }
+            }
+        }
+    }
+
+    @Test
+    void theMeanIsThatOfAllKeysBeforeTheFirstTokenThatSelects() {
+        Random random = new Random(4);
+        Shape shape = new Shape(32, 2, 1, 1, 0, 16, KvType.F32);
+        try (SparseFixture fixture =
+                new SparseFixture(shape, new ScalarKernels(), 1000, 3, 0, random).fill(random, 0)) {
+            fixture.attend(0, new Dense(), 0, 1);
+            assertThat(fixture.sequence.length()).isEqualTo(997);
+            KeySketches sketches = fixture.filled(new KeySketches(fixture.config, 16, fixture.pages.count()), 0);
+            for (int head = 0; head < 2; head++) {
+                for (int i = 0; i < 32; i++) {
+                    double sum = 0;
+                    for (int slot = 0; slot < 992; slot++) {
+                        sum += fixture.key(0, head, slot)[i];
+                    }
+                    assertThat((double) sketches.means(fixture.sequence.page(61), 0)[head * 32 + i])
+                            .isCloseTo(sum / 992, within(1e-4));
                 }
             }
         }

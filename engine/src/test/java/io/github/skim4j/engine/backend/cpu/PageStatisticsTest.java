@@ -4,10 +4,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.skim4j.engine.attention.Quest.Score;
+import io.github.skim4j.engine.attention.Quest.Statistics;
 import io.github.skim4j.engine.backend.cpu.SparseFixture.Shape;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -24,14 +26,15 @@ class PageStatisticsTest {
     }
 
     /** Scores every page of random fixtures for every KV head. */
-    private static void forPages(CpuKernels kernels, Score score, PageCheck check) {
+    private static void forPages(CpuKernels kernels, Score score, Statistics numbers, PageCheck check) {
         for (int seed = 0; seed < SEEDS; seed++) {
             Random random = new Random(seed);
             Shape shape = Shape.random(random);
             String what = "seed " + seed + ", " + shape;
             try (SparseFixture fixture =
                     new SparseFixture(shape, kernels, 2 * shape.pageSize() + 1, 1, 0, random).fill(random, 10)) {
-                PageStatistics statistics = new PageStatistics(fixture.config, fixture.pages.count(), score);
+                PageStatistics statistics = new PageStatistics(
+                        fixture.config, fixture.pages.count(), new PageStatistics.Kind(score, numbers));
                 fixture.filled(statistics, 0);
                 for (int head = 0; head < shape.kvHeads(); head++) {
                     float[] queries = fixture.group(0, head);
@@ -56,7 +59,18 @@ class PageStatisticsTest {
     @ParameterizedTest
     @MethodSource("kernels")
     void boundsAreAtLeastTheGreatestProductAndAsTightAsBfloat16Allows(CpuKernels kernels) {
-        forPages(kernels, Score.BOUNDS, (what, fixture, queries, head, page, scores) -> {
+        assertBoundsAreTight(kernels, Statistics.BF16, 0.008);
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void boundsAreAtLeastTheGreatestProductAndAsTightAsFloat8Allows(CpuKernels kernels) {
+        assertBoundsAreTight(kernels, Statistics.FP8, 0.126);
+    }
+
+    /** @param rounding what rounding outward adds to a number at most */
+    private static void assertBoundsAreTight(CpuKernels kernels, Statistics numbers, double rounding) {
+        forPages(kernels, Score.BOUNDS, numbers, (what, fixture, queries, head, page, scores) -> {
             Shape shape = fixture.shape;
             double[] max = new double[shape.headDim()];
             double[] min = new double[shape.headDim()];
@@ -77,7 +91,7 @@ class PageStatisticsTest {
                 }
                 double score = scores[1 + 3 * r];
                 assertThat(score).as(what).isGreaterThanOrEqualTo(greatest - 1e-5 * magnitude);
-                assertThat(score).as(what).isBetween(identity - 1e-5 * magnitude, identity + 0.008 * magnitude);
+                assertThat(score).as(what).isBetween(identity - 1e-5 * magnitude, identity + rounding * magnitude);
             }
         });
     }
@@ -97,7 +111,18 @@ class PageStatisticsTest {
     @ParameterizedTest
     @MethodSource("kernels")
     void momentsAreMeanPlusStandardDeviation(CpuKernels kernels) {
-        forPages(kernels, Score.MOMENTS, (what, fixture, queries, head, page, scores) -> {
+        assertMoments(kernels, Statistics.BF16, 0.004);
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void momentsInFloat8AreNearlyTheSame(CpuKernels kernels) {
+        assertMoments(kernels, Statistics.FP8, 0.064);
+    }
+
+    /** @param rounding of a number at most, relative to it */
+    private static void assertMoments(CpuKernels kernels, Statistics numbers, double rounding) {
+        forPages(kernels, Score.MOMENTS, numbers, (what, fixture, queries, head, page, scores) -> {
             Shape shape = fixture.shape;
             int headDim = shape.headDim();
             for (int r = 0; r < shape.group(); r++) {
@@ -122,7 +147,7 @@ class PageStatisticsTest {
                 double deviation = Math.sqrt(variance);
                 assertThat((double) scores[1 + 3 * r])
                         .as(what)
-                        .isCloseTo(mean + deviation, within(0.004 * (magnitude + deviation)));
+                        .isCloseTo(mean + deviation, within(rounding * (magnitude + deviation)));
             }
         });
     }
@@ -141,8 +166,9 @@ class PageStatisticsTest {
                     }
                     fixture.write(0, 0, slot, key, key);
                 }
+                PageStatistics.Kind kind = new PageStatistics.Kind(Score.BOUNDS, Statistics.BF16);
                 PageStatistics statistics =
-                        fixture.filled(new PageStatistics(fixture.config, fixture.pages.count(), Score.BOUNDS), 0);
+                        fixture.filled(new PageStatistics(fixture.config, fixture.pages.count(), kind), 0);
                 double[] max = new double[key.length];
                 double[] min = new double[key.length];
                 extremes(fixture, 0, 0, max, min);
@@ -153,6 +179,49 @@ class PageStatisticsTest {
                     double lower = Float.intBitsToFloat(pairs[from + i] & 0xffff0000);
                     assertThat(upper).as("dimension %s", i).isBetween(max[i], max[i] + 0.016);
                     assertThat(lower).as("dimension %s", i).isBetween(min[i] - 0.016, min[i]);
+                }
+            }
+        }
+    }
+
+    /** Keys of any magnitude, beyond what e4m3 has without a scale: bounds hold in every dimension, exactly. */
+    @Test
+    void boundsInFloat8HoldInEveryDimensionForKeysOfAnyMagnitude() {
+        for (int seed = 0; seed < 200; seed++) {
+            Random random = new Random(seed);
+            Shape shape = Shape.random(random);
+            try (SparseFixture fixture =
+                    new SparseFixture(shape, kernels().get(0), shape.pageSize() + 1, 1, 0, random)) {
+                double magnitude = Math.pow(2, random.nextInt(160) - 80);
+                int spread = 1 + random.nextInt(30);
+                float[] key = new float[shape.headDim()];
+                for (int slot = 0; slot < shape.pageSize(); slot++) {
+                    for (int i = 0; i < key.length; i++) {
+                        key[i] = (float) (magnitude * random.nextGaussian() * Math.pow(2, -random.nextInt(spread)));
+                    }
+                    fixture.write(0, 0, slot, key, key);
+                }
+                PageStatistics.Kind kind = new PageStatistics.Kind(Score.BOUNDS, Statistics.FP8);
+                PageStatistics statistics =
+                        fixture.filled(new PageStatistics(fixture.config, fixture.pages.count(), kind), 0);
+                assertThat(statistics.bytes()).isEqualTo(2 * shape.headDim() + 16);
+                double[] max = new double[key.length];
+                double[] min = new double[key.length];
+                extremes(fixture, 0, 0, max, min);
+                double greatest = 0;
+                for (int i = 0; i < key.length; i++) {
+                    greatest = Math.max(greatest, Math.max(Math.abs(max[i]), Math.abs(min[i])));
+                }
+                // Below the 256th part of 448 times 2^-6 steps are of one size.
+                double step = greatest * 0x1p-16;
+                int[] pairs = statistics.of(fixture.sequence.page(0), 0);
+                int from = statistics.offset(fixture.sequence.page(0), 0);
+                for (int i = 0; i < key.length; i++) {
+                    double upper = Float.intBitsToFloat(pairs[from + i] << 16);
+                    double lower = Float.intBitsToFloat(pairs[from + i] & 0xffff0000);
+                    String what = "seed " + seed + ", dimension " + i;
+                    assertThat(upper).as(what).isBetween(max[i], max[i] + Math.abs(max[i]) / 8 + step);
+                    assertThat(lower).as(what).isBetween(min[i] - Math.abs(min[i]) / 8 - step, min[i]);
                 }
             }
         }

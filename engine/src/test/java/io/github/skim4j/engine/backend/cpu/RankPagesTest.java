@@ -177,6 +177,45 @@ class RankPagesTest {
                 0.2);
     }
 
+    /** Those of bounds in FP8, computed from the definition. */
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void questReadsThePagesOfTheGreatestBoundsInFloat8(CpuKernels kernels) {
+        check(
+                kernels,
+                (budget, always) -> new Quest(budget, Score.BOUNDS, Quest.Statistics.FP8, always),
+                (fixture, step, head) -> float8BoundScores(fixture, step, head),
+                1e-4);
+    }
+
+    private static double[] float8BoundScores(SparseFixture fixture, int step, int head) {
+        Shape shape = fixture.shape;
+        float[] query = fixture.query(step, head);
+        double[] scores = new double[fixture.pagesAt(step) - 1];
+        for (int page = 0; page < scores.length; page++) {
+            float[] max = new float[query.length];
+            float[] min = new float[query.length];
+            Arrays.fill(max, Float.NEGATIVE_INFINITY);
+            Arrays.fill(min, Float.POSITIVE_INFINITY);
+            float greatest = 0;
+            for (int t = 0; t < shape.pageSize(); t++) {
+                float[] key = fixture.key(shape.layers() - 1, head / shape.group(), page * shape.pageSize() + t);
+                for (int i = 0; i < query.length; i++) {
+                    max[i] = Math.max(max[i], key[i]);
+                    min[i] = Math.min(min[i], key[i]);
+                    greatest = Math.max(greatest, Math.abs(key[i]));
+                }
+            }
+            float scale = Float8.scale(greatest);
+            for (int i = 0; i < query.length; i++) {
+                scores[page] += Math.max(
+                        query[i] * (double) scale * Float8.toFloat(Float8.ceil(max[i] / scale)),
+                        query[i] * (double) scale * Float8.toFloat(Float8.floor(min[i] / scale)));
+            }
+        }
+        return lessMaximum(scores);
+    }
+
     @ParameterizedTest
     @MethodSource("kernels")
     void questReadsThePagesOfTheGreatestMoments(CpuKernels kernels) {
@@ -185,6 +224,44 @@ class RankPagesTest {
                 (budget, always) -> new Quest(budget, Score.MOMENTS, always),
                 (fixture, step, head) -> questScores(fixture, step, head, Score.MOMENTS),
                 0.05);
+    }
+
+    /** On keys of which some stand out, FP8 statistics choose nearly the same pages and as much of the attention. */
+    @Test
+    void questInFloat8ReadsNearlyTheSamePages() {
+        for (Score score : Score.values()) {
+            double same = 0;
+            double mass = 0;
+            double massInFloat8 = 0;
+            int seeds = 40;
+            for (int seed = 0; seed < seeds; seed++) {
+                Random random = new Random(seed);
+                Shape shape = new Shape(RandomModels.pick(random, List.of(64, 128)), 1, 1, 1, 0, 16, KvType.BF16);
+                Always always = new Always(0, 0, 0);
+                Budget budget = Budget.ofShare(0.125);
+                try (SparseFixture fixture =
+                        new SparseFixture(shape, kernels().get(1), 2049, 1, 0, random).fill(random, 20)) {
+                    Read bf16 =
+                            fixture.run(0, new Quest(budget, score, always), 1).get(0);
+                    Read fp8 = fixture.run(0, new Quest(budget, score, Quest.Statistics.FP8, always), 1)
+                            .get(0);
+                    TreeSet<Integer> both = new TreeSet<>(bf16.pages());
+                    both.retainAll(fp8.pages());
+                    same += (double) both.size() / bf16.pages().size() / seeds;
+                    double[] shares = SparseFixture.softmax(fixture.logits(0, 0, 0));
+                    mass += bf16.tokens().keySet().stream()
+                                    .mapToDouble(slot -> shares[slot])
+                                    .sum()
+                            / seeds;
+                    massInFloat8 += fp8.tokens().keySet().stream()
+                                    .mapToDouble(slot -> shares[slot])
+                                    .sum()
+                            / seeds;
+                }
+            }
+            assertThat(same).as("%s", score).isGreaterThan(0.96);
+            assertThat(massInFloat8).as("%s", score).isGreaterThan(mass - 0.005);
+        }
     }
 
     @ParameterizedTest

@@ -40,6 +40,8 @@ class SelectionTest {
         return List.of(
                 quest,
                 new Quest(budget, Quest.Score.MOMENTS, always),
+                new Quest(budget, Quest.Score.BOUNDS, Quest.Statistics.FP8, always),
+                new Quest(budget, Quest.Score.MOMENTS, Quest.Statistics.FP8, always),
                 sketch,
                 new Sketch(budget, null, always),
                 doubleSparsity,
