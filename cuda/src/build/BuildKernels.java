@@ -54,7 +54,7 @@ public final class BuildKernels {
                     + " was made, and there is no nvcc on the PATH or under CUDA_HOME: install CUDA 13.0's compiler, or undo the change");
         }
         Files.createDirectories(fatbin.getParent());
-        Path made = Files.createTempFile(fatbin.getParent(), "skim", ".fatbin");
+        Path made = fatbin.resolveSibling("skim.fatbin.part");
         try {
             List<String> command = new ArrayList<>(List.of(nvcc, "--fatbin", "-o", made.toString()));
             command.addAll(options());
