@@ -43,7 +43,7 @@ final class ScalarMatrixKernels implements MatrixKernels {
             }
             int t = 0;
             for (; t + TOKENS <= input.tokens(); t += TOKENS) {
-                multiplyTokens(matrix, panel, column, count, input, t, output, stride, scratch.weights);
+                multiplyTokens(matrix, panel, column, count, input, t, output, stride, scratch);
             }
             for (; t < input.tokens(); t++) {
                 int to = t * stride + panel * LANES;
@@ -62,8 +62,9 @@ final class ScalarMatrixKernels implements MatrixKernels {
             int token,
             float[] output,
             int stride,
-            float[] weights) {
-        float[] sums = new float[TOKENS * LANES];
+            MatrixScratch scratch) {
+        float[] weights = scratch.weights;
+        float[] sums = scratch.sums(TOKENS);
         int columns = input.columns();
         for (int k = 0; k < count; k += matrix.block) {
             int block = (column + k) / matrix.block;
