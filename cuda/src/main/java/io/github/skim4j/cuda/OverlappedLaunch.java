@@ -5,6 +5,7 @@ import com.sun.jna.Native;
 import com.sun.jna.NativeLibrary;
 import com.sun.jna.Platform;
 import com.sun.jna.Pointer;
+import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import org.slf4j.Logger;
@@ -48,7 +49,9 @@ final class OverlappedLaunch {
             String driver = Platform.isWindows() ? "nvcuda" : "libcuda.so.1";
             return new OverlappedLaunch(NativeLibrary.getInstance(driver).getFunction("cuLaunchKernelEx"));
         } catch (LinkageError e) {
-            LOG.warn("Kernels are launched one after another, which is slower: {}", e.getMessage());
+            // JNA goes on for lines, with the whole class path.
+            String reason = String.valueOf(e.getMessage()).lines().findFirst().orElse("");
+            LOG.warn("Kernels are launched one after another, which is slower: {}", reason);
             return null;
         }
     }
@@ -76,15 +79,19 @@ final class OverlappedLaunch {
                 .putInt(ATTRIBUTE_COUNT, 1)
                 .putInt(ATTRIBUTE, PROGRAMMATIC_STREAM_SERIALIZATION)
                 .putInt(ATTRIBUTE_VALUE, 1);
-        ByteBuffer values = arguments.bytes();
-        long start = address(values);
+        long start = address(arguments.bytes());
         ByteBuffer addresses = ByteBuffer.allocateDirect(arguments.offsets().size() * Long.BYTES)
                 .order(ByteOrder.nativeOrder());
         for (int offset : arguments.offsets()) {
             addresses.putLong(start + offset);
         }
-        return launch.invokeInt(
-                new Object[] {config.rewind(), new Pointer(function.handle()), addresses.rewind(), Pointer.NULL});
+        try {
+            return launch.invokeInt(
+                    new Object[] {config.rewind(), new Pointer(function.handle()), addresses.rewind(), Pointer.NULL});
+        } finally {
+            // The driver reads them through their addresses, which keep no buffer from being collected.
+            Reference.reachabilityFence(arguments);
+        }
     }
 
     private static long address(ByteBuffer buffer) {
