@@ -28,40 +28,58 @@ record CpuModel(
             Linear up,
             Linear down) {}
 
+    /** Matrices of a layer. */
+    private static final List<TensorRole> MATRICES = List.of(
+            TensorRole.QUERY,
+            TensorRole.KEY,
+            TensorRole.VALUE,
+            TensorRole.ATTENTION_OUTPUT,
+            TensorRole.GATE,
+            TensorRole.UP,
+            TensorRole.DOWN);
+
     static CpuModel load(ModelWeights weights, MatrixLoader loader) {
         ModelConfig config = weights.config();
-        PackedMatrix embedding = matrix(weights, loader, TensorRole.TOKEN_EMBEDDING, 0);
+        PackedMatrix embedding = loader.load(source(weights, TensorRole.TOKEN_EMBEDDING, 0));
+        List<MatrixLoader.Source> sources = new ArrayList<>();
+        for (int i = 0; i < config.layers(); i++) {
+            for (TensorRole role : MATRICES) {
+                sources.add(source(weights, role, i));
+            }
+        }
+        List<PackedMatrix> matrices = List.of(loader.loadEach(sources));
         List<Layer> layers = new ArrayList<>();
         for (int i = 0; i < config.layers(); i++) {
+            List<PackedMatrix> own = matrices.subList(i * MATRICES.size(), (i + 1) * MATRICES.size());
             layers.add(new Layer(
                     required(weights, TensorRole.ATTENTION_NORM, i),
-                    linear(weights, loader, TensorRole.QUERY, TensorRole.QUERY_BIAS, i),
-                    linear(weights, loader, TensorRole.KEY, TensorRole.KEY_BIAS, i),
-                    linear(weights, loader, TensorRole.VALUE, TensorRole.VALUE_BIAS, i),
+                    linear(weights, own, TensorRole.QUERY, TensorRole.QUERY_BIAS, i),
+                    linear(weights, own, TensorRole.KEY, TensorRole.KEY_BIAS, i),
+                    linear(weights, own, TensorRole.VALUE, TensorRole.VALUE_BIAS, i),
                     config.qkNorm() ? required(weights, TensorRole.QUERY_NORM, i) : null,
                     config.qkNorm() ? required(weights, TensorRole.KEY_NORM, i) : null,
-                    linear(weights, loader, TensorRole.ATTENTION_OUTPUT, TensorRole.ATTENTION_OUTPUT_BIAS, i),
+                    linear(weights, own, TensorRole.ATTENTION_OUTPUT, TensorRole.ATTENTION_OUTPUT_BIAS, i),
                     required(weights, TensorRole.FFN_NORM, i),
-                    linear(weights, loader, TensorRole.GATE, TensorRole.GATE_BIAS, i),
-                    linear(weights, loader, TensorRole.UP, TensorRole.UP_BIAS, i),
-                    linear(weights, loader, TensorRole.DOWN, TensorRole.DOWN_BIAS, i)));
+                    linear(weights, own, TensorRole.GATE, TensorRole.GATE_BIAS, i),
+                    linear(weights, own, TensorRole.UP, TensorRole.UP_BIAS, i),
+                    linear(weights, own, TensorRole.DOWN, TensorRole.DOWN_BIAS, i)));
         }
         return new CpuModel(
                 config,
                 embedding,
                 List.copyOf(layers),
                 required(weights, TensorRole.OUTPUT_NORM, 0),
-                config.tiedEmbeddings() ? embedding : matrix(weights, loader, TensorRole.OUTPUT, 0));
+                config.tiedEmbeddings() ? embedding : loader.load(source(weights, TensorRole.OUTPUT, 0)));
+    }
+
+    private static MatrixLoader.Source source(ModelWeights weights, TensorRole role, int layer) {
+        return new MatrixLoader.Source(weights.require(role, layer), role);
     }
 
     private static Linear linear(
-            ModelWeights weights, MatrixLoader loader, TensorRole role, TensorRole bias, int layer) {
+            ModelWeights weights, List<PackedMatrix> matrices, TensorRole role, TensorRole bias, int layer) {
         Tensor vector = weights.find(bias, layer);
-        return new Linear(matrix(weights, loader, role, layer), vector == null ? null : vector.toFloats());
-    }
-
-    private static PackedMatrix matrix(ModelWeights weights, MatrixLoader loader, TensorRole role, int layer) {
-        return loader.load(weights.require(role, layer), role);
+        return new Linear(matrices.get(MATRICES.indexOf(role)), vector == null ? null : vector.toFloats());
     }
 
     private static float[] required(ModelWeights weights, TensorRole role, int layer) {

@@ -5,9 +5,13 @@ import io.github.skim4j.engine.model.Tensor;
 import io.github.skim4j.engine.model.TensorRole;
 import io.github.skim4j.engine.model.TensorType;
 import io.github.skim4j.engine.model.WeightFormat;
+import java.util.List;
 
-/** Reads stored tensors into packed matrices, panel by panel, through buffers that each thread keeps, so that loading leaves no garbage. */
+/** Reads stored tensors into packed matrices, some panels at a time, through buffers that each thread keeps, so that loading leaves no garbage. */
 final class MatrixLoader {
+
+    /** About what is read at once. */
+    private static final int READ_BYTES = 256 << 10;
 
     private final WorkerTeam team;
     private final int lanes;
@@ -25,16 +29,47 @@ final class MatrixLoader {
         }
     }
 
-    PackedMatrix load(Tensor tensor, TensorRole role) {
-        TensorType target = format.loadedType(tensor, role);
-        PackedMatrix matrix = new PackedMatrix(target, tensor.rows(), tensor.columns(), lanes);
-        team.run(matrix.panels, (worker, panel) -> loadPanel(tensor, target, matrix, panel, buffers[worker]));
+    /** A matrix and what it is for. */
+    record Source(Tensor tensor, TensorRole role) {}
+
+    /** Loads a big matrix with all threads. */
+    PackedMatrix load(Source source) {
+        PackedMatrix matrix = empty(source);
+        int step = panelsAtOnce(source);
+        int steps = (matrix.panels + step - 1) / step;
+        team.run(steps, (worker, i) -> loadPanels(source, matrix, i * step, step, buffers[worker]));
         return matrix;
     }
 
-    private void loadPanel(Tensor tensor, TensorType target, PackedMatrix matrix, int panel, Buffers buffers) {
+    /** Loads each matrix with one thread: making its arrays, which Java fills with zeros, takes about as long as filling them. */
+    PackedMatrix[] loadEach(List<Source> sources) {
+        PackedMatrix[] matrices = new PackedMatrix[sources.size()];
+        team.run(matrices.length, (worker, i) -> {
+            Source source = sources.get(i);
+            PackedMatrix matrix = empty(source);
+            int step = panelsAtOnce(source);
+            for (int panel = 0; panel < matrix.panels; panel += step) {
+                loadPanels(source, matrix, panel, step, buffers[worker]);
+            }
+            matrices[i] = matrix;
+        });
+        return matrices;
+    }
+
+    private int panelsAtOnce(Source source) {
+        return Math.max(1, READ_BYTES / lanes / source.tensor.rowBytes());
+    }
+
+    private PackedMatrix empty(Source source) {
+        Tensor tensor = source.tensor;
+        return new PackedMatrix(format.loadedType(tensor, source.role), tensor.rows(), tensor.columns(), lanes);
+    }
+
+    private void loadPanels(Source source, PackedMatrix matrix, int panel, int panels, Buffers buffers) {
+        Tensor tensor = source.tensor;
+        TensorType target = format.loadedType(tensor, source.role);
         int from = panel * lanes;
-        int count = Math.min(lanes, tensor.rows() - from);
+        int count = Math.min(panels * lanes, tensor.rows() - from);
         int columns = tensor.columns();
         int rowBytes = tensor.rowBytes();
         byte[] stored = buffers.stored(Math.multiplyExact(count, rowBytes));

@@ -142,19 +142,19 @@ final class PackedMatrix {
     void setBlocks(int row, StoredBlocks source) {
         switch (layout) {
             case BYTES -> setBytes(row, source.levels);
-            case NIBBLES -> setNibbles(row, source.levels);
+            case NIBBLES -> setNibbles(row, source.nibbles);
             default -> setSplit(row, source.levels);
         }
-        for (int b = 0; b < blocks(); b++) {
-            scales[at(row, blocks(), b)] = source.scales[b];
-            if (minLevels != null) {
-                minLevels[at(row, blocks(), b)] = source.minLevels[b];
-            }
+        int at = at(row, source.scales.length, 0);
+        for (int b = 0; b < source.scales.length; b++) {
+            scales[at + b * lanes] = source.scales[b];
         }
-        if (mins != null) {
-            for (int b = 0; b < source.mins.length; b++) {
-                mins[at(row, source.mins.length, b)] = source.mins[b];
-            }
+        for (int b = 0; b < source.minLevels.length; b++) {
+            minLevels[at + b * lanes] = source.minLevels[b];
+        }
+        at = at(row, source.mins.length, 0);
+        for (int b = 0; b < source.mins.length; b++) {
+            mins[at + b * lanes] = source.mins[b];
         }
     }
 
@@ -165,14 +165,10 @@ final class PackedMatrix {
         }
     }
 
-    private void setNibbles(int row, byte[] levels) {
-        int word = at(row, columns / 8, 0);
-        for (int k = 0; k < columns; k += 8, word += lanes) {
-            int packed = 0;
-            for (int i = 0; i < 8; i++) {
-                packed |= levels[k + i] << 4 * i;
-            }
-            nibbles[word] = packed;
+    private void setNibbles(int row, int[] words) {
+        int at = at(row, words.length, 0);
+        for (int i = 0; i < words.length; i++) {
+            nibbles[at + i * lanes] = words[i];
         }
     }
 

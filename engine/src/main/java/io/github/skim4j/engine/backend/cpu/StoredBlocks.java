@@ -14,16 +14,24 @@ final class StoredBlocks {
 
     private static final VarHandle SHORT = MethodHandles.byteArrayViewVarHandle(short[].class, ByteOrder.LITTLE_ENDIAN);
     private static final VarHandle INT = MethodHandles.byteArrayViewVarHandle(int[].class, ByteOrder.LITTLE_ENDIAN);
+    private static final VarHandle LONG = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
 
     private final TensorType type;
+    private final int columns;
+    /** Levels of more than 4 bits, one a byte. */
     final byte[] levels;
+    /** Levels of 4 bits, eight of consecutive columns an int, the first in the lowest bits. */
+    final int[] nibbles;
+
     final float[] scales;
     final float[] mins;
     final byte[] minLevels;
 
     StoredBlocks(TensorType type, int columns) {
         this.type = type;
-        this.levels = new byte[columns];
+        this.columns = columns;
+        this.levels = new byte[levelBits(type) == 4 ? 0 : columns];
+        this.nibbles = new int[levelBits(type) == 4 ? columns / 8 : 0];
         this.scales = new float[columns / blockSize(type)];
         this.mins = new float[hasMins(type) ? scales.length / minBlocks(type) : 0];
         this.minLevels = new byte[minBlocks(type) > 1 ? scales.length : 0];
@@ -31,7 +39,7 @@ final class StoredBlocks {
 
     /** Whether this is for rows of {@code columns} elements of a type. */
     boolean fits(TensorType type, int columns) {
-        return this.type == type && levels.length == columns;
+        return this.type == type && this.columns == columns;
     }
 
     /** Elements that share a scale. */
@@ -73,7 +81,7 @@ final class StoredBlocks {
 
     /** Takes the stored row at {@code offset} apart. */
     void read(byte[] row, int offset) {
-        int blocks = levels.length / type.blockSize();
+        int blocks = columns / type.blockSize();
         for (int b = 0; b < blocks; b++) {
             int at = offset + b * type.blockBytes();
             int to = b * type.blockSize();
@@ -102,11 +110,12 @@ final class StoredBlocks {
         if (stored) {
             mins[to / 32] = half(row, at + 2);
         }
-        for (int i = 0; i < 16; i++) {
-            int pair = row[at + header + i];
-            levels[to + i] = (byte) (pair & 15);
-            levels[to + 16 + i] = (byte) (pair >> 4 & 15);
-        }
+        long first = (long) LONG.get(row, at + header);
+        long second = (long) LONG.get(row, at + header + 8);
+        nibbles[to / 8] = lowHalves(first);
+        nibbles[to / 8 + 1] = lowHalves(second);
+        nibbles[to / 8 + 2] = lowHalves(first >>> 4);
+        nibbles[to / 8 + 3] = lowHalves(second >>> 4);
     }
 
     private void readQ5(byte[] row, int at, int to, int header, boolean stored) {
@@ -124,10 +133,20 @@ final class StoredBlocks {
 
     private void readQ4K(byte[] row, int at, int to) {
         readScalesK(row, at, to);
-        for (int i = 0; i < 256; i++) {
-            int pair = row[at + 16 + i / 64 * 32 + i % 32];
-            levels[to + i] = (byte) (i % 64 < 32 ? pair & 15 : pair >> 4 & 15);
+        for (int i = 0; i < 16; i++) {
+            long pairs = (long) LONG.get(row, at + 16 + 8 * i);
+            int word = to / 8 + i / 4 * 8 + i % 4;
+            nibbles[word] = lowHalves(pairs);
+            nibbles[word + 4] = lowHalves(pairs >>> 4);
         }
+    }
+
+    /** The lower four bits of each byte, side by side. */
+    private static int lowHalves(long bytes) {
+        long halves = bytes & 0x0f0f0f0f0f0f0f0fL;
+        halves = (halves | halves >>> 4) & 0x00ff00ff00ff00ffL;
+        halves = (halves | halves >>> 8) & 0x0000ffff0000ffffL;
+        return (int) (halves | halves >>> 16);
     }
 
     private void readQ5K(byte[] row, int at, int to) {

@@ -17,7 +17,8 @@ class PackedMatrixTest {
 
     private static PackedMatrix load(BlockTensor tensor, int lanes) {
         try (WorkerTeam team = new WorkerTeam(1, "test")) {
-            return new MatrixLoader(team, lanes, WeightFormat.AS_STORED).load(tensor, TensorRole.UP);
+            return new MatrixLoader(team, lanes, WeightFormat.AS_STORED)
+                    .load(new MatrixLoader.Source(tensor, TensorRole.UP));
         }
     }
 
@@ -66,8 +67,9 @@ class PackedMatrixTest {
                     TensorType type = TensorType.values()[random.nextInt(TensorType.values().length)];
                     String[] what = new String[1];
                     BlockTensor tensor = tensor(type, random, what);
-                    PackedMatrix matrix = loader.load(tensor, TensorRole.UP);
-                    PackedMatrix alone = new MatrixLoader(team, 32, format).load(tensor, TensorRole.UP);
+                    PackedMatrix matrix = loader.load(new MatrixLoader.Source(tensor, TensorRole.UP));
+                    PackedMatrix alone =
+                            new MatrixLoader(team, 32, format).load(new MatrixLoader.Source(tensor, TensorRole.UP));
                     float[] row = new float[matrix.columns];
                     float[] expected = new float[matrix.columns];
                     for (int r = 0; r < matrix.rows; r++) {
