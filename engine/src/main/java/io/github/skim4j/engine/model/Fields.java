@@ -1,5 +1,6 @@
 package io.github.skim4j.engine.model;
 
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
@@ -111,7 +112,9 @@ record Fields(String file, String path, Map<String, Object> values) {
             return List.of();
         }
         if (raw(key) instanceof List<?> list && list.stream().allMatch(String.class::isInstance)) {
-            return list.stream().map(String.class::cast).toList();
+            @SuppressWarnings("unchecked")
+            List<String> strings = (List<String>) list;
+            return Collections.unmodifiableList(strings);
         }
         throw mustBe(key, "a list of strings");
     }

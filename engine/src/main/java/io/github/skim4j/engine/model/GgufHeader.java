@@ -240,12 +240,16 @@ record GgufHeader(Fields metadata, Map<String, StoredTensor> tensors) {
 
         private String readString(String what) {
             int length = readCount(what, 1, MAX_STRING);
-            byte[] bytes = new byte[length];
-            int buffered = Math.min(length, window.remaining());
-            window.get(bytes, 0, buffered);
-            if (buffered < length) {
-                data.read(position + buffered, bytes, buffered, length - buffered);
+            if (length <= window.remaining()) {
+                String string = new String(window.array(), window.position(), length, StandardCharsets.UTF_8);
+                window.position(window.position() + length);
+                position += length;
+                return string;
             }
+            byte[] bytes = new byte[length];
+            int buffered = window.remaining();
+            window.get(bytes, 0, buffered);
+            data.read(position + buffered, bytes, buffered, length - buffered);
             position += length;
             return new String(bytes, StandardCharsets.UTF_8);
         }

@@ -2,8 +2,7 @@ package io.github.skim4j.engine.tokenizer;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.util.TokenBuffer;
+import com.fasterxml.jackson.core.JsonParser;
 import io.github.skim4j.engine.model.ModelFile.GgufVocabulary;
 import io.github.skim4j.engine.model.ModelFormatException;
 import java.io.IOException;
@@ -89,11 +88,18 @@ final class GgufConverter {
 
     /** What {@link TokenizerSpec#parse} would read in {@link #toTokenizerJson}. */
     TokenizerSpec spec() {
-        try (TokenBuffer json = new TokenBuffer(new ObjectMapper(), false)) {
+        StringWriter parts = new StringWriter();
+        JsonFactory factory = new JsonFactory();
+        try (JsonGenerator json = factory.createGenerator(parts)) {
             json.writeStartObject();
             writeParts(json);
             json.writeEndObject();
-            return TokenizerSpec.of(ids, json.asParser().readValueAsTree(), vocabulary.file());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        try (JsonParser parser = factory.createParser(parts.toString())) {
+            parser.nextToken();
+            return TokenizerSpec.of(ids, JsonTree.read(parser), vocabulary.file());
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -134,7 +140,9 @@ final class GgufConverter {
         List<String[]> merges = new ArrayList<>(vocabulary.merges().size());
         for (String merge : vocabulary.merges()) {
             int space = merge.indexOf(' ', 1);
-            require(space > 0 && space < merge.length() - 1, "merges", "has '" + merge + "', which is no pair");
+            if (space < 0 || space == merge.length() - 1) {
+                throw invalid("merges", "has '" + merge + "', which is no pair");
+            }
             merges.add(new String[] {merge.substring(0, space), merge.substring(space + 1)});
         }
         writeModel(json, merges, null, false, preTokenizer.ignoreMerges());
@@ -240,10 +248,10 @@ final class GgufConverter {
         Map<String, Integer> pieces = new HashMap<>();
         ids.forEach((token, id) -> {
             if (vocabulary.types()[id] == NORMAL) {
-                require(
-                        token.length() <= MAX_PIECE_CHARS,
-                        "tokens",
-                        "has one of " + token.length() + " characters, more than " + MAX_PIECE_CHARS);
+                if (token.length() > MAX_PIECE_CHARS) {
+                    throw invalid(
+                            "tokens", "has one of " + token.length() + " characters, more than " + MAX_PIECE_CHARS);
+                }
                 pieces.put(token, id);
             }
         });

@@ -33,12 +33,13 @@ final class TokenDecoder {
                 case "Strip" -> decoder.strip(step);
                 default -> false;
             };
-            TokenizerSpec.require(
-                    known,
-                    file,
-                    "has the decoder " + step
-                            + ", but only ByteLevel and SentencePiece's (Replace, ByteFallback, Fuse, Strip)"
-                            + " are known");
+            if (!known) {
+                throw TokenizerSpec.invalid(
+                        file,
+                        "has the decoder " + step
+                                + ", but only ByteLevel and SentencePiece's (Replace, ByteFallback, Fuse, Strip)"
+                                + " are known");
+            }
         }
         return decoder;
     }

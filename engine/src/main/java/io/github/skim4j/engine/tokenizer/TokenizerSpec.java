@@ -1,10 +1,11 @@
 package io.github.skim4j.engine.tokenizer;
 
+import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.skim4j.engine.model.ModelFormatException;
 import java.io.IOException;
@@ -30,8 +31,6 @@ record TokenizerSpec(
 
     /** No vocabulary comes near; an id sizes an array, so it must not be trusted. */
     private static final int MAX_TOKENS = 1 << 22;
-
-    private static final ObjectMapper JSON = new ObjectMapper();
 
     /**
      * A token that is found in the text before anything else is done with it.
@@ -59,8 +58,8 @@ record TokenizerSpec(
      */
     static TokenizerSpec parse(String json, Path file) {
         Map<String, Integer> ids = new HashMap<>();
-        ObjectNode parts = JSON.createObjectNode();
-        try (JsonParser parser = JSON.createParser(json)) {
+        ObjectNode parts = JsonNodeFactory.instance.objectNode();
+        try (JsonParser parser = new JsonFactory().createParser(json)) {
             require(parser.nextToken() == JsonToken.START_OBJECT, file, "is no JSON object");
             while (parser.nextToken() == JsonToken.FIELD_NAME) {
                 String name = parser.currentName();
@@ -68,7 +67,7 @@ record TokenizerSpec(
                 if (name.equals("model")) {
                     readModel(parser, ids, file);
                 } else {
-                    parts.set(name, parser.readValueAsTree());
+                    parts.set(name, JsonTree.read(parser));
                 }
             }
         } catch (JsonProcessingException e) {
@@ -81,11 +80,10 @@ record TokenizerSpec(
     }
 
     /**
-     * @param vocabulary id of each token by its name
+     * @param ids id of each token by its name, which becomes a part of the result
      * @param parts the fields of a {@code tokenizer.json} but for the model
      */
-    static TokenizerSpec of(Map<String, Integer> vocabulary, JsonNode parts, Path file) {
-        Map<String, Integer> ids = new HashMap<>(vocabulary);
+    static TokenizerSpec of(Map<String, Integer> ids, JsonNode parts, Path file) {
         List<AddedToken> added = new ArrayList<>();
         for (JsonNode node : parts.path("added_tokens")) {
             AddedToken token = AddedToken.of(node);
@@ -116,7 +114,7 @@ record TokenizerSpec(
                 }
             } else {
                 // Unigram: pairs of token and score, in the order of their ids.
-                for (JsonNode pair : JSON.<JsonNode>readTree(parser)) {
+                for (JsonNode pair : JsonTree.read(parser)) {
                     ids.put(pair.path(0).asText(), ids.size());
                 }
             }
@@ -128,7 +126,9 @@ record TokenizerSpec(
         int size = 0;
         for (Map.Entry<String, Integer> token : ids.entrySet()) {
             int id = token.getValue();
-            require(id >= 0 && id < MAX_TOKENS, file, "gives token '" + token.getKey() + "' the id " + id);
+            if (id < 0 || id >= MAX_TOKENS) {
+                throw invalid(file, "gives token '" + token.getKey() + "' the id " + id);
+            }
             size = Math.max(size, id + 1);
         }
         byte[][] bytes = new byte[size][];
@@ -141,7 +141,11 @@ record TokenizerSpec(
 
     static void require(boolean condition, Path file, String otherwise) {
         if (!condition) {
-            throw new ModelFormatException("tokenizer of " + file + " " + otherwise);
+            throw invalid(file, otherwise);
         }
+    }
+
+    static ModelFormatException invalid(Path file, String what) {
+        return new ModelFormatException("tokenizer of " + file + " " + what);
     }
 }
