@@ -94,7 +94,7 @@ final class TemplateEngine {
     }
 
     TemplateEngine() {
-        jinjava = new PythonJinjava(config(disabled(new Jinjava().getGlobalContext())));
+        jinjava = new PythonJinjava(config(disabled(new Context())));
         jinjava.setResourceLocator((name, encoding, interpreter) -> {
             throw new InterpretException("templates can't read files");
         });

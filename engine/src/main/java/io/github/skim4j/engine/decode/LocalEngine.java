@@ -22,6 +22,7 @@ import io.github.skim4j.engine.tokenizer.Tokenizer;
 import io.github.skim4j.engine.tokenizer.Tokenizers;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -57,6 +58,7 @@ public final class LocalEngine implements Engine {
             ModelFile file,
             int contextLength,
             Tokenizer tokenizer,
+            ChatTemplate template,
             Backend backend,
             String fallbackReason) {
         this.config = config;
@@ -65,9 +67,8 @@ public final class LocalEngine implements Engine {
         this.vocabSize = file.config().vocabSize();
         this.defaults = file.generationDefaults();
         this.specialTokens = file.specialTokens();
-        String source = config.chatTemplate() != null ? config.chatTemplate() : file.chatTemplate();
-        this.template = source == null ? null : ChatTemplate.of(source, modelName, specialTokens);
         this.tokenizer = tokenizer;
+        this.template = template;
         this.encoder = new PromptEncoder(tokenizer, config.tokenCache());
         this.backend = backend;
         this.fallbackReason = fallbackReason;
@@ -88,7 +89,9 @@ public final class LocalEngine implements Engine {
                 ModelFile file = ModelFile.open(resolved.path())) {
             int contextLength =
                     contextLength(config, resolved.name(), file.config().contextLength());
-            FutureTask<Tokenizer> tokenizer = startLoading(file.tokenizer());
+            // Both take about as long as the weights of a small model, so that all are made at once.
+            FutureTask<Tokenizer> tokenizer = start("skim-tokenizer", () -> Tokenizers.of(file.tokenizer()));
+            FutureTask<ChatTemplate> template = start("skim-template", () -> template(config, resolved.name(), file));
             Backend backend = null;
             try {
                 backend = device.provider()
@@ -111,6 +114,7 @@ public final class LocalEngine implements Engine {
                         file,
                         contextLength,
                         await(tokenizer),
+                        await(template),
                         backend,
                         device.fallbackReason());
                 LOG.info(
@@ -143,16 +147,20 @@ public final class LocalEngine implements Engine {
         }
     }
 
-    /** Takes about as long as the weights of a small model, so that both are read at once. */
-    private static FutureTask<Tokenizer> startLoading(ModelFile.TokenizerSource source) {
-        FutureTask<Tokenizer> task = new FutureTask<>(() -> Tokenizers.of(source));
-        Thread thread = new Thread(task, "skim-tokenizer");
+    private static ChatTemplate template(EngineConfig config, String modelName, ModelFile file) {
+        String source = config.chatTemplate() != null ? config.chatTemplate() : file.chatTemplate();
+        return source == null ? null : ChatTemplate.of(source, modelName, file.specialTokens());
+    }
+
+    private static <T> FutureTask<T> start(String threadName, Callable<T> work) {
+        FutureTask<T> task = new FutureTask<>(work);
+        Thread thread = new Thread(task, threadName);
         thread.setDaemon(true);
         thread.start();
         return task;
     }
 
-    private static Tokenizer await(FutureTask<Tokenizer> task) {
+    private static <T> T await(FutureTask<T> task) {
         boolean interrupted = false;
         try {
             while (true) {
