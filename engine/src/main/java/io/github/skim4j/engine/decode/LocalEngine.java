@@ -84,6 +84,8 @@ public final class LocalEngine implements Engine {
     /** See {@link Engine#open}. */
     public static Engine open(EngineConfig config) {
         long start = System.nanoTime();
+        // Reading the file's header leaves other cores free.
+        start("skim-template", Executors.callable(ChatTemplate::prepare));
         Device device = Device.choose(config.device());
         try (ResolvedModel resolved = ModelResolver.resolve(config.model(), config.hub());
                 ModelFile file = ModelFile.open(resolved.path())) {
