@@ -69,8 +69,8 @@ struct AttendArgs {
     const Gap* gaps;           // [batch entry] nullable: none; needs splits > 1
     const float* closedUpQ;    // like q: the queries that sinks are read with
     float* logSums;            // [row][kvHeads * group] log2 of the sum of exp(logit); nullable
-    int settled;               // kernels still at work may write the lists, and the keys of their slots (0), or only those of the
-                               // last so many slots: the others are fetched before these kernels have ended
+    int settled;               // kernels still at work may write the lists and the keys of their slots, but not q (0), or q and the
+                               // keys of the last so many slots: what they don't write is fetched before they have ended
 };
 
 __device__ inline size_t pageRow(const AttendArgs& args, int list) {
@@ -212,7 +212,8 @@ struct AttendWalk {
     }
 
     /** The B operands of the first product (head g, four dimensions of each mma), by the CTA's warps together. */
-    __device__ void stageQuery(uint2 (&query)[D / 16][32], const float* q, int heads, float scale, int warp, int warps) const {
+    static __device__ void stageQuery(uint2 (&query)[D / 16][32], const float* q, int heads, float scale, int warp, int warps) {
+        const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
         constexpr int WIDE = 16 / X::BYTES;   // values of a 16-byte load
         for (int s = warp; s < D / 16; s += warps) {
             const int d = s * 4 < CHUNKS * WIDE ? s * 4 / WIDE * 4 * WIDE + t * WIDE + s * 4 % WIDE
@@ -474,18 +475,23 @@ struct AttendShared {
     int ticket;
 };
 
-/** Walks this warp's steps and leaves its result in shared memory. Waits for the previous kernel, if nobody has. */
+/**
+ * Walks this warp's steps and leaves its result in shared memory. Where queries were not settled, it waits for the previous kernel
+ * and stages them.
+ */
 template <class X, int D, int VEC, int WARPS, bool LISTED>
 __device__ void attendWarp(const AttendArgs& args, AttendShared<D, WARPS>& shared, const float* q, int heads, int list,
                            int kvHead, int first, int last, int begin, int end, int skipped = 0) {
     AttendWalk<X, D, VEC, LISTED> warp(args, list, kvHead, first, last, skipped);
     const int w = __shfl_sync(0xffffffffu, threadIdx.x / 32, 0);   // tells the compiler that it is uniform
-    if (args.settled == 0 || (begin + w + 1) * warp.TOKENS > last - args.settled) {
+    if (args.settled > 0 && (begin + w + 1) * warp.TOKENS > last - args.settled) {
         waitForPreviousKernel();
     }
     warp.start(begin + w, end, WARPS);
-    waitForPreviousKernel();
-    warp.stageQuery(shared.query, q, heads, args.scale * 1.4426950408889634f, w, WARPS);
+    if (args.settled > 0) {
+        waitForPreviousKernel();
+        warp.stageQuery(shared.query, q, heads, args.scale * 1.4426950408889634f, w, WARPS);
+    }
     __syncthreads();
     warp.walk(shared.query, begin + w, end, WARPS);
 #pragma unroll
@@ -511,7 +517,7 @@ __device__ void attendWarp(const AttendArgs& args, AttendShared<D, WARPS>& share
 template <int D, int WARPS>
 __device__ void attendMerge(const float* partials, int parts, int heads, half* out, float* logSums,
                             AttendShared<D, WARPS>& shared) {
-    constexpr int THREADS = 32 * WARPS, AHEAD = 8;
+    constexpr int THREADS = 32 * WARPS, AHEAD = 16;
     const int columns = heads * (D / 4);
     const int slices = max(1, THREADS / columns);
     SoftmaxSum* const states = reinterpret_cast<SoftmaxSum*>(&shared.sums);
@@ -599,11 +605,6 @@ __device__ void tally(const AttendArgs& args, unsigned* to, int list, int first,
 
 template <class X, int D, int VEC, int WARPS>
 __device__ void attend(const AttendArgs& args) {
-    if (args.settled == 0) {
-        waitForPreviousKernel();
-    } else {
-        letNextKernelStart();
-    }
     __shared__ AttendShared<D, WARPS> shared;
     constexpr int THREADS = 32 * WARPS, TOKENS = 4 * VEC / X::BYTES;
     const int part = blockIdx.x, entry = blockIdx.z, result = entry * gridDim.y + blockIdx.y;
@@ -611,10 +612,19 @@ __device__ void attend(const AttendArgs& args) {
     const int heads = min(8, args.group - firstHead);
     const int list = args.pagesPerHead ? entry * args.kvHeads + kvHead : entry;
     const int row = args.rowIndex == nullptr ? entry : args.rowIndex[entry];
+    const Gap gap = args.gaps == nullptr ? Gap{0, 0, 0} : args.gaps[entry];
+    const int sinkParts = gap.sinkLast > gap.sinkFirst ? 1 : 0;   // the first part
+    const size_t column = static_cast<size_t>(kvHead * args.group + firstHead) * D;
+    const float* q = (part < sinkParts ? args.closedUpQ : args.q) + static_cast<size_t>(row) * args.qStride + column;
+    if (args.settled == 0) {   // queries are: the kernel before made the list
+        AttendWalk<X, D, VEC, false>::stageQuery(shared.query, q, heads, args.scale * 1.4426950408889634f, threadIdx.x / 32, WARPS);
+        waitForPreviousKernel();
+    } else {
+        letNextKernelStart();
+    }
     int first = args.first == nullptr ? 0 : args.first[list];
     int last = args.counts[list] * args.pageSize;
     last = args.last == nullptr ? last : min(last, args.last[list]);
-    const Gap gap = args.gaps == nullptr ? Gap{0, 0, 0} : args.gaps[entry];
     first = max(first, gap.windowFirst);
 
     if (args.tally != nullptr && part == 0 && firstHead == 0) {
@@ -625,7 +635,6 @@ __device__ void attend(const AttendArgs& args) {
     first -= skipped * args.pageSize;
     last -= skipped * args.pageSize;
     int firstStep = first / TOKENS, steps = max(0, (last + TOKENS - 1) / TOKENS - firstStep);
-    const int sinkParts = gap.sinkLast > gap.sinkFirst ? 1 : 0;   // the first part
     const int parts = sinkParts
             + max(1, min(args.splits - sinkParts, (steps * TOKENS + args.partTokens - 1) / args.partTokens));
     if (part >= parts) {
@@ -633,7 +642,6 @@ __device__ void attend(const AttendArgs& args) {
         return;
     }
     int index = part - sinkParts, count = parts - sinkParts;
-    const float* queries = args.q;
     if (index < 0) {
         skipped = 0;
         first = gap.sinkFirst;
@@ -642,13 +650,10 @@ __device__ void attend(const AttendArgs& args) {
         steps = (last + TOKENS - 1) / TOKENS - firstStep;
         index = 0;
         count = 1;
-        queries = args.closedUpQ;
     }
     const int begin = firstStep + static_cast<int>(static_cast<int64_t>(steps) * index / count);
     const int end = firstStep + static_cast<int>(static_cast<int64_t>(steps) * (index + 1) / count);
 
-    const size_t column = static_cast<size_t>(kvHead * args.group + firstHead) * D;
-    const float* q = queries + static_cast<size_t>(row) * args.qStride + column;
     float* logSums = args.logSums == nullptr ? nullptr
             : args.logSums + static_cast<size_t>(row) * args.kvHeads * args.group + kvHead * args.group + firstHead;
     half* out = args.out + static_cast<size_t>(row) * args.outStride + column;

@@ -4,6 +4,9 @@
  * Programmatic dependent launch, sm_90 on; before, and where the launch did not ask for it, nothing. Every kernel calls
  * waitForPreviousKernel() in all of its threads before it touches what the kernel before may have written or may still read.
  * Whoever waits for this kernel also relies on those before it, so blocks that have nothing to do wait too.
+ *
+ * Where the kernel before lets this one start only when it has waited itself, all kernels before that one have ended: so what they
+ * wrote can be read at once. The kernels of a selection and what follows them rely on it for the queries.
  */
 #pragma once
 

@@ -353,6 +353,8 @@ __device__ void attendFixed(const SampleArgs& args, const SampleTile& at, FixedS
     const float* q = queries(selection, at.entry, at.kvHead, D) + at.firstHead * D;
     const int w = __shfl_sync(0xffffffffu, threadIdx.x / 32, 0);
     if constexpr (VALUES) {
+        decode::AttendWalk<X, D, decode::ATTEND_VEC, false>::stageQuery(shared.query, q, at.heads, selection.scale * 1.4426950408889634f,
+                                                                        w, SAMPLE_WARPS);
         decode::attendWarp<X, D, decode::ATTEND_VEC, SAMPLE_WARPS, false>(attend, shared, q, at.heads, at.list, at.kvHead, first,
                                                                           last, begin, end);
     } else {

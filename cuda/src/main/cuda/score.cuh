@@ -21,10 +21,10 @@
  *            eight times too large. So it takes about one operation to unpack four bits. q * mean, the same for all pages of a
  *            sequence, falls out of shares and is left away. Exponentials are exact; the CPU's are up to 6 % too large here.
  *
- * Work split: grid = (any, kvHeads * ceil(group / 8), batch), block = 128 * SLICES. A CTA takes chunks of SCORE_CHUNK pages in
- * turn, a warp 16 pages of it and a slice of their tokens. Where the entry's method ranks otherwise or keeps all pages, CTAs
- * leave at once. At stage 1 the page data are loaded before the previous kernel has ended: fills must be complete before it
- * began.
+ * Work split: grid = (any, kvHeads * ceil(group / 8), batch), block = 32 * TILES * SLICES. A CTA takes chunks of 16 * TILES
+ * pages in turn, scoreChunk(rank) of them, a warp 16 pages of it and a slice of their tokens. Where the entry's method ranks
+ * otherwise or keeps all pages, CTAs leave at once. Before the previous kernel has ended, page data are loaded at stage 1: fills
+ * must be complete before it began; at stage 2 the queries, which no kernel of the selection writes.
  */
 #pragma once
 
@@ -147,10 +147,11 @@ struct NextLoad {
 
 // ---- scorers ----
 /*
- * A scorer has SLICES, SHARE, CTAS of an SM, PREPARED bytes of shared memory (KEPT until the end or not), blockBytes(pageSize)
- *   and load(next, pageSize, slice)   begins to load a batch of 16 tokens (share), or all there is of a page prepare(tile,
- *   shared)         takes the queries; all threads of the CTA score(...)                    of what was loaded; registers are
- *   loaded anew as soon as they have been read
+ * A scorer has TILES, SLICES, SHARE, CTAS of an SM, PREPARED bytes of shared memory (KEPT until the end or not),
+ *   blockBytes(pageSize) and
+ *   load(next, pageSize, slice)   begins to load a batch of 16 tokens (share), or all there is of a page
+ *   prepare(tile, shared)         takes the queries; all threads of the CTA
+ *   score(...)                    of what was loaded; registers are loaded anew as soon as they have been read
  */
 
 /** For column g of the lane: the query's value, or 0 where there is no such head. */
@@ -165,7 +166,7 @@ __device__ inline float4 fourOf(const HeadTile& tile, int dimensions, int at) {
 
 template <int D, bool MOMENTS>
 struct StatisticsScorer {
-    static constexpr int SLICES = 1, PREPARED = 0, PARTS = D / 16;
+    static constexpr int TILES = 4, SLICES = 1, PREPARED = 0, PARTS = D / 16;
     static constexpr bool SHARE = false, KEPT = false;
     static constexpr int CTAS = 3;
 
@@ -238,7 +239,7 @@ __device__ inline int scoredKvHead(const SelectionArgs& s) { return blockIdx.y /
 /** From statistics in e4m3. A lane's bytes of a part are 8 dimensions, of the last one of D = 80 they are 4. */
 template <int D, bool MOMENTS>
 struct Statistics8Scorer {
-    static constexpr int SLICES = 1, WHOLE = D / 32, PARTS = (D + 31) / 32;
+    static constexpr int TILES = 4, SLICES = 1, WHOLE = D / 32, PARTS = (D + 31) / 32;
     static constexpr bool SHARE = false;
     static constexpr int CTAS = 4;
     static constexpr int PREPARED = PARTS * 2 * 32 * 16;
@@ -409,7 +410,7 @@ struct SketchQueries {
 template <int D>
 struct SketchScorer {
     using Sums = LogSums;
-    static constexpr int SLICES = 1, UNITS = sketchUnits(D);
+    static constexpr int TILES = 4, SLICES = 1, UNITS = sketchUnits(D);
     static constexpr bool SHARE = true;
     static constexpr int CTAS = 3;
     static constexpr int PREPARED = SketchQueries<D>::BYTES;
@@ -541,7 +542,7 @@ struct SketchScorer {
 template <int D>
 struct SketchBitScorer {
     static_assert(D == 64 || D == 128, "words hold whole tokens");
-    static constexpr int SLICES = 1, UNITS = sketchUnits(D);
+    static constexpr int TILES = 4, SLICES = 1, UNITS = sketchUnits(D);
     static constexpr bool SHARE = true;
     static constexpr int CTAS = 4;
     static constexpr int PREPARED = SketchQueries<D>::BYTES;
@@ -726,9 +727,9 @@ struct SketchBitScorer {
 template <int C>
 struct Int4Scorer {
     using Sums = LogSums;
-    static constexpr int SLICES = 4;
+    static constexpr int TILES = 1, SLICES = 4;
     static constexpr bool SHARE = true;
-    static constexpr int CTAS = C <= 64 ? 2 : 1;
+    static constexpr int CTAS = C <= 64 ? 8 : 4;
     static constexpr int WORDS = C / 32, HALF = C / 16 % 2, STEPS = 2 * WORDS + HALF;
     static constexpr int PREPARED = STEPS * (32 * 16 + 8 * 4);
     static constexpr bool KEPT = true;
@@ -767,7 +768,7 @@ struct Int4Scorer {
         float(*const stepSums)[8] = reinterpret_cast<float(*)[8]>(shared + STEPS * 32 * 16);
         const int lane = threadIdx.x % 32, head = lane / 4, t = lane % 4;
         const float scale = tile.scale * LOG2_E;
-        for (int s = threadIdx.x / 32; s < STEPS; s += 4 * SLICES) {
+        for (int s = threadIdx.x / 32; s < STEPS; s += TILES * SLICES) {
             const bool isHalf = s == 2 * WORDS;
             float q[4], sum = 0.f;   // nibbles (0, 4), (1, 5) or (2, 6), (3, 7); in half a word (0, 2), (1, 3)
 #pragma unroll
@@ -887,7 +888,7 @@ struct Int4Scorer {
 template <class X, int D>
 struct ExactScorer {
     using Sums = LogSums;
-    static constexpr int SLICES = 4, PREPARED = 0;
+    static constexpr int TILES = 4, SLICES = 4, PREPARED = 0;
     static constexpr bool SHARE = true, KEPT = false;
     static constexpr int CTAS = 1;
 
@@ -965,7 +966,7 @@ struct Ranking {
     int hidden;         // first tokens of entry 0 that the window hides
     const int* pages;   // of the entries
 
-    /** Of stage 2 after the kernel that made the list. False: nothing to do. */
+    /** False: nothing to do. Of stage 2 `hidden` is known when the list is there. */
     __device__ bool begin(const ScoreArgs& args) {
         const SelectionArgs& s = args.selection;
         const int tiles = (s.group + 7) / 8;
@@ -978,18 +979,18 @@ struct Ranking {
         const RowMethod& method = s.methods[entry];
         const int rank = args.stage == 1 ? method.rank1 : method.rank2, kept = args.stage == 1 ? method.pages1 : method.pages2;
         const VisiblePages visible(s, entry);
+        hidden = visible.first - visible.firstPage * s.pageSize;
         int ranked;
         if (args.stage == 1) {
             ranked = visible.count;
-            hidden = visible.first - visible.firstPage * s.pageSize;
             pages = pageTable(s, entry) + visible.firstPage;
         } else {
-            ranked = s.lists.counts[list];
-            hidden = s.lists.first[list];
+            ranked = visible.listedPages(method, s.pageSize);
             pages = s.lists.pages + static_cast<size_t>(list) * s.lists.stride;
         }
         scored = ranked - 1;
-        return rank == args.rank && visible.count > 0 && kept < ranked && static_cast<int>(blockIdx.x) < scoreChunks(scored);
+        return rank == args.rank && visible.count > 0 && kept < ranked
+                && static_cast<int>(blockIdx.x) < scoreChunks(scored, scoreChunk(rank));
     }
 
     __device__ float* scores(const SelectionArgs& s, int head) const {
@@ -1002,9 +1003,9 @@ struct Ranking {
 };
 
 /** Results of a chunk between the warps that made them and those that write them: head, page. */
-template <int SLICES, bool SHARE>
+template <int PAGES, int SLICES, bool SHARE>
 struct ChunkScores {
-    static constexpr int STRIDE = SCORE_CHUNK + 4;   // columns 2t of the rows g are in different banks
+    static constexpr int STRIDE = PAGES + 4;   // columns 2t of the rows g are in different banks
     float most[SLICES][8][STRIDE];
     float sum[SHARE ? SLICES : 1][SHARE ? 8 : 1][STRIDE];
 
@@ -1034,15 +1035,16 @@ struct ChunkScores {
     }
 };
 
-/** A chunk's scores of a head, two for each lane, and its reference. A warp. */
-template <bool SHARE>
-__device__ inline void writeScores(const Ranking& ranking, const SelectionArgs& args, int head, int chunk, float (&x)[2]) {
-    const int lane = threadIdx.x % 32, first = chunk * SCORE_CHUNK + lane;
+/** A chunk's scores of a head, of PAGES pages, and its reference. A warp. */
+template <int PAGES, bool SHARE>
+__device__ inline void writeScores(const Ranking& ranking, const SelectionArgs& args, int head, int chunk,
+                                   float (&x)[(PAGES + 31) / 32]) {
+    const int lane = threadIdx.x % 32, first = chunk * PAGES + lane;
     float* const scores = ranking.scores(args, head);
-    float most = -INFINITY;
+    float most = -INFINITY, sum = 0.f;
 #pragma unroll
-    for (int i = 0; i < 2; i++) {
-        if (first + 32 * i < ranking.scored) {
+    for (int i = 0; i < (PAGES + 31) / 32; i++) {
+        if (first + 32 * i < ranking.scored && lane + 32 * i < PAGES) {
             scores[first + 32 * i] = SHARE ? x[i] * LN_2 : x[i];
             most = fmaxf(most, x[i]);
         } else {
@@ -1050,9 +1052,12 @@ __device__ inline void writeScores(const Ranking& ranking, const SelectionArgs& 
         }
     }
     most = -warpLeast(-most);
-    float sum = 0.f;
     if constexpr (SHARE) {
-        sum = warpTotal(powerOf2(x[0] - most) + powerOf2(x[1] - most));
+#pragma unroll
+        for (float& score : x) {
+            sum += powerOf2(score - most);
+        }
+        sum = warpTotal(sum);
     }
     if (lane == 0) {
         ranking.references(args, head)[chunk] = make_float2(SHARE ? most * LN_2 : most, sum);
@@ -1061,15 +1066,12 @@ __device__ inline void writeScores(const Ranking& ranking, const SelectionArgs& 
 
 template <class Scorer>
 __device__ void scorePages(const ScoreArgs& args) {
-    constexpr int SLICES = Scorer::SLICES, WARPS = 4 * SLICES;
-    using Chunk = ChunkScores<SLICES, Scorer::SHARE>;
+    constexpr int TILES = Scorer::TILES, SLICES = Scorer::SLICES, WARPS = TILES * SLICES, CHUNK = 16 * TILES;
+    using Chunk = ChunkScores<CHUNK, SLICES, Scorer::SHARE>;
     constexpr int RESULTS = 2 * sizeof(Chunk), PREPARED = Scorer::PREPARED, AT = Scorer::KEPT ? PREPARED : 0;
     __shared__ __align__(16) uint8_t shared[AT + RESULTS > PREPARED ? AT + RESULTS : PREPARED];
     Chunk* const results = reinterpret_cast<Chunk*>(shared + AT);
 
-    if (args.stage == 2) {
-        waitForPreviousKernel();
-    }
     const SelectionArgs& s = args.selection;
     Ranking ranking;
     if (!ranking.begin(args)) {
@@ -1077,8 +1079,8 @@ __device__ void scorePages(const ScoreArgs& args) {
         return;
     }
     const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    const int warp = threadIdx.x / 32, tile = warp % 4, slice = warp / 4;
-    const int chunks = scoreChunks(ranking.scored), stride = gridDim.x;
+    const int warp = threadIdx.x / 32, tile = warp % TILES, slice = warp / TILES;
+    const int chunks = scoreChunks(ranking.scored, CHUNK), stride = gridDim.x;
     const int batches = Scorer::SHARE ? s.pageSize / 16 : 1;
     const int bytes = Scorer::blockBytes(s.pageSize);
     const uint8_t* const data = args.data + static_cast<size_t>(ranking.kvHead) * bytes;
@@ -1088,7 +1090,7 @@ __device__ void scorePages(const ScoreArgs& args) {
     const auto loadPages = [&](int chunk) {
 #pragma unroll
         for (int row = 0; row < 2; row++) {
-            pages[row] = __ldg(&ranking.pages[min(chunk * SCORE_CHUNK + 16 * tile + 8 * row + g, ranking.scored - 1)]);
+            pages[row] = __ldcg(&ranking.pages[min(chunk * CHUNK + 16 * tile + 8 * row + g, ranking.scored - 1)]);
         }
     };
     NextLoad next;
@@ -1101,14 +1103,23 @@ __device__ void scorePages(const ScoreArgs& args) {
     };
 
     Scorer scorer(args);
+    const float* q = queries(s, ranking.entry, ranking.kvHead, args.dimensions) + ranking.firstHead * args.dimensions;
+    const HeadTile heads{q, s.scale, ranking.heads, ranking.kvHead};
+    if (args.stage == 2) {
+        scorer.prepare(heads, shared);
+        waitForPreviousKernel();
+        letNextKernelStart();
+        ranking.hidden = s.lists.first[ranking.list];
+    }
     int chunk = blockIdx.x;
     loadPages(chunk);
     nextChunk(chunk);
     scorer.load(next, s.pageSize, slice);
-    waitForPreviousKernel();
-    const float* q = queries(s, ranking.entry, ranking.kvHead, args.dimensions) + ranking.firstHead * args.dimensions;
-    const HeadTile heads{q, s.scale, ranking.heads, ranking.kvHead};
-    scorer.prepare(heads, shared);
+    if (args.stage == 1) {
+        waitForPreviousKernel();
+        letNextKernelStart();
+        scorer.prepare(heads, shared);
+    }
     if (PREPARED > 0 && !Scorer::KEPT) {
         __syncthreads();   // the results take its place
     }
@@ -1146,16 +1157,20 @@ __device__ void scorePages(const ScoreArgs& args) {
         }
         __syncthreads();
         for (int head = warp; head < ranking.heads; head += WARPS) {
-            float x[2] = {result.get(head, lane), result.get(head, lane + 32)};
-            writeScores<Scorer::SHARE>(ranking, s, head, chunk, x);
+            float x[(CHUNK + 31) / 32];
+#pragma unroll
+            for (int i = 0; i < (CHUNK + 31) / 32; i++) {
+                x[i] = result.get(head, min(lane + 32 * i, CHUNK - 1));
+            }
+            writeScores<CHUNK, Scorer::SHARE>(ranking, s, head, chunk, x);
         }
     }
-    letNextKernelStart();
 }
 
 /** The numbers of the CPU's RandomScorer. */
 __device__ inline void scoreRandom(const ScoreArgs& args) {
     waitForPreviousKernel();
+    letNextKernelStart();
     Ranking ranking;
     if (!ranking.begin(args)) {
         return;
@@ -1164,23 +1179,22 @@ __device__ inline void scoreRandom(const ScoreArgs& args) {
     const RowMethod& method = s.methods[ranking.entry];
     const CounterRandom random(~method.seed, method.step, s.layer, ranking.kvHead);   // apart from those of a sample
     const int lane = threadIdx.x % 32;
-    for (int chunk = blockIdx.x; chunk < scoreChunks(ranking.scored); chunk += gridDim.x) {
+    for (int chunk = blockIdx.x; chunk < scoreChunks(ranking.scored, SCORE_CHUNK); chunk += gridDim.x) {
         for (int head = threadIdx.x / 32; head < ranking.heads; head += blockDim.x / 32) {
             float x[2];
 #pragma unroll
             for (int i = 0; i < 2; i++) {
                 x[i] = static_cast<float>(random.nextBelow(chunk * SCORE_CHUNK + lane + 32 * i, 1 << 24));
             }
-            writeScores<false>(ranking, s, head, chunk, x);
+            writeScores<SCORE_CHUNK, false>(ranking, s, head, chunk, x);
         }
     }
-    letNextKernelStart();
 }
 
 // ---- kernels ----
 
 #define SKIM_SCORE(name, ...)                                                                            \
-    extern "C" __global__ void __launch_bounds__(128 * __VA_ARGS__::SLICES, __VA_ARGS__::CTAS)           \
+    extern "C" __global__ void __launch_bounds__(32 * __VA_ARGS__::TILES * __VA_ARGS__::SLICES, __VA_ARGS__::CTAS)           \
     score_##name(const __grid_constant__ ScoreArgs args) {                                               \
         scorePages<__VA_ARGS__>(args);                                                                   \
     }

@@ -13,10 +13,10 @@
  * Work split: grid = (kvHeads, batch), one CTA for each list; block = selectThreads(most pages of a list). Warps that a shorter
  * list does not need leave at once: it is instructions that take the time. A warp holds consecutive entries, 32 a register, so
  * that loads are coalesced and one scan over the warps' counts gives every kept entry its place. Where to cut is found by a
- * histogram over the scores' distances from the best, about 64 bins an octave, in shared memory; what falls into the bin of the
- * cut is ranked by counting. Where that is too much (many equal scores), a radix select over the scores as ordered integers
- * finds the cut, 11 + 11 + 10 bits from the top. Forced pages take part with the greatest key of all. Nothing depends on the
- * order in which threads run.
+ * histogram over the scores' distances from the best, in shared memory, and if need be one over the bin of the cut; what falls into
+ * the bin is ranked by counting, as few entries are at once. Where that is too much (many equal scores), a radix select over the scores as
+ * ordered integers finds the cut, 11 + 11 + 10 bits from the top. Forced pages, the first and the last of a list, take part with the
+ * greatest key of all. Nothing depends on the order in which threads run.
  *
  * A list that is cut may have up to SELECT_MAX_PAGES ranked pages.
  */
@@ -156,13 +156,16 @@ struct RankedPages {
     int list;
     int count;              // entries, the page being filled the last
     int pages;              // how many to keep
-    bool share;
-    RowMethod method;
+    int rank;
+    int leading, trailing;  // entries that are forced
     VisiblePages visible;
     const int* table;       // stage 1: physical pages of the entries
+
+    __device__ int wanted() const { return max(1, pages - leading - trailing) + leading + trailing; }
+    __device__ bool isForced(int entry) const { return entry < leading || entry >= count - trailing; }
 };
 
-constexpr int SELECT_BINS = 2048, SELECT_MEMBERS = 256;
+constexpr int SELECT_BINS = 2048, SELECT_MEMBERS = 128;
 
 struct SelectShared {
     alignas(16) uint32_t bins[SELECT_BINS];         // from the greatest score down
@@ -170,21 +173,32 @@ struct SelectShared {
     int memberCount;
     uint2 cut;
     BinSearch<uint32_t> search;
-    float references[SELECT_MAX_GROUP];
+    float2 references[SELECT_MAX_GROUP];   // and the head's best score relative to it
     int totals[2][32];
 };
 
 constexpr uint32_t FORCED_KEY = ~0u;    // 0: no entry
 
-/** Forced pages are in bin 0, the others in bins by the distance of their scores from 0, which hardly one is above. */
-__device__ inline int scoreBin(uint32_t key) {
-    if (key == FORCED_KEY) {
-        return 0;
+/** Where keys are in a histogram, from the greatest down: forced ones in bin 0, the others by the distance from the best score. */
+struct ScoreBins {
+    static constexpr int SHIFT = 16;   // 128 bins an octave of 1 + distance
+    float best;
+
+    __device__ uint32_t distance(uint32_t key) const {
+        const float score = orderedValue(key), distance = score == score ? fmaxf(0.f, best - score) : INFINITY;
+        return __float_as_uint(1.f + distance) - __float_as_uint(1.f);
     }
-    const float score = orderedValue(key), distance = score == score ? fmaxf(0.f, -score) : INFINITY;
-    const int step = static_cast<int>((__float_as_uint(1.f + distance) - __float_as_uint(1.f)) >> 17);
-    return 1 + min(SELECT_BINS - 2, step);
-}
+
+    __device__ int bin(uint32_t key) const {
+        return key == FORCED_KEY ? 0 : 1 + min(SELECT_BINS - 2, static_cast<int>(distance(key) >> SHIFT));
+    }
+
+    /** Of a key in a bin that is not the first or the last, where it is in this bin. */
+    __device__ int subBin(uint32_t key) const {
+        static_assert(SELECT_BINS == 1 << 11, "as many");
+        return distance(key) >> (SHIFT - 11) & (SELECT_BINS - 1);
+    }
+};
 
 /** A cut as (key, entry): kept are greater keys, and equal ones up to the entry. */
 __device__ inline bool isKept(uint32_t key, int entry, uint2 cut) {
@@ -193,8 +207,11 @@ __device__ inline bool isKept(uint32_t key, int entry, uint2 cut) {
 
 __device__ inline float warpMaximum(float x) { return orderedValue(__reduce_max_sync(0xffffffffu, orderedKey(x))); }
 
-/** What scores of a head are relative to: the greatest, or the logarithm of the sum of exponentials; by a warp. */
-__device__ inline float headReference(const float2* chunks, int count, bool share) {
+/**
+ * What scores of a head are relative to, and the greatest of them relative to it. They are so to the greatest, or to the logarithm of
+ * the sum of exponentials. By a warp.
+ */
+__device__ inline float2 headReference(const float2* chunks, int count, bool share) {
     constexpr int OWN = 4;
     const int lane = threadIdx.x % 32;
     float top = -INFINITY, sum = 0.f;
@@ -221,13 +238,14 @@ __device__ inline float headReference(const float2* chunks, int count, bool shar
         top = maximum;
     }
     if (!share || top == -INFINITY) {
-        return top;
+        return make_float2(top, 0.f);
     }
 #pragma unroll
     for (int step = 16; step > 0; step /= 2) {
         sum += __shfl_xor_sync(0xffffffffu, sum, step);
     }
-    return top + logf(sum);
+    sum = logf(sum);
+    return make_float2(top + sum, -sum);
 }
 
 /** Entries that this thread holds: item i is entry from + 32 * i, if 32 * i is below left. */
@@ -296,27 +314,14 @@ __device__ uint2 radixCut(SelectShared& shared, const uint32_t (&keys)[ITEMS], c
     return shared.cut;
 }
 
-/** The cut that keeps `wanted` entries, fewer than there are; their histogram is there. */
-template <int THREADS, int ITEMS>
-__device__ uint2 findCut(SelectShared& shared, const uint32_t (&keys)[ITEMS], const Held& held, uint32_t wanted) {
-    BinSearch<uint32_t>& search = shared.search;
-    findCount<THREADS, SELECT_BINS>(search, shared.bins, wanted);
-    const int bin = search.bin, members = search.inside, missing = wanted - search.before;
-    if (members > SELECT_MEMBERS) {
-        return radixCut<THREADS, ITEMS>(shared, keys, held, wanted);
-    }
-#pragma unroll
-    for (int i = 0; i < ITEMS; i++) {
-        if (keys[i] != 0 && scoreBin(keys[i]) == bin) {
-            shared.members[atomicAdd(&shared.memberCount, 1)] = make_uint2(keys[i], held.entry(i));
-        }
-    }
-    __syncthreads();
+/** The cut that keeps `wanted` of the members: each is compared with all. */
+template <int THREADS>
+__device__ uint2 compareMembers(SelectShared& shared, int members, int wanted) {
     constexpr int LANES = THREADS / SELECT_MEMBERS;   // that share a member
     const int member = threadIdx.x / LANES, lane = threadIdx.x % LANES;
-    const uint2 own = shared.members[min(member, members - 1)];
-    int before = 0;
     if (threadIdx.x / 32 * (32 / LANES) < members) {
+        const uint2 own = shared.members[min(member, members - 1)];
+        int before = 0;
 #pragma unroll 4
         for (int i = lane; i < members; i += LANES) {
             const uint2 other = shared.members[i];
@@ -326,7 +331,7 @@ __device__ uint2 findCut(SelectShared& shared, const uint32_t (&keys)[ITEMS], co
         for (int step = 1; step < LANES; step *= 2) {
             before += __shfl_xor_sync(0xffffffffu, before, step);
         }
-        if (member < members && before == missing - 1) {
+        if (member < members && before == wanted - 1) {
             shared.cut = own;
         }
     }
@@ -334,13 +339,52 @@ __device__ uint2 findCut(SelectShared& shared, const uint32_t (&keys)[ITEMS], co
     return shared.cut;
 }
 
+/** The cut that keeps `wanted` entries, fewer than there are; their histogram is there. */
+template <int THREADS, int ITEMS>
+__device__ uint2 findCut(SelectShared& shared, const ScoreBins& bins, const uint32_t (&keys)[ITEMS], const Held& held,
+                         uint32_t wanted) {
+    BinSearch<uint32_t>& search = shared.search;
+    findCount<THREADS, SELECT_BINS>(search, shared.bins, wanted);
+    const int bin = search.bin;
+    int members = search.inside, missing = wanted - search.before, subBin = -1;
+    if (members > SELECT_MEMBERS && bin > 0 && bin < SELECT_BINS - 1) {
+        __syncthreads();
+        for (int b = threadIdx.x; b < SELECT_BINS; b += THREADS) {
+            shared.bins[b] = 0;
+        }
+        __syncthreads();
+#pragma unroll
+        for (int i = 0; i < ITEMS; i++) {
+            if (keys[i] != 0 && bins.bin(keys[i]) == bin) {
+                atomicAdd(&shared.bins[bins.subBin(keys[i])], 1u);
+            }
+        }
+        __syncthreads();
+        findCount<THREADS, SELECT_BINS>(search, shared.bins, missing);
+        subBin = search.bin;
+        members = search.inside;
+        missing -= search.before;
+    }
+    if (members > SELECT_MEMBERS) {
+        return radixCut<THREADS, ITEMS>(shared, keys, held, wanted);
+    }
+#pragma unroll
+    for (int i = 0; i < ITEMS; i++) {
+        if (keys[i] != 0 && bins.bin(keys[i]) == bin && (subBin < 0 || bins.subBin(keys[i]) == subBin)) {
+            shared.members[atomicAdd(&shared.memberCount, 1)] = make_uint2(keys[i], held.entry(i));
+        }
+    }
+    __syncthreads();
+    return compareMembers<THREADS>(shared, members, missing);
+}
+
 /**
  * Cuts a list of up to THREADS * ITEMS entries. HEADS: heads whose scores are loaded at a time. LISTED: stage 2.
  */
 template <int THREADS, int ITEMS, int HEADS, bool LISTED>
 __device__ void selectList(const SelectionArgs& args, const RankedPages& ranked, SelectShared& shared) {
-    constexpr bool EARLY = ITEMS <= 8;                         // whether registers hold pages beside the scores
-    constexpr int BLOCK = ITEMS > 16 ? 4 : ITEMS;         // items whose scores are loaded at a time
+    constexpr bool EARLY = ITEMS <= 8;              // whether registers hold pages beside the scores
+    constexpr int BLOCK = ITEMS > 16 ? 4 : ITEMS;   // items whose scores are loaded at a time
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, pageSize = args.pageSize;
     const Held held(ranked.count, THREADS);
     const size_t at = static_cast<size_t>(ranked.list) * args.lists.stride;
@@ -364,17 +408,18 @@ __device__ void selectList(const SelectionArgs& args, const RankedPages& ranked,
             }
         }
     };
-    load(0, 0);
     int pages[ITEMS], indices[LISTED && EARLY ? ITEMS : 1];
-    if constexpr (EARLY) {
+    const auto loadPages = [&] {
+        if constexpr (EARLY) {
 #pragma unroll
-        for (int i = 0; i < ITEMS; i++) {
-            pages[i] = held.has(i) ? fromPages[held.entry(i)] : 0;
-            if constexpr (LISTED) {
-                indices[i] = held.has(i) ? fromIndices[held.entry(i)] : 0;
+            for (int i = 0; i < ITEMS; i++) {
+                pages[i] = held.has(i) ? fromPages[held.entry(i)] : 0;
+                if constexpr (LISTED) {
+                    indices[i] = held.has(i) ? fromIndices[held.entry(i)] : 0;
+                }
             }
         }
-    }
+    };
 #pragma unroll
     for (int i = 0; i < SELECT_BINS / THREADS; i++) {
         shared.bins[i * THREADS + threadIdx.x] = 0;
@@ -382,9 +427,18 @@ __device__ void selectList(const SelectionArgs& args, const RankedPages& ranked,
     if (threadIdx.x == 0) {
         shared.memberCount = 0;
     }
+    if (!LISTED) {
+        loadPages();
+    }
+    waitForPreviousKernel();
+    letNextKernelStart();
+    load(0, 0);
+    if (LISTED) {
+        loadPages();
+    }
     for (int head = warp; head < args.group; head += THREADS / 32) {
         const float2* chunks = args.references + (static_cast<size_t>(ranked.list) * args.group + head) * args.referenceStride;
-        const float reference = headReference(chunks, scoreChunks(ranked.count - 1), ranked.share);
+        const float2 reference = headReference(chunks, scoreChunks(ranked.count - 1, scoreChunk(ranked.rank)), isShare(ranked.rank));
         if (lane == 0) {
             shared.references[head] = reference;
         }
@@ -406,7 +460,7 @@ __device__ void selectList(const SelectionArgs& args, const RankedPages& ranked,
 #pragma unroll
             for (int h = 0; h < HEADS; h++) {
                 if (head + h < args.group) {
-                    const float reference = shared.references[head + h];
+                    const float reference = shared.references[head + h].x;
 #pragma unroll
                     for (int i = 0; i < BLOCK; i++) {
                         best[block * BLOCK + i] = fmaxf(best[block * BLOCK + i], x[h][i] - reference);
@@ -423,27 +477,34 @@ __device__ void selectList(const SelectionArgs& args, const RankedPages& ranked,
     uint32_t keys[ITEMS];
 #pragma unroll
     for (int i = 0; i < ITEMS; i++) {
-        keys[i] = 0;
-        if (held.has(i)) {
-            int index = ranked.visible.firstPage + held.entry(i);
-            if constexpr (LISTED) {
-                index = EARLY ? indices[EARLY ? i : 0] : fromIndices[held.entry(i)];
-            }
-            keys[i] = ranked.visible.isForced(ranked.method, index, pageSize) ? FORCED_KEY : orderedKey(best[i]);
-            atomicAdd(&shared.bins[scoreBin(keys[i])], 1u);
-        }
+        keys[i] = !held.has(i) ? 0 : ranked.isForced(held.entry(i)) ? FORCED_KEY : orderedKey(best[i]);
     }
-    __syncthreads();
-
-    const int forced = shared.bins[0];
-    const int wanted = max(1, ranked.pages - forced) + forced;
+    const int wanted = ranked.wanted();
     uint2 cut = make_uint2(1, 0x7fffffff);
     if (wanted < ranked.count) {
-        cut = findCut<THREADS, ITEMS>(shared, keys, held, wanted);
+        if (ranked.count <= SELECT_MEMBERS) {
+            if (held.has(0)) {
+                shared.members[held.entry(0)] = make_uint2(keys[0], held.entry(0));
+            }
+            __syncthreads();
+            cut = compareMembers<THREADS>(shared, ranked.count, wanted);
+        } else {
+            ScoreBins bins{shared.references[0].y};
+            for (int head = 1; head < args.group; head++) {
+                bins.best = fmaxf(bins.best, shared.references[head].y);
+            }
+#pragma unroll
+            for (int i = 0; i < ITEMS; i++) {
+                if (keys[i] != 0) {
+                    atomicAdd(&shared.bins[bins.bin(keys[i])], 1u);
+                }
+            }
+            __syncthreads();
+            cut = findCut<THREADS, ITEMS>(shared, bins, keys, held, wanted);
+        }
     }
 
     // Places.
-    letNextKernelStart();
     const uint32_t lanesBefore = (1u << lane) - 1;
     uint32_t kept = 0;   // bit i: item i
 #pragma unroll
@@ -540,44 +601,43 @@ __device__ void selectBy(const SelectionArgs& args, const RankedPages& ranked, S
 }
 
 template <bool LISTED>
-struct SelectBySize {
-    __device__ void operator()(const SelectionArgs& args, const RankedPages& ranked, SelectShared& shared) const {
-        if (ranked.count <= 2048) {
-            selectBy<512, 4, 2, LISTED>(args, ranked, shared);
-        } else if (ranked.count <= 4096) {
-            selectBy<512, 8, 1, LISTED>(args, ranked, shared);
-        } else if (ranked.count <= 8192) {
-            selectBy<1024, 8, 1, LISTED>(args, ranked, shared);
-        } else {
-            selectBy<1024, 32, 1, LISTED>(args, ranked, shared);
-        }
-    }
-};
-
-template <bool LISTED, class Select>
-__device__ void selectPages(const SelectionArgs& args, const Select& select) {
-    waitForPreviousKernel();
+__device__ void selectPages(const SelectionArgs& args) {
     __shared__ SelectShared shared;
     const int entry = blockIdx.y, list = entry * args.kvHeads + blockIdx.x;
-    const RowMethod method = args.methods[entry];
+    const RowMethod& method = args.methods[entry];
     const VisiblePages visible(args, entry);
-    const int rank = LISTED ? method.rank2 : method.rank1;
-    const int count = LISTED ? args.lists.counts[list] : visible.count;
-    const int pages = LISTED ? method.pages2 : method.pages1;
+    const int rank = LISTED ? method.rank2 : method.rank1, pages = LISTED ? method.pages2 : method.pages1;
+    const int count = LISTED ? visible.listedPages(method, args.pageSize) : visible.count;
+    const int leading = visible.leadingForced(method, args.pageSize), trailing = visible.trailingForced(method, args.pageSize);
     const int* table = pageTable(args, entry) + visible.firstPage;
-    if (rank != RANK_NONE && pages < count && count > 1) {
-        select(args, RankedPages{list, count, pages, isShare(rank), method, visible, table}, shared);
-    } else if (!LISTED) {
-        listAll(args, list, visible, table);
+    if (rank == RANK_NONE || pages >= count || count <= 1) {
+        waitForPreviousKernel();
+        letNextKernelStart();
+        if (!LISTED) {
+            listAll(args, list, visible, table);
+        }
+        return;
+    }
+    const RankedPages ranked{list, count, pages, rank, leading, trailing, visible, table};
+    if (count <= 512) {
+        selectBy<512, 1, 4, LISTED>(args, ranked, shared);
+    } else if (count <= 2048) {
+        selectBy<512, 4, 2, LISTED>(args, ranked, shared);
+    } else if (count <= 4096) {
+        selectBy<512, 8, 1, LISTED>(args, ranked, shared);
+    } else if (count <= 8192) {
+        selectBy<1024, 8, 1, LISTED>(args, ranked, shared);
+    } else {
+        selectBy<1024, 32, 1, LISTED>(args, ranked, shared);
     }
 }
 
 extern "C" __global__ void __launch_bounds__(1024, 1) select_pages(const __grid_constant__ SelectionArgs args) {
-    selectPages<false>(args, SelectBySize<false>());
+    selectPages<false>(args);
 }
 
 extern "C" __global__ void __launch_bounds__(1024, 1) select_again(const __grid_constant__ SelectionArgs args) {
-    selectPages<true>(args, SelectBySize<true>());
+    selectPages<true>(args);
 }
 
 }  // namespace skim::sparse

@@ -15,8 +15,8 @@
  * ranked - 2 have scores.
  *
  *   scores      [list][group head][scoreStride]      of entry e
- *   references  [list][group head][referenceStride]  of entries c * SCORE_CHUNK ... (c + 1) * SCORE_CHUNK - 1 that have scores:
- *               x their greatest score; y = sum of exp(score - x) where scores are shares
+ *   references  [list][group head][referenceStride]  of each chunk of scoreChunk(rank) entries, as far as they have scores: x the
+ *               greatest score; y = sum of exp(score - x) where scores are shares
  * A page counts as much as it does to the head of the group that it means most to: max over the heads of score - reference(head),
  * where reference = the greatest score of all entries, or, if scores are shares (logarithms of a page's sum of exponentials),
  * log of the sum of exp(score) over all entries.
@@ -97,9 +97,14 @@ struct SelectionArgs {
     int referenceStride;
 };
 
-constexpr int SCORE_CHUNK = 64;
+constexpr int SCORE_CHUNK = 64, SCORE_CHUNK_INT4 = 16;
 
-__host__ __device__ constexpr int scoreChunks(int scored) { return (scored + SCORE_CHUNK - 1) / SCORE_CHUNK; }
+/** Entries that have a reference together. */
+__host__ __device__ constexpr int scoreChunk(int rank) {
+    return rank == RANK_INT4 || rank == RANK_LABELS ? SCORE_CHUNK_INT4 : SCORE_CHUNK;
+}
+
+__host__ __device__ constexpr int scoreChunks(int scored, int chunk) { return (scored + chunk - 1) / chunk; }
 
 /** The pages of its table that an entry sees. */
 struct VisiblePages {
@@ -119,10 +124,32 @@ struct VisiblePages {
     __device__ int firstListSlot(int index, int pageSize) const { return index == firstPage ? first - firstPage * pageSize : 0; }
     __device__ int lastListSlot(int listed, int pageSize) const { return (listed - 1) * pageSize + (last - 1) % pageSize + 1; }
 
-    /** Whether page `index` of the table is read whatever its score: a sink's, a recent token's, the one being filled. */
-    __device__ bool isForced(const RowMethod& method, int index, int pageSize) const {
-        const int slot = index * pageSize;
-        return slot < method.sinks || slot + pageSize > last - max(1, method.recent);
+    /** The first and the last so many pages are read whatever their scores: sinks' and recent tokens', the page being filled. */
+    __device__ int leadingForced(const RowMethod& method, int pageSize) const {
+        return min(count, max(0, (method.sinks + pageSize - 1) / pageSize - firstPage));
+    }
+    __device__ int trailingForced(const RowMethod& method, int pageSize) const {
+        const int recent = max(0, last - max(1, method.recent)) / pageSize;
+        return max(0, firstPage + count - max(firstPage + leadingForced(method, pageSize), recent));
+    }
+
+    /** How many of `from` pages a stage keeps that may keep `pages`: forced ones, and one other at least. */
+    __device__ int keptPages(const RowMethod& method, int rank, int pages, int from, int pageSize) const {
+        if (rank == RANK_NONE || pages >= from) {
+            return from;
+        }
+        const int forced = leadingForced(method, pageSize) + trailingForced(method, pageSize);
+        return min(from, max(1, pages - forced) + forced);
+    }
+
+    /** Entries of the list that stage 1 makes. */
+    __device__ int listedPages(const RowMethod& method, int pageSize) const {
+        return keptPages(method, method.rank1, method.pages1, count, pageSize);
+    }
+
+    /** Entries that stage 2 leaves. */
+    __device__ int listedAgain(const RowMethod& method, int pageSize) const {
+        return keptPages(method, method.rank2, method.pages2, listedPages(method, pageSize), pageSize);
     }
 
     /** The tokens of page `index` of the table that are read whatever their scores: sinks, recent ones, the page being filled. */

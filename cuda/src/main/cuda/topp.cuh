@@ -255,24 +255,24 @@ __device__ void toppLogits(const ToppArgs& args) {
     const int headTiles = (common.group + 7) / 8, kvHead = blockIdx.y / headTiles, firstHead = blockIdx.y % headTiles * 8;
     const int heads = min(8, common.group - firstHead), entry = blockIdx.z;
     const int list = entry * common.kvHeads + kvHead;
-    waitForPreviousKernel();
     __shared__ LogitShared<D> shared;
     const int lane = threadIdx.x % 32, warp = blockIdx.x * WARPS + threadIdx.x / 32, warps = gridDim.x * WARPS;
     const int g = lane / 4, t = lane % 4;
     const int pageSize = common.pageSize, pageShift = pageSize == 64 ? 6 : pageSize == 32 ? 5 : 4;
-    // What does not depend on each other is loaded side by side: methods, list, its first pages, queries.
+    const RowMethod& method = common.methods[entry];
+    const VisiblePages visible(common, entry);
+    const int count = method.topP < 1.f ? visible.listedAgain(method, pageSize) : 0, last = visible.lastListSlot(count, pageSize);
+    const int exactFrom = method.exactLogits ? 0 : max(0, count - 1);   // entries whose logits are exact
+    const int steps = (exactFrom * pageSize + Step::TOKENS - 1) / Step::TOKENS;
+    const float down = stageQueries<D>(shared, queries(common, entry, kvHead, D) + firstHead * D, heads, common.scale);
+    waitForPreviousKernel();
     const int* pages = common.lists.pages + static_cast<size_t>(list) * common.lists.stride;
     int ahead[TILES];
 #pragma unroll
     for (int j = 0; j < TILES; j++) {
         ahead[j] = pages[min((warp * Step::TOKENS + 16 * j) >> pageShift, common.lists.stride - 1)];
     }
-    const float topP = common.methods[entry].topP;
-    const int listedCount = common.lists.counts[list], allExact = common.methods[entry].exactLogits;
-    const int first = common.lists.first[list], last = common.lists.last[list];
-    const int count = topP < 1.f ? listedCount : 0;
-    const int exactFrom = allExact ? 0 : max(0, count - 1);   // entries whose logits are exact
-    const int steps = (exactFrom * pageSize + Step::TOKENS - 1) / Step::TOKENS;
+    const int first = common.lists.first[list];
     float* logits = args.logits + (static_cast<size_t>(list) * common.group + firstHead) * args.logitStride;
 
     int listed[TILES];   // of the step whose loads come next
@@ -290,7 +290,6 @@ __device__ void toppLogits(const ToppArgs& args) {
     }
     now.load(args.int4, listed, common.kvHeads, kvHead, pageSize);
     loadPages(warp + warps);
-    const float down = stageQueries<D>(shared, queries(common, entry, kvHead, D) + firstHead * D, heads, common.scale);
     float maxima[2][2] = {{-INFINITY, -INFINITY}, {-INFINITY, -INFINITY}};
     const bool upperRow = t >= 2;   // of the two rows of a tile that this lane finishes
     const int column = 2 * (t % 2);
@@ -486,14 +485,14 @@ __device__ inline uint32_t toppCompare(ThresholdShared& shared, uint32_t missing
 }
 
 extern "C" __global__ void __launch_bounds__(TOPP_THREADS, 2) topp_threshold(const __grid_constant__ ToppArgs args) {
-    waitForPreviousKernel();
     __shared__ ThresholdShared shared;
     const SelectionArgs& common = args.common;
     const int lane = threadIdx.x % 32, entry = blockIdx.y;
-    const int list = entry * common.kvHeads + blockIdx.x / common.group;
     const size_t row = static_cast<size_t>(entry) * common.kvHeads * common.group + blockIdx.x;
-    const float topP = common.methods[entry].topP;
-    const int tokens = common.lists.counts[list] * common.pageSize;
+    const RowMethod& method = common.methods[entry];
+    const float topP = method.topP;
+    const int tokens = VisiblePages(common, entry).listedAgain(method, common.pageSize) * common.pageSize;
+    waitForPreviousKernel();
     if (topP >= 1.f || tokens == 0) {
         return;
     }
@@ -696,17 +695,17 @@ __device__ inline void toppCompact(const SelectionArgs& args, ToppSelectShared& 
 }
 
 extern "C" __global__ void __launch_bounds__(TOPP_SELECT_THREADS) topp_select(const __grid_constant__ ToppArgs args) {
-    waitForPreviousKernel();
     __shared__ ToppSelectShared shared;
     const SelectionArgs& common = args.common;
     const int entry = blockIdx.z, list = entry * common.kvHeads + blockIdx.y;
     const RowMethod method = common.methods[entry];
-    const int count = common.lists.counts[list], tokens = count * common.pageSize;
+    const VisiblePages visible(common, entry);
+    const int count = visible.listedAgain(method, common.pageSize), tokens = count * common.pageSize;
     const int parts = (tokens + TOPP_PART - 1) / TOPP_PART, ctas = min(static_cast<int>(gridDim.x), parts);
+    waitForPreviousKernel();
     if (method.topP >= 1.f || static_cast<int>(blockIdx.x) >= ctas) {
         return;
     }
-    const VisiblePages visible(common, entry);
     for (int head = threadIdx.x; head < common.group; head += TOPP_SELECT_THREADS) {
         shared.thresholds[head] = __ldcg(args.thresholds + static_cast<size_t>(list) * common.group + head);
     }

@@ -432,18 +432,19 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
     checks++;
 
     // ---- scores of layer 1 ----
-    const int layer = 1, lists = batch * kvH, stride = table + 5, refStride = scoreChunks(stride) + 1;
+    const int layer = 1, lists = batch * kvH, stride = table + 5, refStride = scoreChunks(stride, SCORE_CHUNK_INT4) + 1;
     const int qStride = heads * D + 12;
     std::vector<int> rowIndex = {2, 0, 4, 1, 3};
     std::vector<float> q(batch * qStride);
     for (auto& x : q) x = rng.normal() * 3;
     const float scale = 1 / sqrtf((float)D);
-    // lists of stage 2: every other page or so
+    // lists of stage 2: two pages of three or so, as many for all KV heads
     std::vector<int> lPages(lists * stride, 0x3fffffff), lCounts(lists), lFirst(lists), lLast(lists);
     for (int li = 0; li < lists; li++) {
         int b = li / kvH, row = sequences[b], fp = first[b] / page, end = last[b] ? (last[b] - 1) / page : -1, n = 0;
+        const int seen = end + 1 - fp, wanted = std::min(seen, 2 + seen * 2 / 3);
         for (int p = fp; p <= end; p++)
-            if (p == end || p == fp || rng.upTo(3)) {
+            if (p == end || n + end - p < wanted || (n + 1 < wanted && rng.upTo(3))) {
                 if (n == 0) lFirst[li] = p == fp ? first[b] - fp * page : 0;
                 lPages[li * stride + n++] = tables[row * table + p];
             }
@@ -459,18 +460,18 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
         const uint8_t* data;
         size_t bytes;
         const int* labels;
-        int slices;
+        int warps;
     };
     const int si = sizeIndex(D);
-    std::vector<Mode> modes = {{RANK_BOUNDS, "bounds", BOUNDS[si], dBounds.at, sb, nullptr, 1},
-            {RANK_MOMENTS, "moments", MOMENTS[si], dMoments.at, sb, nullptr, 1},
-            {RANK_BOUNDS8, "bounds8", BOUNDS8[si], dBounds8.at, s8b, nullptr, 1},
-            {RANK_MOMENTS8, "moments8", MOMENTS8[si], dMoments8.at, s8b, nullptr, 1},
-            {RANK_SKETCH, "sketch", SKETCH[si], dSketch.at, kb, nullptr, 1},
+    std::vector<Mode> modes = {{RANK_BOUNDS, "bounds", BOUNDS[si], dBounds.at, sb, nullptr, 4},
+            {RANK_MOMENTS, "moments", MOMENTS[si], dMoments.at, sb, nullptr, 4},
+            {RANK_BOUNDS8, "bounds8", BOUNDS8[si], dBounds8.at, s8b, nullptr, 4},
+            {RANK_MOMENTS8, "moments8", MOMENTS8[si], dMoments8.at, s8b, nullptr, 4},
+            {RANK_SKETCH, "sketch", SKETCH[si], dSketch.at, kb, nullptr, 4},
             {RANK_INT4, "int4", INT4[D / 16 - 1], dInt4.at, ib, nullptr, 4},
             {RANK_LABELS, "labels", INT4[channels / 16 - 1], dLabel.at, lb, dLabels.at + layer * kvH * channels, 4},
-            {RANK_EXACT, "exact", EXACT[kv][si], dCache.at, bb, nullptr, 4},
-            {RANK_RANDOM, "random", score_random, nullptr, 0, nullptr, 1}};
+            {RANK_EXACT, "exact", EXACT[kv][si], dCache.at, bb, nullptr, 16},
+            {RANK_RANDOM, "random", score_random, nullptr, 0, nullptr, 4}};
     for (const Mode& mode : modes)
         for (int stage = 1; stage <= 2; stage++) {
             std::vector<RowMethod> methods(batch);
@@ -482,6 +483,7 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
                 m.rank1 = stage == 1 ? mine : other;
                 m.rank2 = stage == 2 ? mine : other;
                 m.pages1 = m.pages2 = b == 2 && group % 2 ? 1 << 20 : 5;
+                if (stage == 2) m.pages1 = lCounts[b * kvH];
                 m.topP = 1;
                 m.seed = 77 + b;
                 m.step = last[b] - 1;
@@ -494,7 +496,7 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
                     mode.labels, D};
             dScores.fill(0xff);
             dRefs.fill(0xff);
-            mode.kernel<<<dim3(1 + rng.upTo(3), kvH * tiles, batch), 128 * mode.slices>>>(a);
+            mode.kernel<<<dim3(1 + rng.upTo(3), kvH * tiles, batch), 32 * mode.warps>>>(a);
             CHECK(cudaGetLastError());
             CHECK(cudaDeviceSynchronize());
             auto scores = dScores.get();
@@ -599,14 +601,14 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
                     if (bitsOf(scores[(size_t)lg * stride + e]) != 0xffffffffu) bad[lg]++;
                 for (int c = 0; c < refStride; c++) {
                     float2 r = refs[(size_t)lg * refStride + c];
-                    if (c >= scoreChunks(scored)) {
+                    if (c >= scoreChunks(scored, scoreChunk(mode.rank))) {
                         bad[lg] += bitsOf(r.x) != 0xffffffffu;
                         continue;
                     }
                     double m = -INFINITY, z = 0;
-                    int end = std::min(scored, (c + 1) * SCORE_CHUNK);
-                    for (int e = c * SCORE_CHUNK; e < end; e++) m = std::max(m, (double)scores[(size_t)lg * stride + e]);
-                    for (int e = c * SCORE_CHUNK; e < end; e++) z += exp(scores[(size_t)lg * stride + e] - m);
+                    const int chunk = scoreChunk(mode.rank), end = std::min(scored, (c + 1) * chunk);
+                    for (int e = c * chunk; e < end; e++) m = std::max(m, (double)scores[(size_t)lg * stride + e]);
+                    for (int e = c * chunk; e < end; e++) z += exp(scores[(size_t)lg * stride + e] - m);
                     if (!(r.x == m)) bad[lg]++;
                     if (share && !(errorOf(r.y, z) < 1e-4 * z)) bad[lg]++;
                 }
@@ -668,22 +670,22 @@ static void bench() {
         const char* name;
         int rank;
         ScoreKernel kernel;
-        int bytes, slices;
+        int bytes, warps;
         double part;
     };
-    Kind kinds[] = {{"bounds", RANK_BOUNDS, score_bounds_128, statisticsBytes(D), 1, 1},
-            {"moments", RANK_MOMENTS, score_moments_128, statisticsBytes(D), 1, 1},
-            {"bounds8", RANK_BOUNDS8, score_bounds8_128, statistics8Bytes(D), 1, 1},
-            {"moments8", RANK_MOMENTS8, score_moments8_128, statistics8Bytes(D), 1, 1},
-            {"bounds8/3", RANK_BOUNDS8, variant<Statistics8Scorer<128, false>, 3>, statistics8Bytes(D), 1, 1},
-            {"bounds8/5", RANK_BOUNDS8, variant<Statistics8Scorer<128, false>, 5>, statistics8Bytes(D), 1, 1},
-            {"sketch", RANK_SKETCH, score_sketch_128, sketchBytes(D, page), 1, 1},
-            {"sketch/2", RANK_SKETCH, variant<SketchBitScorer<128>, 2>, sketchBytes(D, page), 1, 1},
-            {"sketch/4", RANK_SKETCH, variant<SketchBitScorer<128>, 4>, sketchBytes(D, page), 1, 1},
-            {"s8/3", RANK_SKETCH, variant<SketchScorer<128>, 3>, sketchBytes(D, page), 1, 1},  // as for sizes 80 and 96
+    Kind kinds[] = {{"bounds", RANK_BOUNDS, score_bounds_128, statisticsBytes(D), 4, 1},
+            {"moments", RANK_MOMENTS, score_moments_128, statisticsBytes(D), 4, 1},
+            {"bounds8", RANK_BOUNDS8, score_bounds8_128, statistics8Bytes(D), 4, 1},
+            {"moments8", RANK_MOMENTS8, score_moments8_128, statistics8Bytes(D), 4, 1},
+            {"bounds8/3", RANK_BOUNDS8, variant<Statistics8Scorer<128, false>, 3>, statistics8Bytes(D), 4, 1},
+            {"bounds8/5", RANK_BOUNDS8, variant<Statistics8Scorer<128, false>, 5>, statistics8Bytes(D), 4, 1},
+            {"sketch", RANK_SKETCH, score_sketch_128, sketchBytes(D, page), 4, 1},
+            {"sketch/2", RANK_SKETCH, variant<SketchBitScorer<128>, 2>, sketchBytes(D, page), 4, 1},
+            {"sketch/4", RANK_SKETCH, variant<SketchBitScorer<128>, 4>, sketchBytes(D, page), 4, 1},
+            {"s8/3", RANK_SKETCH, variant<SketchScorer<128>, 3>, sketchBytes(D, page), 4, 1},  // as for sizes 80 and 96
             {"int4 1/8", RANK_INT4, score_int4_128, int4BlockBytes(D, page), 4, 0.125},
             {"labels16", RANK_LABELS, score_int4_16, int4BlockBytes(16, page), 4, 1},
-            {"exact 1/8", RANK_EXACT, score_exact_bf16_128, 8192, 4, 0.125}};
+            {"exact 1/8", RANK_EXACT, score_exact_bf16_128, 8192, 16, 0.125}};
     struct Shape {
         int heads, kvHeads, tokens, batch;
     } shapes[] = {{32, 32, 8192, 1}, {32, 32, 32768, 1}, {32, 32, 131072, 1}, {32, 8, 8192, 1}, {32, 8, 32768, 1},
@@ -702,9 +704,10 @@ static void bench() {
             std::vector<RowMethod> methods(s.batch);
             for (auto& m : methods) {
                 memset(&m, 0, sizeof m);
-                m.rank1 = kind.part == 1 ? kind.rank : 0;
+                m.rank1 = kind.part == 1 ? kind.rank : RANK_RANDOM;
                 m.rank2 = kind.rank;
-                m.pages1 = m.pages2 = 1;
+                m.pages1 = kind.part == 1 ? 1 : ranked;
+                m.pages2 = 1;
             }
             std::vector<int> tables(s.batch * n), lp((size_t)lists * n), counts(lists, ranked), first(lists, 0),
                     last(s.batch, s.tokens), seq(s.batch);
@@ -721,18 +724,18 @@ static void bench() {
             Device<RowMethod> dm(methods);
             Device<int> dt(tables), dlp(lp), dc(counts), df(first), dl(last), ds(seq);
             Device<float> q((size_t)s.batch * s.heads * D), scores((size_t)lists * group * n);
-            Device<float2> refs((size_t)lists * group * scoreChunks(n));
+            Device<float2> refs((size_t)lists * group * scoreChunks(n, SCORE_CHUNK_INT4));
             q.fill(0x3c);
             SelectionArgs sel{dm.at, nullptr, dl.at, ds.at, dt.at, n, page, s.kvHeads, group, 0, q.at, s.heads * D, nullptr,
                     0.088f, PageLists{dlp.at, nullptr, dc.at, df.at, nullptr, nullptr, nullptr, n}, scores.at, n, refs.at,
-                    scoreChunks(n)};
-            const int chunks = scoreChunks(ranked - 1), y = s.kvHeads;
+                    scoreChunks(n, SCORE_CHUNK_INT4)};
+            const int chunks = scoreChunks(ranked - 1, scoreChunk(kind.rank)), y = s.kvHeads;
             double best = 1e9, times[4], pdl = 0;
             int i = 0;
             for (int ctas : {396, 528, 1056, 1 << 30}) {
                 const int x = std::max(1, std::min(chunks, (int)((ctas + (int64_t)y * s.batch - 1) / (y * s.batch))));
                 const dim3 grid(x, y, s.batch);
-                const int threads = 128 * kind.slices, launches = std::max(12, copies * 2);
+                const int threads = 32 * kind.warps, launches = std::max(12, copies * 2);
                 auto args = [&](int i) {
                     return ScoreArgs{sel, kind.part == 1 ? 1 : 2, kind.rank, data.at + i % copies * layerBytes, nullptr, D};
                 };

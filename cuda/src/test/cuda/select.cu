@@ -51,7 +51,7 @@ struct Step {
               dMethods(m), dFirst(f), dLast(l), dSequences(batch), dTable(table.size()), pages((size_t)lists * stride),
               indices((size_t)lists * stride), counts(lists), lFirst(lists), lLast(lists), masks((size_t)lists * stride),
               logWeights((size_t)lists * stride), scores((size_t)lists * group * tableStride),
-              references((size_t)lists * group * (tableStride / SCORE_CHUNK + 1)), chunkStride(tableStride / SCORE_CHUNK + 1) {
+              references((size_t)lists * group * (tableStride / SCORE_CHUNK_INT4 + 1)), chunkStride(tableStride / SCORE_CHUNK_INT4 + 1) {
         for (int b = 0; b < batch; b++) sequences[b] = batch - 1 - b;
         for (auto& p : table) p = upTo(pool);
         dSequences.put(sequences);
@@ -96,9 +96,9 @@ static RowMethod method(int rank1, int pages1, int rank2, int pages2, float topP
     return m;
 }
 
-// Random scores with their references, for counts[l] ranked entries.
-static void makeScores(
-        const Step& s, const std::vector<int>& counts, int kind, std::vector<float>& scores, std::vector<float2>& refs) {
+// Random scores with their references, for counts[l] ranked entries, of a stage.
+static void makeScores(const Step& s, const std::vector<int>& counts, int stage, int kind, std::vector<float>& scores,
+        std::vector<float2>& refs) {
     scores.assign(s.scores.n, NAN);
     refs.assign(s.references.n, make_float2(NAN, NAN));
     for (int l = 0; l < s.lists; l++)
@@ -112,11 +112,13 @@ static void makeScores(
                 if (kind == 4 && upTo(3) == 0) x = -INFINITY;
                 scores[row * s.tableStride + e] = x;
             }
-            for (int c = 0; c * SCORE_CHUNK + 1 < counts[l]; c++) {
+            const RowMethod& method = s.methods[l / s.kvHeads];
+            const int chunk = scoreChunk(stage == 1 ? method.rank1 : method.rank2);
+            for (int c = 0; c * chunk + 1 < counts[l]; c++) {
                 float m = -INFINITY, sum = 0;
-                int end = std::min(counts[l] - 1, (c + 1) * SCORE_CHUNK);
-                for (int e = c * SCORE_CHUNK; e < end; e++) m = std::max(m, scores[row * s.tableStride + e]);
-                for (int e = c * SCORE_CHUNK; e < end; e++) sum += m == -INFINITY ? 0 : expf(scores[row * s.tableStride + e] - m);
+                int end = std::min(counts[l] - 1, (c + 1) * chunk);
+                for (int e = c * chunk; e < end; e++) m = std::max(m, scores[row * s.tableStride + e]);
+                for (int e = c * chunk; e < end; e++) sum += m == -INFINITY ? 0 : expf(scores[row * s.tableStride + e] - m);
                 refs[row * s.chunkStride + c] = make_float2(m, sum);
             }
         }
@@ -240,7 +242,7 @@ static void testSelect(SelectKernel one, SelectKernel two, int threads, int maxP
         std::vector<int> counts(s.lists);
         int kind = upTo(5);
         for (int l = 0; l < s.lists; l++) counts[l] = s.visible(l / kvHeads);
-        makeScores(s, counts, kind, scores, refs);
+        makeScores(s, counts, 1, kind, scores, refs);
         s.scores.put(scores);
         s.references.put(refs);
         const int block = threads == 0 ? selectThreads(s.tableStride - 3) : threads;
@@ -259,7 +261,7 @@ static void testSelect(SelectKernel one, SelectKernel two, int threads, int maxP
                         in.size(), m[b].rank1, m[b].pages1, kind, wrong.c_str());
         }
         if (bad) break;
-        makeScores(s, a.counts, kind, scores, refs);
+        makeScores(s, a.counts, 2, kind, scores, refs);
         s.scores.put(scores);
         s.references.put(refs);
         two<<<dim3(kvHeads, batch), block>>>(s.args);
@@ -331,7 +333,7 @@ static void testTopp(int cases) {
         std::vector<float2> refs;
         std::vector<int> counts(s.lists);
         for (int l = 0; l < s.lists; l++) counts[l] = s.visible(l / kvHeads);
-        makeScores(s, counts, 0, scores, refs);
+        makeScores(s, counts, 1, 0, scores, refs);
         s.scores.put(scores);
         s.references.put(refs);
         // Keys: INT4 blocks and cache are independent random data.
@@ -523,7 +525,7 @@ static void benchSelect() {
                 std::vector<float> scores;
                 std::vector<float2> refs;
                 Step *a = step(RANK_BOUNDS), *b = step(RANK_SKETCH), *z = step(RANK_NONE);
-                makeScores(*a, std::vector<int>(a->lists, n), 0, scores, refs);
+                makeScores(*a, std::vector<int>(a->lists, n), 1, 0, scores, refs);
                 for (Step* s : {a, b}) {
                     s->scores.put(scores);
                     s->references.put(refs);

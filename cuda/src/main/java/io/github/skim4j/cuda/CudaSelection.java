@@ -20,10 +20,12 @@ final class CudaSelection {
     private static final String WHAT = "attention methods that select";
     private static final String REMEDY = "Lower scheduler.max-batch-size or context-length, or kv-cache.memory";
 
+    /** Pages that a block ranks at a time, and has a reference for. */
     private static final int SCORE_CHUNK = 64;
+
+    private static final int SCORE_CHUNK_INT4 = 16;
     private static final int SCORE_THREADS = 128;
-    /** Rankings of tokens cut each page into as many slices, a warp each. */
-    private static final int TOKEN_SLICES = 4;
+    private static final int SCORE_THREADS_EXACT = 512;
 
     /** Blocks of a multiprocessor. */
     private static final int TOPP_LOGIT_BLOCKS = 4;
@@ -100,7 +102,7 @@ final class CudaSelection {
         scoreStride = inputs.tableStride();
         // A sample lists some pages more than once.
         stride = 2 * scoreStride;
-        referenceStride = (scoreStride + SCORE_CHUNK - 1) / SCORE_CHUNK;
+        referenceStride = (scoreStride + SCORE_CHUNK_INT4 - 1) / SCORE_CHUNK_INT4;
         selectThreads = scoreStride <= FEW_PAGES ? FEW_SELECT_THREADS : SELECT_THREADS;
         headTiles = CudaAttention.headTiles(config);
         int tokens = scoreStride * cache.pageSize();
@@ -223,7 +225,7 @@ final class CudaSelection {
             case LABELS -> "score_int4_" + ranking.channels();
             default -> "score_" + rank.name().toLowerCase(Locale.ROOT) + "_" + ranking.channels();
         };
-        boolean sliced = rank == Rank.INT4 || rank == Rank.LABELS || rank == Rank.EXACT;
+        int chunk = rank == Rank.INT4 || rank == Rank.LABELS ? SCORE_CHUNK_INT4 : SCORE_CHUNK;
         Arguments arguments = common(new Arguments().beginStruct(), layer, interval, stages, from)
                 .integer(stage)
                 .integer(rank.ordinal())
@@ -234,10 +236,10 @@ final class CudaSelection {
         device.kernel(name)
                 .launch(
                         stream,
-                        Math.min(referenceStride, blocks(scoreBlocks(rank), count)),
+                        Math.min((scoreStride + chunk - 1) / chunk, blocks(scoreBlocks(rank), count)),
                         config.kvHeads() * headTiles,
                         count,
-                        sliced ? TOKEN_SLICES * SCORE_THREADS : SCORE_THREADS,
+                        rank == Rank.EXACT ? SCORE_THREADS_EXACT : SCORE_THREADS,
                         0,
                         arguments);
     }
@@ -245,7 +247,7 @@ final class CudaSelection {
     /** Blocks of a multiprocessor that score fastest. */
     private static int scoreBlocks(Rank rank) {
         return switch (rank) {
-            case INT4, LABELS, EXACT -> 1;
+            case EXACT -> 1;
             case BOUNDS8, MOMENTS8 -> 3;
             default -> 4;
         };
