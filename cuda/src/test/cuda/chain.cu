@@ -1,10 +1,15 @@
 /*
  * Benchmark of attention in all: what a layer runs between append and the output product, for methods that select, as one chain
- * of kernels launched as the backend launches them. Random keys, their page data made by fill_*; several layers in turn, so that
- * nothing comes from the cache of the one before.
+ * of kernels launched as the backend launches them. Page data made by fill_*; several layers in turn, so that nothing comes from
+ * the cache of the one before.
+ *
+ * Keys are random, hence flat: top-p keeps nearly all of them. With keys=FILE they are a trained model's, together with its
+ * queries, as KeyCapture of the engine's tests writes them, and it is printed as well how many tokens a method reads and which
+ * share of the attention these have, so that methods can be compared at equal quality.
  *
  * Build: nvcc -std=c++17 -O3 -gencode arch=compute_90a,code=sm_90a -Xcompiler -pthread -o chain chain.cu
- * Run:   chain [stages] [batch] [seed=NUMBER]    stages: also without the last kernels of a chain; batch: also 8 and 32 sequences
+ * Run:   chain [stages] [batch] [keys=FILE] [seed=NUMBER]
+ *        stages: also without the last kernels of a chain; batch: also 8 and 32 sequences
  */
 #include "../../main/cuda/attend.cuh"
 #include "../../main/cuda/score.cuh"
@@ -12,18 +17,114 @@
 #include "../../main/cuda/topp.cuh"
 #include "harness.cuh"
 
+#include <memory>
+
 using namespace harness;
 using namespace skim;
 using namespace skim::sparse;
 
 namespace {
 
-constexpr int D = 128, PAGE = 16;
+constexpr int PAGE = 16;
+constexpr int CHECK_THREADS = 256;
 constexpr size_t CACHE_OF_GPU = size_t(240) << 20;
 
 struct Shape {
-    int heads, kvHeads, tokens, batch;
+    int heads, kvHeads, tokens, batch, D;
 };
+
+/** The kernels of a head size. */
+struct Kernels {
+    void (*fillBounds)(FillArgs);
+    void (*fillBounds8)(FillArgs);
+    void (*fillMoments8)(FillArgs);
+    void (*sketchMean)(FillArgs);
+    void (*fillSketch)(FillArgs);
+    void (*fillInt4)(FillArgs);
+    void (*scoreBounds)(ScoreArgs);
+    void (*scoreBounds8)(ScoreArgs);
+    void (*scoreMoments8)(ScoreArgs);
+    void (*scoreSketch)(ScoreArgs);
+    void (*scoreInt4)(ScoreArgs);
+    void (*toppLogits)(ToppArgs);
+    void (*attend)(decode::AttendArgs);
+
+    static Kernels of(int D);
+};
+
+#define KERNELS(D)                                                                                                           \
+    Kernels {                                                                                                                \
+        fill_bounds_bf16_##D, fill_bounds8_bf16_##D, fill_moments8_bf16_##D, sketch_mean_bf16_##D, fill_sketch_bf16_##D,     \
+                fill_int4_bf16_##D, score_bounds_##D, score_bounds8_##D, score_moments8_##D, score_sketch_##D,               \
+                score_int4_##D, topp_logits_bf16_##D, decode::attend_bf16_##D                                                \
+    }
+
+Kernels Kernels::of(int D) {
+    return D == 64 ? KERNELS(64) : KERNELS(128);
+}
+
+/** What was captured of a trained model; KeyCapture.java says how it is stored. */
+struct Capture {
+    int firstLayer, layers, heads, kvHeads, D, tokens, queries, group;
+    std::vector<float> q;         // [query][layer][head][D], of the tokens tokens - queries ...
+    std::vector<uint16_t> keys;   // [layer][kvHead][token][D], bf16
+
+    explicit Capture(const std::string& path) {
+        FILE* file = fopen(path.c_str(), "rb");
+        char magic[8];
+        int version = 0;
+        bool good = file != nullptr && fread(magic, 8, 1, file) == 1 && memcmp(magic, "SKIMKEYS", 8) == 0;
+        for (int* field : {&version, &firstLayer, &layers, &heads, &kvHeads, &D, &tokens, &queries})
+            good = good && fread(field, 4, 1, file) == 1;
+        good = good && version == 1 && (D == 64 || D == 128) && queries >= 1 && queries <= EDGE && tokens > 2 * EDGE;
+        if (good) {
+            group = heads / kvHeads;
+            q.resize((size_t)queries * layers * heads * D);
+            keys.resize((size_t)layers * kvHeads * tokens * D);
+            good = fread(q.data(), 4, q.size(), file) == q.size() && fread(keys.data(), 2, keys.size(), file) == keys.size();
+        }
+        if (file != nullptr) fclose(file);
+        if (!good) {
+            fprintf(stderr, "%s: no captured keys of 64 or 128 dimensions\n", path.c_str());
+            exit(2);
+        }
+    }
+
+    /** First and last tokens, sinks and neighbours of a query, that a sequence has once. */
+    static constexpr int EDGE = 64;
+
+    /** Where a KV head of a shape and the first query head of its group come from. */
+    struct Source {
+        int layer, kvHead, head;   // head: within the KV head's group
+    };
+
+    /** The heads of all layers side by side: groups as they are, or, where each query head has keys of its own, single heads. */
+    Source source(const Shape& s, int kvHead) const {
+        const bool single = s.heads == s.kvHeads;
+        const int all = layers * (single ? heads : kvHeads), i = (int)((long)kvHead * all / s.kvHeads);
+        return single ? Source{i / heads, i % heads / group, i % group} : Source{i / kvHeads, i % kvHeads, 0};
+    }
+
+    /** Query g of a shape's KV head in a step; a group that is larger than the model's has queries twice. */
+    const float* query(const Shape& s, int kvHead, int g, int step) const {
+        const Source from = source(s, kvHead);
+        const int head = from.kvHead * group + (from.head + g) % group;
+        return q.data() + (((size_t)step * layers + from.layer) * heads + head) * D;
+    }
+};
+
+/**
+ * The captured token that stands at a place of a sequence of another length, and how often it was there before, counted from the
+ * end. A shorter sequence lacks what follows the first tokens; in a longer one what is between its first and last tokens comes
+ * again and again, so that the attention on a fact is divided among its repeats.
+ */
+__host__ __device__ inline int2 capturedToken(int place, int length, int captured) {
+    constexpr int EDGE = Capture::EDGE;
+    if (place < EDGE) return make_int2(place, 0);
+    const int back = length - 1 - place, body = captured - 2 * EDGE;
+    if (back < EDGE) return make_int2(captured - 1 - back, 0);
+    return make_int2(captured - EDGE - 1 - (back - EDGE) % body, (back - EDGE) / body);
+}
 
 __global__ void fillKeys(__nv_bfloat16* x, size_t n, uint64_t seed) {
     for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
@@ -33,15 +134,128 @@ __global__ void fillKeys(__nv_bfloat16* x, size_t n, uint64_t seed) {
     }
 }
 
+/**
+ * Writes captured keys over those in the cache. Repeats of a token differ by up to 1/128 from it, so that no pages are equal.
+ * grid = (pages, kvHeads, layers * batch)
+ */
+__global__ void tileKeys(uint8_t* cache, size_t layerBytes, const int* table, int tableStride, int batch, int length, int D,
+                         const __nv_bfloat16* keys, const Capture::Source* sources, int capturedKvHeads, int captured,
+                         uint64_t seed) {
+    const int entry = blockIdx.z % batch, layer = blockIdx.z / batch, kvHeads = gridDim.y;
+    const Capture::Source from = sources[blockIdx.y];
+    uint8_t* block = kvBlock(cache + layer * layerBytes, table[(size_t)entry * tableStride + blockIdx.x], kvHeads, blockIdx.y,
+            kvBlockBytes<KvBf16>(D, PAGE));
+    for (int i = threadIdx.x; i < PAGE * D; i += blockDim.x) {
+        const int place = blockIdx.x * PAGE + i / D;
+        if (place >= length) return;
+        const int2 token = capturedToken(place, length, captured);
+        const size_t row = ((size_t)from.layer * capturedKvHeads + from.kvHead) * captured + token.x;
+        float key = __bfloat162float(keys[row * D + i % D]);
+        if (token.y > 0) {
+            const uint64_t element = (((uint64_t)blockIdx.z * kvHeads + blockIdx.y) * gridDim.x + blockIdx.x) * PAGE * D + i;
+            key *= 1 + ((CounterRandom::mix(seed + element * CounterRandom::GAMMA) >> 40) / 16777216.f - .5f) / 64;
+        }
+        reinterpret_cast<__nv_bfloat16*>(block)[i] = __float2bfloat16(key);
+    }
+}
+
+/** The logarithm of the sum of exp(logit) of a query over a list's visible slots, and how many these are; by a block. */
+__device__ float logSum(const float* q, const uint8_t* cache, const int* pages, const uint64_t* masks, int first, int last,
+                        int kvHeads, int kvHead, int D, float scale, int& tokens) {
+    __shared__ float maxima[CHECK_THREADS], sums[CHECK_THREADS];
+    __shared__ int counts[CHECK_THREADS];
+    float maximum = -INFINITY, sum = 0;
+    int count = 0;
+    for (int slot = first + threadIdx.x; slot < last; slot += CHECK_THREADS) {
+        const int entry = slot / PAGE, token = slot % PAGE;
+        if (masks != nullptr && (masks[entry] >> token & 1) == 0) continue;
+        const uint8_t* block = kvBlock(cache, pages[entry], kvHeads, kvHead, kvBlockBytes<KvBf16>(D, PAGE));
+        const __nv_bfloat16* key = reinterpret_cast<const __nv_bfloat16*>(block) + token * D;
+        float logit = 0;
+        for (int d = 0; d < D; d++) logit += q[d] * __bfloat162float(key[d]);
+        logit *= scale;
+        const float before = maximum;
+        maximum = fmaxf(maximum, logit);
+        sum = sum * expf(before - maximum) + expf(logit - maximum);
+        count++;
+    }
+    maxima[threadIdx.x] = maximum;
+    sums[threadIdx.x] = sum;
+    counts[threadIdx.x] = count;
+    __syncthreads();
+    float all = -INFINITY, total = 0;
+    tokens = 0;
+    for (int i = 0; i < CHECK_THREADS; i++) all = fmaxf(all, maxima[i]);
+    for (int i = 0; i < CHECK_THREADS; i++) {
+        if (counts[i] > 0) total += sums[i] * expf(maxima[i] - all);
+        tokens += counts[i];
+    }
+    __syncthreads();
+    return all + logf(total);
+}
+
+/** Which share of its attention each query head has on what its KV head's list keeps, and how many tokens these are. */
+__global__ void keptMass(SelectionArgs s, const uint8_t* cache, bool listed, int D, float* mass, int* tokens) {
+    const int head = blockIdx.x, entry = blockIdx.y, kvHead = head / s.group, list = entry * s.kvHeads + kvHead;
+    const float* q = s.q + (size_t)entry * s.qStride + head * D;
+    const size_t row = (size_t)list * s.lists.stride;
+    int count;
+    const float whole = logSum(q, cache, s.pageTables + (size_t)entry * s.tableStride, nullptr, s.first[entry], s.last[entry],
+            s.kvHeads, kvHead, D, s.scale, count);
+    const float kept = !listed ? whole
+            : logSum(q, cache, s.lists.pages + row, s.lists.masks == nullptr ? nullptr : s.lists.masks + row,
+                    s.lists.first[list], s.lists.last[list], s.kvHeads, kvHead, D, s.scale, count);
+    if (threadIdx.x == 0) {
+        mass[entry * gridDim.x + head] = expf(kept - whole);
+        tokens[entry * gridDim.x + head] = count;
+    }
+}
+
+enum Kind { DENSE, QUEST, QUEST8, MOMENTS8, SKETCH };
+
+struct Method {
+    const char* name;
+    Kind kind;
+    double budget;   // tokens, or a share of them
+    bool prunes;     // by top-p
+
+    int kernels() const { return (kind == DENSE ? 1 : kind == SKETCH ? 5 : 3) + (prunes ? 3 : 0); }
+
+    RowMethod of(int visible) const {
+        RowMethod m{};
+        m.pages1 = m.pages2 = INT32_MAX;
+        m.topP = prunes ? 0.95f : 1;
+        m.sinks = 4;
+        m.recent = 64;
+        const int pages = (visible - 1) / PAGE + 1;
+        const int tokens = budget > 1 ? (int)budget : (int)ceil(budget * visible);
+        const int kept = std::min(pages, (tokens + PAGE - 1) / PAGE);
+        if (kind == SKETCH) {
+            const auto share = [&](double x) { return (int)ceil(x * pages); };
+            m.rank1 = RANK_SKETCH;   // Sketch.coarsePages
+            m.pages1 = std::min(pages, std::max({share(0.125), std::min(4 * kept, share(0.25)), 2 * kept}));
+            m.rank2 = RANK_INT4;
+            m.pages2 = kept;
+        } else if (kind != DENSE) {
+            m.rank1 = kind == QUEST8 ? RANK_BOUNDS8 : kind == MOMENTS8 ? RANK_MOMENTS8 : RANK_BOUNDS;
+            m.pages1 = kept;
+        }
+        return m;
+    }
+};
+
 /** Caches and page data of several layers, and what a step needs. */
 class Bench {
 public:
     const Shape shape;
-    const int group, pages, layers, lists, tableStride;
+    const Capture* const capture;   // nullptr: random keys
+    const Kernels kernels;
+    const int D, group, pages, layers, lists, tableStride;
     const size_t blocks, cacheBytes, boundsBytes, bounds8Bytes, sketchBytesOf, int4Bytes;
 
 private:
-    Device<uint8_t> cache, bounds, bounds8, sketches, int4;
+    Device<uint8_t> cache, bounds, bounds8, moments8, sketches, int4;
+    std::vector<int> visible;   // tokens that an entry sees
     Device<int> table, first, last, counts;
     Device<RowMethod> methods;
     Device<float> q, scores, partials, logits, maxima, thresholds;
@@ -52,19 +266,20 @@ private:
     int splits, logitParts, selectParts;
 
 public:
-    Bench(const Shape& s, uint64_t seed)
-        : shape(s), group(s.heads / s.kvHeads), pages((s.tokens + PAGE - 1) / PAGE),
-          layers((int)std::max<size_t>(2, std::min<size_t>(32, CACHE_OF_GPU / ((size_t)s.batch * pages * s.kvHeads * 384)))),
+    Bench(const Shape& s, uint64_t seed, const Capture* capture)
+        : shape(s), capture(capture), kernels(Kernels::of(s.D)), D(s.D), group(s.heads / s.kvHeads),
+          pages((s.tokens + PAGE - 1) / PAGE),
+          layers((int)std::max<size_t>(2, std::min<size_t>(32, CACHE_OF_GPU / ((size_t)s.batch * pages * s.kvHeads * 3 * D)))),
           lists(s.batch * s.kvHeads), tableStride(pages + 4), blocks((size_t)s.batch * pages * s.kvHeads),
           cacheBytes(blocks * kvBlockBytes<KvBf16>(D, PAGE)), boundsBytes(blocks * statisticsBytes(D)),
           bounds8Bytes(blocks * statistics8Bytes(D)),
           sketchBytesOf(blocks * sketchBytes(D, PAGE)), int4Bytes(blocks * int4BlockBytes(D, PAGE)), cache(cacheBytes * layers),
-          bounds(boundsBytes * layers), bounds8(bounds8Bytes * layers), sketches(sketchBytesOf * layers), int4(int4Bytes * layers),
-          table((size_t)s.batch * tableStride), first(std::vector<int>(s.batch, 0)), last(std::vector<int>(s.batch, s.tokens - 3)),
+          bounds(boundsBytes * layers), bounds8(bounds8Bytes * layers), moments8(bounds8Bytes * layers), sketches(sketchBytesOf * layers), int4(int4Bytes * layers),
+          visible(s.batch, s.tokens - 3), table((size_t)s.batch * tableStride), first(std::vector<int>(s.batch, 0)), last(visible),
           counts(std::vector<int>(s.batch, pages)), methods(s.batch), q((size_t)s.batch * s.heads * D),
           scores((size_t)lists * group * tableStride), partials((size_t)lists * 300 * decode::attendPartialFloats(D)),
           logits((size_t)lists * group * tableStride * PAGE), maxima((size_t)lists * group * 64), thresholds((size_t)lists * group),
-          references((size_t)lists * group * (tableStride / SCORE_CHUNK + 1)), listPages((size_t)lists * tableStride),
+          references((size_t)lists * group * (tableStride / SCORE_CHUNK_INT4 + 1)), listPages((size_t)lists * tableStride),
           indices((size_t)lists * tableStride), listCounts(lists), listFirst(lists), listLast(lists), tickets(lists),
           toppTickets(lists), masks((size_t)lists * tableStride), out((size_t)s.batch * s.heads * D) {
         Rng rng(seed);
@@ -79,6 +294,15 @@ public:
         tickets.fill(0);
         toppTickets.fill(0);
         fillKeys<<<4096, 256>>>((__nv_bfloat16*)cache.at, cache.n / 2, seed);
+        if (capture != nullptr) {
+            std::vector<Capture::Source> sources;
+            for (int h = 0; h < s.kvHeads; h++) sources.push_back(capture->source(s, h));
+            Device<Capture::Source> dSources(sources);
+            Device<uint16_t> keys(capture->keys);
+            tileKeys<<<dim3(pages, s.kvHeads, layers * s.batch), 256>>>(cache.at, cacheBytes, table.at, tableStride, s.batch,
+                    s.tokens - 3, D, (const __nv_bfloat16*)keys.at, dSources.at, capture->kvHeads, capture->tokens, seed);
+            CHECK(cudaDeviceSynchronize());
+        }
         std::vector<int2> work;
         for (int b = 0; b < s.batch; b++)
             for (int p = 0; p < pages; p++) work.push_back(make_int2(b, p));
@@ -93,29 +317,51 @@ public:
                     cacheBytes, data.at, bytes, nullptr, D, means.at, dMeansOf.at, s.batch});
             CHECK(cudaDeviceSynchronize());
         };
-        fill(fill_bounds_bf16_128, bounds, boundsBytes);
-        fill(fill_bounds8_bf16_128, bounds8, bounds8Bytes);
-        fill(sketch_mean_bf16_128, sketches, sketchBytesOf);
-        fill(fill_sketch_bf16_128, sketches, sketchBytesOf);
-        fill(fill_int4_bf16_128, int4, int4Bytes);
+        fill(kernels.fillBounds, bounds, boundsBytes);
+        fill(kernels.fillBounds8, bounds8, bounds8Bytes);
+        fill(kernels.fillMoments8, moments8, bounds8Bytes);
+        fill(kernels.sketchMean, sketches, sketchBytesOf);
+        fill(kernels.fillSketch, sketches, sketchBytesOf);
+        fill(kernels.fillInt4, int4, int4Bytes);
         const int tiles = lists == 0 ? 0 : s.kvHeads, sms = multiprocessors();   // per sequence, as the backend reckons
         splits = std::max(2, 2 * sms / tiles);
         logitParts = std::max(1, std::min((s.tokens + 255) / 256, std::min(64, 4 * sms / lists)));
         selectParts = std::max(1, std::min((s.tokens + 4095) / 4096, 16));
     }
 
-    SelectionArgs selection(bool masked) {
-        return {methods.at, first.at, last.at, nullptr, table.at, tableStride, PAGE, shape.kvHeads, group, 0, q.at,
-                shape.heads * D, nullptr, 0.08838835f,
-                {listPages.at, indices.at, listCounts.at, listFirst.at, listLast.at, masked ? masks.at : nullptr, nullptr,
-                        tableStride},
-                scores.at, tableStride, references.at, tableStride / SCORE_CHUNK + 1};
+    float scale() const { return 1 / sqrtf((float)D); }
+
+    /** Rounds in which the entries have other captured queries. */
+    int rounds() const { return capture == nullptr ? 1 : std::max(1, std::min(8, capture->queries / shape.batch)); }
+
+    /** Gives each entry the queries of a captured step; it sees the tokens up to its own. */
+    void begin(int round) {
+        if (capture == nullptr) return;
+        std::vector<float> queries;
+        for (int b = 0; b < shape.batch; b++) {
+            const int step = (round * capture->queries / rounds() + b) % capture->queries;
+            visible[b] = shape.tokens - 3 - (capture->queries - 1 - step);
+            for (int h = 0; h < shape.heads; h++) {
+                const float* query = capture->query(shape, h / group, h % group, step);
+                queries.insert(queries.end(), query, query + D);
+            }
+        }
+        q.put(queries);
+        last.put(visible);
     }
 
-    void score(cudaStream_t stream, void (*kernel)(ScoreArgs), int rank, int stage, const uint8_t* data, bool sliced, bool masked) {
-        const int ofProcessor = sliced ? 1 : rank == RANK_BOUNDS8 ? 3 : 4;   // as CudaSelection has it
-        const int blocks = std::max(1, std::min(scoreChunks(pages), ofProcessor * multiprocessors() / lists));
-        launchEarly(kernel, dim3(blocks, shape.kvHeads, shape.batch), sliced ? 512 : 128, stream,
+    SelectionArgs selection(bool masked) {
+        return {methods.at, first.at, last.at, nullptr, table.at, tableStride, PAGE, shape.kvHeads, group, 0, q.at,
+                shape.heads * D, nullptr, scale(),
+                {listPages.at, indices.at, listCounts.at, listFirst.at, listLast.at, masked ? masks.at : nullptr, nullptr,
+                        tableStride},
+                scores.at, tableStride, references.at, tableStride / SCORE_CHUNK_INT4 + 1};
+    }
+
+    void score(cudaStream_t stream, void (*kernel)(ScoreArgs), int rank, int stage, const uint8_t* data, bool masked) {
+        const int ofProcessor = rank == RANK_BOUNDS8 || rank == RANK_MOMENTS8 ? 3 : 4;   // as CudaSelection has it
+        const int blocks = std::max(1, std::min(scoreChunks(pages, scoreChunk(rank)), ofProcessor * multiprocessors() / lists));
+        launchEarly(kernel, dim3(blocks, shape.kvHeads, shape.batch), 128, stream,
                 ScoreArgs{selection(masked), stage, rank, data, nullptr, D});
     }
 
@@ -140,95 +386,138 @@ public:
         a.masks = masked ? masks.at : nullptr;
         a.out = out.at;
         a.outStride = shape.heads * D;
-        a.scale = 0.08838835f;
+        a.scale = scale();
         a.partials = partials.at;
         a.tickets = tickets.at;
         a.splits = splits;
         a.partTokens = 128;
         a.settled = listed ? 0 : 1;
-        launchEarly(decode::attend_bf16_128, dim3(splits, shape.kvHeads, shape.batch), decode::ATTEND_THREADS, stream, a);
+        launchEarly(kernels.attend, dim3(splits, shape.kvHeads, shape.batch), decode::ATTEND_THREADS, stream, a);
     }
 
     void topp(cudaStream_t stream, int layer, int stages) {
         const ToppArgs a{selection(true), int4.at + layer * int4Bytes, cache.at + layer * cacheBytes, logits.at, tableStride * PAGE,
                 maxima.at, logitParts, thresholds.at, toppTickets.at};
-        launchEarly(topp_logits_bf16_128, dim3(logitParts, shape.kvHeads, shape.batch), TOPP_LOGIT_THREADS, stream, a);
+        launchEarly(kernels.toppLogits, dim3(logitParts, shape.kvHeads, shape.batch), TOPP_LOGIT_THREADS, stream, a);
         if (stages > 1) launchEarly(topp_threshold, dim3(shape.heads, shape.batch), TOPP_THREADS, stream, a);
         if (stages > 2) launchEarly(topp_select, dim3(selectParts, shape.kvHeads, shape.batch), TOPP_SELECT_THREADS, stream, a);
     }
 
-    enum Kind { DENSE, QUEST, QUEST8, SKETCH, TWILIGHT };
-
-    /** Of the first `kernels` of a chain. */
-    double time(Kind kind, int budget, int kernels) {
-        RowMethod m{};
-        m.pages1 = m.pages2 = INT32_MAX;
-        m.topP = kind == TWILIGHT ? 0.95f : 1;
-        m.sinks = 4;
-        m.recent = 64;
-        if (kind == SKETCH) {
-            m.rank1 = RANK_SKETCH;
-            m.pages1 = std::max(budget / PAGE * 2, (pages + 7) / 8);
-            m.rank2 = RANK_INT4;
-            m.pages2 = budget / PAGE;
-        } else if (kind != DENSE) {
-            m.rank1 = kind == QUEST8 ? RANK_BOUNDS8 : RANK_BOUNDS;
-            m.pages1 = budget / PAGE;
-        }
-        methods.put(std::vector<RowMethod>(shape.batch, m));
-        const int launches = std::max(layers, 16);
-        return timeGraph(launches, [&](cudaStream_t s, int i) {
-            const int layer = i % layers;
-            const bool masked = kind == TWILIGHT;
-            int left = kernels;
-            if (kind != DENSE) {
-                const bool sketch = kind == SKETCH;
-                if (left-- > 0)
-                    kind == QUEST8 ? score(s, score_bounds8_128, RANK_BOUNDS8, 1, bounds8.at + layer * bounds8Bytes, false, masked)
-                    : sketch ? score(s, score_sketch_128, RANK_SKETCH, 1, sketches.at + layer * sketchBytesOf, false, masked)
-                           : score(s, score_bounds_128, RANK_BOUNDS, 1, bounds.at + layer * boundsBytes, false, masked);
-                if (left-- > 0) select(s, select_pages, masked);
-                if (sketch) {
-                    if (left-- > 0) score(s, score_int4_128, RANK_INT4, 2, int4.at + layer * int4Bytes, true, masked);
-                    if (left-- > 0) select(s, select_again, masked);
-                }
-                if (masked) {
-                    if (left > 0) topp(s, layer, std::min(left, 3));
-                    left -= 3;
-                }
+    /** The first `count` kernels of a chain. */
+    void launch(cudaStream_t s, int layer, const Method& m, int count) {
+        if (m.kind != DENSE) {
+            const bool sketch = m.kind == SKETCH;
+            const bool masked = m.prunes;
+            if (count-- > 0)
+                m.kind == QUEST8 ? score(s, kernels.scoreBounds8, RANK_BOUNDS8, 1, bounds8.at + layer * bounds8Bytes, masked)
+                : m.kind == MOMENTS8
+                        ? score(s, kernels.scoreMoments8, RANK_MOMENTS8, 1, moments8.at + layer * bounds8Bytes, masked)
+                : sketch ? score(s, kernels.scoreSketch, RANK_SKETCH, 1, sketches.at + layer * sketchBytesOf, masked)
+                         : score(s, kernels.scoreBounds, RANK_BOUNDS, 1, bounds.at + layer * boundsBytes, masked);
+            if (count-- > 0) select(s, select_pages, masked);
+            if (sketch) {
+                if (count-- > 0) score(s, kernels.scoreInt4, RANK_INT4, 2, int4.at + layer * int4Bytes, masked);
+                if (count-- > 0) select(s, select_again, masked);
             }
-            if (left-- > 0) attend(s, layer, kind != DENSE, masked);
-        });
+            if (masked) {
+                if (count > 0) topp(s, layer, std::min(count, 3));
+                count -= 3;
+            }
+        }
+        if (count-- > 0) attend(s, layer, m.kind != DENSE, m.prunes);
+    }
+
+    void use(const Method& m) {
+        std::vector<RowMethod> rows;
+        for (int tokens : visible) rows.push_back(m.of(tokens));
+        methods.put(rows);
+    }
+
+    double time(const Method& m, int count) {
+        use(m);
+        const int launches = std::max(layers, 16);
+        return timeGraph(launches, [&](cudaStream_t s, int i) { launch(s, i % layers, m, count); });
+    }
+
+    /** Microseconds, in brackets those of the chain's beginnings, tokens that a KV head reads and the attention that they have. */
+    void report(const Method& m, bool stages) {
+        std::vector<double> times(m.kernels());
+        double tokens = 0, of = 0, sum = 0, least = 1;
+        const int heads = shape.batch * shape.heads;
+        Device<float> mass(heads);
+        Device<int> kept(heads);
+        cudaStream_t stream;
+        CHECK(cudaStreamCreate(&stream));
+        for (int r = 0; r < rounds(); r++) {
+            begin(r);
+            for (int k = stages ? 1 : m.kernels(); k <= m.kernels(); k++) times[k - 1] += time(m, k) / rounds();
+            launch(stream, 0, m, m.kernels());
+            keptMass<<<dim3(shape.heads, shape.batch), CHECK_THREADS, 0, stream>>>(selection(m.prunes), cache.at,
+                    m.kind != DENSE, D, mass.at, kept.at);
+            CHECK(cudaDeviceSynchronize());
+            for (int count : kept.get()) tokens += count;
+            for (int count : visible) of += (double)count * shape.heads;
+            for (float share : mass.get()) {
+                sum += share;
+                least = std::min<double>(least, share);
+            }
+        }
+        CHECK(cudaStreamDestroy(stream));
+        printf("%2d/%-2d %4dK b%-2d  %-26s %7.1f us %8.0f tokens %6.2f %%  attention %6.2f %%, least %6.2f %%", shape.heads,
+                shape.kvHeads, shape.tokens / 1024, shape.batch, m.name, times.back(), tokens / heads / rounds(), 100 * tokens / of,
+                100 * sum / heads / rounds(), 100 * least);
+        if (stages) printStages(times);
+        printf("\n");
+    }
+
+    static void printStages(const std::vector<double>& times) {
+        for (size_t k = 0; k + 1 < times.size(); k++) printf("%s%.1f", k > 0 ? " " : " (", times[k]);
+        printf("%s", times.size() > 1 ? ")" : "");
     }
 };
 
 }  // namespace
 
 int main(int count, char** values) {
-    const CommandLine line(count, values, {"stages", "batch"}, 42);
+    const CommandLine line(count, values, {"stages", "batch", "keys="}, 42);
+    const std::string file = line.value("keys");
+    const std::unique_ptr<Capture> capture(file.empty() ? nullptr : new Capture(file));
+    const int D = capture ? capture->D : 128;
     std::vector<Shape> shapes;
     for (int kvHeads : {8, 32})
-        for (int tokens : {8192, 32768, 131072}) shapes.push_back({32, kvHeads, tokens, 1});
+        for (int tokens : {capture ? 16384 : 8192, 32768, 131072}) shapes.push_back({32, kvHeads, tokens, 1, D});
     if (line.has("batch"))
         for (int kvHeads : {8, 32})
-            for (int batch : {8, 32}) shapes.push_back({32, kvHeads, 16384, batch});
-    printf("attention in all, bf16, D 128, page 16, us\n");
+            for (int batch : {8, 32}) shapes.push_back({32, kvHeads, 16384, batch, D});
+    const Method dense{"dense", DENSE, 0, false};
+    printf("attention in all, bf16, D %d, page %d, us\n", D, PAGE);
+    if (capture) {
+        printf("keys of %d layers of %d / %d heads, %d tokens, %d queries\n", capture->layers, capture->heads, capture->kvHeads,
+                capture->tokens, capture->queries);
+        const Method methods[] = {dense, {"quest:2048", QUEST, 2048, false}, {"quest fp8:2048", QUEST8, 2048, false},
+                {"quest moments fp8:2048", MOMENTS8, 2048, false}, {"quest moments fp8:25%", MOMENTS8, 0.25, false},
+                {"sketch:1024", SKETCH, 1024, false}, {"sketch:512", SKETCH, 512, false}, {"sketch:256", SKETCH, 256, false},
+                {"sketch:3%", SKETCH, 0.03, false}, {"twilight on quest:8192", QUEST, 8192, true},
+                {"twilight on moments fp8:25%", MOMENTS8, 0.25, true}, {"twilight on sketch:12.5%", SKETCH, 0.125, true},
+                {"twilight on sketch:6%", SKETCH, 0.06, true}};
+        for (const Shape& s : shapes) {
+            Bench bench(s, line.seed, capture.get());
+            for (const Method& m : methods) bench.report(m, line.has("stages"));
+        }
+        return 0;
+    }
+    const Method methods[] = {{"quest:2048", QUEST, 2048, false}, {"quest fp8:2048", QUEST8, 2048, false},
+            {"sketch:1024", SKETCH, 1024, false}, {"sketch:256", SKETCH, 256, false},
+            {"twilight on quest:8192", QUEST, 8192, true}};
     for (const Shape& s : shapes) {
-        Bench bench(s, line.seed);
-        const double dense = bench.time(Bench::DENSE, 0, 1);
-        printf("%2d/%-2d %4dK b%-2d  dense %7.1f", s.heads, s.kvHeads, s.tokens / 1024, s.batch, dense);
-        const struct {
-            const char* name;
-            Bench::Kind kind;
-            int budget, kernels;
-        } methods[] = {{"quest:2048", Bench::QUEST, 2048, 3}, {"quest fp8:2048", Bench::QUEST8, 2048, 3},
-                {"sketch:1024", Bench::SKETCH, 1024, 5}, {"twilight on quest:8192", Bench::TWILIGHT, 8192, 6}};
-        for (const auto& m : methods) {
-            printf(" | %s %6.1f", m.name, bench.time(m.kind, m.budget, m.kernels));
+        Bench bench(s, line.seed, nullptr);
+        printf("%2d/%-2d %4dK b%-2d  dense %7.1f", s.heads, s.kvHeads, s.tokens / 1024, s.batch, bench.time(dense, 1));
+        for (const Method& m : methods) {
+            printf(" | %s %6.1f", m.name, bench.time(m, m.kernels()));
             if (line.has("stages")) {
-                printf(" (");
-                for (int k = 1; k < m.kernels; k++) printf("%s%.1f", k > 1 ? " " : "", bench.time(m.kind, m.budget, k));
-                printf(")");
+                std::vector<double> times(m.kernels());
+                for (int k = 1; k < m.kernels(); k++) times[k - 1] = bench.time(m, k);
+                Bench::printStages(times);
             }
         }
         printf("\n");

@@ -18,6 +18,7 @@
 #include <cstring>
 #include <functional>
 #include <initializer_list>
+#include <map>
 #include <random>
 #include <set>
 #include <string>
@@ -47,9 +48,10 @@ inline double floorUs(double bytes) {
 /** Failed checks so far. */
 inline int failures = 0;
 
-/** The command line: words that say what to run (none: what the program does by default) and seed=NUMBER. */
+/** The command line: words that say what to run (none: what the program does by default), known NAME=VALUE and seed=NUMBER. */
 class CommandLine {
     std::set<std::string> words;
+    std::map<std::string, std::string> named;
 
 public:
     uint64_t seed;
@@ -57,11 +59,16 @@ public:
     CommandLine(int count, char** values, std::initializer_list<const char*> known, uint64_t defaultSeed) : seed(defaultSeed) {
         for (int i = 1; i < count; i++) {
             const std::string word = values[i];
+            const size_t equals = word.find('=');
             char* end = nullptr;
             if (word.rfind("seed=", 0) == 0 && word.size() > 5) {
                 seed = strtoull(values[i] + 5, &end, 10);
-            } else if (std::find(known.begin(), known.end(), word) != known.end()) {
+            } else if (equals == std::string::npos && std::find(known.begin(), known.end(), word) != known.end()) {
                 words.insert(word);
+                continue;
+            } else if (equals != std::string::npos
+                       && std::find(known.begin(), known.end(), word.substr(0, equals + 1)) != known.end()) {
+                named[word.substr(0, equals)] = word.substr(equals + 1);
                 continue;
             }
             if (end == nullptr || *end != 0) {
@@ -77,6 +84,9 @@ public:
 
     /** Whether a word was given. */
     bool has(const char* word) const { return words.count(word) > 0; }
+
+    /** The value of NAME=VALUE, which is known as "NAME="; empty if it was not given. */
+    std::string value(const char* name) const { return named.count(name) ? named.at(name) : ""; }
 
     /** Whether a word was given, or none at all. */
     bool wants(const char* word) const { return words.empty() || has(word); }
