@@ -17,18 +17,20 @@ public record KvCacheConfig(int pageSize, KvType type, long memory, boolean pref
 
     /** Storage type of keys and values; each kind of device has some of them. */
     public enum KvType {
-        F32(4),
-        BF16(2),
-        F16(2),
+        F32(4, 0),
+        BF16(2, 0),
+        F16(2, 0),
         /** 8-bit floats with a sign, 4 bits of exponent and 3 of mantissa (e4m3, OCP OFP8). */
-        FP8(1),
+        FP8(1, 0),
         /** 8-bit integers with a scale for each token and head. */
-        INT8(1);
+        INT8(1, 4);
 
         private final int bytes;
+        private final int scaleBytes;
 
-        KvType(int bytes) {
+        KvType(int bytes, int scaleBytes) {
             this.bytes = bytes;
+            this.scaleBytes = scaleBytes;
         }
 
         /** Bytes of a number, scales aside. */
@@ -49,6 +51,6 @@ public record KvCacheConfig(int pageSize, KvType type, long memory, boolean pref
 
     /** Bytes of one token's keys and values, over all layers. */
     public long tokenBytes(ModelConfig model) {
-        return 2L * model.layers() * model.kvHeads() * model.headDim() * type.bytes();
+        return 2L * model.layers() * model.kvHeads() * (model.headDim() * type.bytes() + type.scaleBytes);
     }
 }

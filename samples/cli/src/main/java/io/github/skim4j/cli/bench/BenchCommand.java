@@ -17,6 +17,7 @@ import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.BackendConfig;
 import io.github.skim4j.engine.backend.Device;
 import io.github.skim4j.engine.kv.KvCacheConfig;
+import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.ModelFile;
 import io.github.skim4j.engine.model.ModelWeights;
@@ -118,6 +119,21 @@ public final class BenchCommand implements Callable<Integer> {
     private int prefillChunk;
 
     @Option(
+            names = "--kv-type",
+            paramLabel = "TYPE",
+            description =
+                    "Storage type of keys and values, of those that the device has: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).",
+            defaultValue = "BF16")
+    private KvType kvType;
+
+    @Option(
+            names = "--page-size",
+            paramLabel = "N",
+            defaultValue = "16",
+            description = "Tokens in a page of the cache: 8, 16, 32 or 64 (default: ${DEFAULT-VALUE}).")
+    private int pageSize;
+
+    @Option(
             names = {"-r", "--runs"},
             paramLabel = "R",
             defaultValue = "3",
@@ -141,6 +157,8 @@ public final class BenchCommand implements Callable<Integer> {
     @Option(names = "--json", description = "Print one JSON object in place of the table.")
     private boolean json;
 
+    private KvCacheConfig kvCache;
+
     public BenchCommand(Host host) {
         this.host = host;
     }
@@ -152,6 +170,11 @@ public final class BenchCommand implements Callable<Integer> {
         requirePositive("--batch", batch);
         requirePositive("--prefill-chunk", prefillChunk);
         depths.forEach(depth -> requirePositive("--depth", depth));
+        try {
+            kvCache = new KvCacheConfig(pageSize, kvType, 0, false);
+        } catch (IllegalArgumentException e) {
+            throw new ParameterException(spec.commandLine(), e.getMessage(), e);
+        }
         if (bandwidth != null && !(bandwidth > 0 && Double.isFinite(bandwidth))) {
             throw new ParameterException(
                     spec.commandLine(), "--bandwidth must be a number above 0, but is " + bandwidth);
@@ -216,8 +239,7 @@ public final class BenchCommand implements Callable<Integer> {
     private void bench(String name, ModelWeights weights, WeightFormat format) {
         ModelConfig config = weights.config();
         Device chosen = Device.choose(device.device());
-        KvCacheConfig kvCache = new KvCacheConfig(
-                KvCacheConfig.DEFAULT.pageSize(), KvCacheConfig.DEFAULT.type(), kvBytes(config), false);
+        kvCache = new KvCacheConfig(pageSize, kvType, kvBytes(config), false);
         BackendConfig backendConfig = new BackendConfig(
                 chosen.ordinal(),
                 device.threads(),
@@ -238,7 +260,7 @@ public final class BenchCommand implements Callable<Integer> {
                     device.threads() > 0
                             ? device.threads()
                             : Runtime.getRuntime().availableProcessors(),
-                    measure(backend, kvCache.pageSize(), config.vocabSize(), floor));
+                    measure(backend, config.vocabSize(), floor));
             PrintWriter out = spec.commandLine().getOut();
             if (json) {
                 Json.print(report, out);
@@ -263,14 +285,13 @@ public final class BenchCommand implements Callable<Integer> {
         }
     }
 
-    /** Room for the shared prefill, for the steps after it, and for a run that can't share. */
+    /** Room for the shared prefill with the steps after it, and beside it for a run that can't share. */
     private long kvBytes(ModelConfig config) {
-        int pageSize = KvCacheConfig.DEFAULT.pageSize();
-        long sequences = attention.stream().anyMatch(method -> SequenceRun.packs(method.method())) ? 3 : 2;
-        return batch * sequences * (longest() / pageSize + 2L) * pageSize * KvCacheConfig.DEFAULT.tokenBytes(config);
+        int sequences = attention.stream().anyMatch(method -> SequenceRun.packs(method.method())) ? 2 : 1;
+        return batch * sequences * (longest() / pageSize + 2L) * pageSize * kvCache.tokenBytes(config);
     }
 
-    private List<BenchReport.Result> measure(Backend backend, int pageSize, int vocabSize, Floor floor) {
+    private List<BenchReport.Result> measure(Backend backend, int vocabSize, Floor floor) {
         int[][] ids = new int[batch][];
         Arrays.setAll(
                 ids,

@@ -10,8 +10,8 @@ import io.github.skim4j.engine.model.ModelConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -106,6 +106,37 @@ class BenchCommandTest {
     }
 
     @Test
+    void theCacheIsOfTheTypeAndPageSizeThatAreAskedFor() throws IOException {
+        String[] args = {
+            "--shape",
+            TINY,
+            "--depth",
+            "100",
+            "--tokens",
+            "4",
+            "--runs",
+            "1",
+            "--attention",
+            "quest:budget=32,dense-layers=0"
+        };
+        assertThat(density(concat(args, "--page-size", "8", "--kv-type", "f32", "--json")))
+                .as("pages are read whole, so that it depends on their size")
+                .isNotEqualTo(density(concat(args, "--page-size", "32", "--json")));
+        assertThat(bench(concat(args, "--page-size", "12")).err())
+                .contains("page-size must be 8, 16, 32 or 64, but is 12");
+        assertThat(bench(concat(args, "--kv-type", "fp8", "--device", "cpu")).err())
+                .contains("no kv-cache.type FP8");
+    }
+
+    private static double density(String... args) throws IOException {
+        return bench(args).json().path("results").path(0).path("density").doubleValue();
+    }
+
+    private static String[] concat(String[] first, String... more) {
+        return Stream.concat(Stream.of(first), Stream.of(more)).toArray(String[]::new);
+    }
+
+    @Test
     void theFloorIsThatOfDenseAttention() throws IOException {
         String[] args = {
             "--shape",
@@ -130,9 +161,7 @@ class BenchCommandTest {
                 .anyMatch(line -> line.matches("attention .* of dense +of floor +density .*"))
                 .anyMatch(line -> line.matches("dense +24 +[\\d.]+ +[\\d.]+ +1\\.00 x +[\\d.]+ % +100\\.0 % .*"))
                 .anyMatch(line -> line.matches("streaming-llm:budget=16 +24 .* x +- +[\\d.]+ % .*"));
-        String[] withJson = Arrays.copyOf(args, args.length + 1);
-        withJson[args.length] = "--json";
-        JsonNode results = bench(withJson).json().path("results");
+        JsonNode results = bench(concat(args, "--json")).json().path("results");
         // Bytes of the matrices in BF16 with the embedding, which is the output too, and of the keys and values of two
         // sequences.
         double floor = (2 * (61_440 + 20_480) + 2 * 24 * 256) / 1e6;
