@@ -23,7 +23,7 @@ final class QuantizedScorer extends TokenScorer {
         return keys.bytes();
     }
 
-    /** The queries' channels, [even rows][channels], and behind them their sums. */
+    /** The queries' channels in their units, [even rows][channels], and behind them their sums. */
     @Override
     public void prepare(Selection selection) {
         int channels = keys.channels();
@@ -34,7 +34,7 @@ final class QuantizedScorer extends TokenScorer {
             float sum = 0;
             for (int c = 0; c < channels; c++) {
                 float q = selection.queries()[r * headDim + keys.dimension(tile.layer(), tile.kvHead(), c)];
-                prepared[r * channels + c] = q;
+                prepared[r * channels + c] = q * SelectionKernels.unit(c);
                 sum += q;
             }
             prepared[rows * channels + r] = sum;
@@ -44,17 +44,17 @@ final class QuantizedScorer extends TokenScorer {
     @Override
     void logits(Selection selection, int entry, float[] logits, int to, int stride, Scratch scratch) {
         QueryTile tile = selection.tile();
-        int channels = keys.channels();
-        int rows = Attend.even(selection.rows());
         int page = selection.list().page(entry);
-        int[] words = keys.of(page, tile.layer());
-        int from = keys.offset(page, tile.kvHead());
-        float[] levels = scratch.levels(channels * pageSize);
-        kernels.selection().unpack(words, from, channels, pageSize, levels);
-        kernels.attention().score(selection.prepared(), channels, rows, levels, 0, pageSize, logits, to, stride);
-        for (int r = 0; r < selection.rows(); r++) {
-            float sum = selection.prepared()[rows * channels + r];
-            kernels.selection().scale(words, from + channels / 8 * pageSize, pageSize, sum, logits, to + r * stride);
-        }
+        kernels.selection()
+                .quantized(
+                        selection.prepared(),
+                        keys.channels(),
+                        selection.rows(),
+                        keys.of(page, tile.layer()),
+                        keys.offset(page, tile.kvHead()),
+                        pageSize,
+                        logits,
+                        to,
+                        stride);
     }
 }

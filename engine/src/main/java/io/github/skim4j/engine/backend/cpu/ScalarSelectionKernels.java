@@ -1,5 +1,7 @@
 package io.github.skim4j.engine.backend.cpu;
 
+import java.util.Arrays;
+
 /** Plain Java. */
 final class ScalarSelectionKernels implements SelectionKernels {
 
@@ -83,19 +85,33 @@ final class ScalarSelectionKernels implements SelectionKernels {
     }
 
     @Override
-    public void unpack(int[] words, int from, int channels, int pageSize, float[] levels) {
-        for (int c = 0; c < channels; c++) {
-            int word = from + c / 8 * pageSize;
-            for (int t = 0; t < pageSize; t++) {
-                levels[c * pageSize + t] = words[word + t] >>> c % 8 * 4 & 15;
+    public void quantized(
+            float[] queries,
+            int channels,
+            int rows,
+            int[] words,
+            int from,
+            int pageSize,
+            float[] scores,
+            int to,
+            int stride) {
+        int pairs = from + channels / 8 * pageSize;
+        for (int r = 0; r < rows; r++) {
+            int at = to + r * stride;
+            Arrays.fill(scores, at, at + pageSize, 0);
+            for (int c = 0; c < channels; c++) {
+                float q = queries[r * channels + c];
+                int word = from + c / 8 * pageSize;
+                int shift = c % 8 == 7 ? 28 : 0;
+                int mask = c % 8 == 7 ? 15 : 15 << c % 8 * 4;
+                for (int t = 0; t < pageSize; t++) {
+                    scores[at + t] += q * (words[word + t] >>> shift & mask);
+                }
             }
-        }
-    }
-
-    @Override
-    public void scale(int[] pairs, int from, int pageSize, float sum, float[] scores, int to) {
-        for (int t = 0; t < pageSize; t++) {
-            scores[to + t] = low(pairs[from + t]) * scores[to + t] + high(pairs[from + t]) * sum;
+            float sum = queries[Attend.even(rows) * channels + r];
+            for (int t = 0; t < pageSize; t++) {
+                scores[at + t] = low(words[pairs + t]) * scores[at + t] + high(words[pairs + t]) * sum;
+            }
         }
     }
 

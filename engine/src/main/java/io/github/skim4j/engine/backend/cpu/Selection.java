@@ -29,14 +29,9 @@ final class Selection {
     static final class Scratch {
 
         private float[] floats = {};
-        private float[] levels = {};
 
         float[] floats(int size) {
             return floats = grown(floats, size);
-        }
-
-        float[] levels(int size) {
-            return levels = grown(levels, size);
         }
     }
 

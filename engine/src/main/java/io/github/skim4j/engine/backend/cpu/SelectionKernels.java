@@ -48,11 +48,28 @@ interface SelectionKernels {
             int addend,
             int termStride);
 
-    /** Levels of a page of {@link QuantizedKeys} at {@code words[from…]}, [channels][pageSize]. */
-    void unpack(int[] words, int from, int channels, int pageSize, float[] levels);
+    /**
+     * {@code scores[to + t + r * stride] = scale_t * Σ_c q_rc * level_tc + min_t * Σ_c q_rc} for the tokens of a page of {@link QuantizedKeys}.
+     *
+     * @param queries [even rows][channels], the {@code c}-th times {@link #unit}, and behind them each row's sum of the queries themselves
+     * @param words those of the page, from {@code from} on
+     */
+    void quantized(
+            float[] queries,
+            int channels,
+            int rows,
+            int[] words,
+            int from,
+            int pageSize,
+            float[] scores,
+            int to,
+            int stride);
 
-    /** {@code scores[to + t] = scale_t * scores[to + t] + min_t * sum}, with scales and minima of {@link QuantizedKeys} at {@code pairs[from…]}. */
-    void scale(int[] pairs, int from, int pageSize, float sum, float[] scores, int to);
+    /** What a query's channel is multiplied with, so that four bits need not be shifted down to stand for a level; the uppermost are, for their sign. */
+    static float unit(int channel) {
+        int place = channel % 8;
+        return place == 7 ? 1 : 1f / (1 << 4 * place);
+    }
 
     /**
      * {@code logits[to + t] = offset + factor_t * step * Σ_i table_i[four bits i of token t]} for the tokens of pages of {@link KeySketches}.

@@ -209,24 +209,147 @@ final class VectorSelectionKernels implements SelectionKernels {
     }
 
     @Override
-    public void unpack(int[] words, int from, int channels, int pageSize, float[] levels) {
-        for (int c = 0; c < channels; c += 8) {
+    public void quantized(
+            float[] queries,
+            int channels,
+            int rows,
+            int[] words,
+            int from,
+            int pageSize,
+            float[] scores,
+            int to,
+            int stride) {
+        int pairs = from + channels / 8 * pageSize;
+        int sums = Attend.even(rows) * channels;
+        for (int r = 0; r < rows; r += 4) {
             for (int t = 0; t < pageSize; t += LANES) {
-                unpack(words, from + (c >> 3) * pageSize + t, levels, c * pageSize + t, pageSize);
+                int at = to + t + r * stride;
+                if (rows - r > 2) {
+                    levels4(queries, r * channels, channels, words, from + t, pageSize, scores, at, stride);
+                } else {
+                    levels2(queries, r * channels, channels, words, from + t, pageSize, scores, at, stride);
+                }
             }
         }
-    }
-
-    private static void unpack(int[] words, int from, float[] levels, int to, int pageSize) {
-        IntVector word = IntVector.fromArray(I, words, from);
-        for (int i = 0; i < 8; i++) {
-            ((FloatVector) word.lanewise(VectorOperators.LSHR, 4 * i).and(15).convertShape(VectorOperators.I2F, F, 0))
-                    .intoArray(levels, to + i * pageSize);
+        for (int r = 0; r < rows; r++) {
+            scale(words, pairs, pageSize, queries[sums + r], scores, to + r * stride);
         }
     }
 
-    @Override
-    public void scale(int[] pairs, int from, int pageSize, float sum, float[] scores, int to) {
+    /** Two sums a row, of the even and the odd channels. */
+    private static void levels4(
+            float[] queries,
+            int query,
+            int channels,
+            int[] words,
+            int from,
+            int pageSize,
+            float[] scores,
+            int to,
+            int stride) {
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a1 = FloatVector.zero(F);
+        FloatVector b0 = FloatVector.zero(F);
+        FloatVector b1 = FloatVector.zero(F);
+        FloatVector c0 = FloatVector.zero(F);
+        FloatVector c1 = FloatVector.zero(F);
+        FloatVector d0 = FloatVector.zero(F);
+        FloatVector d1 = FloatVector.zero(F);
+        for (int c = 0; c < channels; c += 8) {
+            IntVector word = IntVector.fromArray(I, words, from + (c >> 3) * pageSize);
+            FloatVector even = (FloatVector) word.and(15).convertShape(VectorOperators.I2F, F, 0);
+            FloatVector odd = (FloatVector) word.and(0xf0).convertShape(VectorOperators.I2F, F, 0);
+            a0 = even.fma(FloatVector.broadcast(F, queries[query + c]), a0);
+            a1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 1]), a1);
+            b0 = even.fma(FloatVector.broadcast(F, queries[query + c + channels]), b0);
+            b1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 1 + channels]), b1);
+            c0 = even.fma(FloatVector.broadcast(F, queries[query + c + 2 * channels]), c0);
+            c1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 1 + 2 * channels]), c1);
+            d0 = even.fma(FloatVector.broadcast(F, queries[query + c + 3 * channels]), d0);
+            d1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 1 + 3 * channels]), d1);
+            even = (FloatVector) word.and(0xf00).convertShape(VectorOperators.I2F, F, 0);
+            odd = (FloatVector) word.and(0xf000).convertShape(VectorOperators.I2F, F, 0);
+            a0 = even.fma(FloatVector.broadcast(F, queries[query + c + 2]), a0);
+            a1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 3]), a1);
+            b0 = even.fma(FloatVector.broadcast(F, queries[query + c + 2 + channels]), b0);
+            b1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 3 + channels]), b1);
+            c0 = even.fma(FloatVector.broadcast(F, queries[query + c + 2 + 2 * channels]), c0);
+            c1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 3 + 2 * channels]), c1);
+            d0 = even.fma(FloatVector.broadcast(F, queries[query + c + 2 + 3 * channels]), d0);
+            d1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 3 + 3 * channels]), d1);
+            even = (FloatVector) word.and(0xf0000).convertShape(VectorOperators.I2F, F, 0);
+            odd = (FloatVector) word.and(0xf00000).convertShape(VectorOperators.I2F, F, 0);
+            a0 = even.fma(FloatVector.broadcast(F, queries[query + c + 4]), a0);
+            a1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 5]), a1);
+            b0 = even.fma(FloatVector.broadcast(F, queries[query + c + 4 + channels]), b0);
+            b1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 5 + channels]), b1);
+            c0 = even.fma(FloatVector.broadcast(F, queries[query + c + 4 + 2 * channels]), c0);
+            c1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 5 + 2 * channels]), c1);
+            d0 = even.fma(FloatVector.broadcast(F, queries[query + c + 4 + 3 * channels]), d0);
+            d1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 5 + 3 * channels]), d1);
+            even = (FloatVector) word.and(0xf000000).convertShape(VectorOperators.I2F, F, 0);
+            odd = (FloatVector) word.lanewise(VectorOperators.LSHR, 28).convertShape(VectorOperators.I2F, F, 0);
+            a0 = even.fma(FloatVector.broadcast(F, queries[query + c + 6]), a0);
+            a1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 7]), a1);
+            b0 = even.fma(FloatVector.broadcast(F, queries[query + c + 6 + channels]), b0);
+            b1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 7 + channels]), b1);
+            c0 = even.fma(FloatVector.broadcast(F, queries[query + c + 6 + 2 * channels]), c0);
+            c1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 7 + 2 * channels]), c1);
+            d0 = even.fma(FloatVector.broadcast(F, queries[query + c + 6 + 3 * channels]), d0);
+            d1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 7 + 3 * channels]), d1);
+        }
+        a0.add(a1).intoArray(scores, to);
+        b0.add(b1).intoArray(scores, to + stride);
+        c0.add(c1).intoArray(scores, to + 2 * stride);
+        d0.add(d1).intoArray(scores, to + 3 * stride);
+    }
+
+    private static void levels2(
+            float[] queries,
+            int query,
+            int channels,
+            int[] words,
+            int from,
+            int pageSize,
+            float[] scores,
+            int to,
+            int stride) {
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a1 = FloatVector.zero(F);
+        FloatVector b0 = FloatVector.zero(F);
+        FloatVector b1 = FloatVector.zero(F);
+        for (int c = 0; c < channels; c += 8) {
+            IntVector word = IntVector.fromArray(I, words, from + (c >> 3) * pageSize);
+            FloatVector even = (FloatVector) word.and(15).convertShape(VectorOperators.I2F, F, 0);
+            FloatVector odd = (FloatVector) word.and(0xf0).convertShape(VectorOperators.I2F, F, 0);
+            a0 = even.fma(FloatVector.broadcast(F, queries[query + c]), a0);
+            a1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 1]), a1);
+            b0 = even.fma(FloatVector.broadcast(F, queries[query + c + channels]), b0);
+            b1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 1 + channels]), b1);
+            even = (FloatVector) word.and(0xf00).convertShape(VectorOperators.I2F, F, 0);
+            odd = (FloatVector) word.and(0xf000).convertShape(VectorOperators.I2F, F, 0);
+            a0 = even.fma(FloatVector.broadcast(F, queries[query + c + 2]), a0);
+            a1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 3]), a1);
+            b0 = even.fma(FloatVector.broadcast(F, queries[query + c + 2 + channels]), b0);
+            b1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 3 + channels]), b1);
+            even = (FloatVector) word.and(0xf0000).convertShape(VectorOperators.I2F, F, 0);
+            odd = (FloatVector) word.and(0xf00000).convertShape(VectorOperators.I2F, F, 0);
+            a0 = even.fma(FloatVector.broadcast(F, queries[query + c + 4]), a0);
+            a1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 5]), a1);
+            b0 = even.fma(FloatVector.broadcast(F, queries[query + c + 4 + channels]), b0);
+            b1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 5 + channels]), b1);
+            even = (FloatVector) word.and(0xf000000).convertShape(VectorOperators.I2F, F, 0);
+            odd = (FloatVector) word.lanewise(VectorOperators.LSHR, 28).convertShape(VectorOperators.I2F, F, 0);
+            a0 = even.fma(FloatVector.broadcast(F, queries[query + c + 6]), a0);
+            a1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 7]), a1);
+            b0 = even.fma(FloatVector.broadcast(F, queries[query + c + 6 + channels]), b0);
+            b1 = odd.fma(FloatVector.broadcast(F, queries[query + c + 7 + channels]), b1);
+        }
+        a0.add(a1).intoArray(scores, to);
+        b0.add(b1).intoArray(scores, to + stride);
+    }
+
+    private static void scale(int[] pairs, int from, int pageSize, float sum, float[] scores, int to) {
         for (int t = 0; t < pageSize; t += LANES) {
             IntVector pair = IntVector.fromArray(I, pairs, from + t);
             FloatVector scale = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
