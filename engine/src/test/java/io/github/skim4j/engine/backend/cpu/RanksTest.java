@@ -13,8 +13,8 @@ class RanksTest {
         long seed = System.nanoTime();
         Random random = new Random(seed);
         for (int round = 0; round < 50; round++) {
-            int count = 1 + random.nextInt(random.nextBoolean() ? 10 : 500);
-            int kinds = random.nextInt(4);
+            int count = 1 + random.nextInt(random.nextBoolean() ? 10 : 2000);
+            int kinds = random.nextInt(5);
             float[] values = new float[count + 3];
             Arrays.fill(values, Float.POSITIVE_INFINITY);
             for (int i = 0; i < count; i++) {
@@ -22,6 +22,7 @@ class RanksTest {
                     case 0 -> random.nextInt(4);
                     case 1 -> random.nextInt(3) == 0 ? Float.NEGATIVE_INFINITY : random.nextFloat();
                     case 2 -> i;
+                    case 3 -> -1 - random.nextFloat();
                     default -> (float) random.nextGaussian();
                 };
             }
