@@ -99,11 +99,13 @@ final class SketchScorer extends ShareScorer {
     }
 
     private float product(float[] query, int from, float[] mean, int at) {
-        float sum = 0;
-        for (int i = 0; i < headDim; i++) {
-            sum += query[from + i] * mean[at + i];
+        float even = 0;
+        float odd = 0;
+        for (int i = 0; i < headDim; i += 2) {
+            even += query[from + i] * mean[at + i];
+            odd += query[from + i + 1] * mean[at + i + 1];
         }
-        return sum;
+        return even + odd;
     }
 
     @Override

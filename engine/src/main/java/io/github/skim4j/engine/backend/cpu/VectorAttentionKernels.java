@@ -361,11 +361,21 @@ final class VectorAttentionKernels implements AttentionKernels {
 
     @Override
     public float max(float[] values, int from, int count) {
-        FloatVector max = FloatVector.fromArray(F, values, from);
-        for (int i = LANES; i < count; i += LANES) {
-            max = max.max(FloatVector.fromArray(F, values, from + i));
+        FloatVector a = FloatVector.fromArray(F, values, from);
+        FloatVector b = a;
+        FloatVector c = a;
+        FloatVector d = a;
+        int i = LANES;
+        for (; i + 4 * LANES <= count; i += 4 * LANES) {
+            a = a.max(FloatVector.fromArray(F, values, from + i));
+            b = b.max(FloatVector.fromArray(F, values, from + i + LANES));
+            c = c.max(FloatVector.fromArray(F, values, from + i + 2 * LANES));
+            d = d.max(FloatVector.fromArray(F, values, from + i + 3 * LANES));
         }
-        return max.reduceLanes(VectorOperators.MAX);
+        for (; i < count; i += LANES) {
+            a = a.max(FloatVector.fromArray(F, values, from + i));
+        }
+        return a.max(b).max(c.max(d)).reduceLanes(VectorOperators.MAX);
     }
 
     @Override
