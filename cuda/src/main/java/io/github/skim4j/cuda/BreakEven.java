@@ -13,9 +13,9 @@ final class BreakEven {
     /** Microseconds a layer, as are all. */
     private static final double STATISTICS = 18;
 
-    private static final double TOKENS = 40;
-    private static final double PRUNING = 22;
-    private static final double SAMPLING = 20;
+    private static final double TOKENS = 31;
+    private static final double PRUNING = 18;
+    private static final double SAMPLING = 11;
 
     /** Share of what ranks leave over that pruning keeps; a guess on the safe side. */
     private static final double PRUNED = 0.25;
