@@ -41,9 +41,15 @@ class CalibrateCommandTest {
     void aCalibratedModelDecodesWithLabelChannels() throws IOException {
         String model = folder.resolve("model.gguf").toString();
         assertThat(run("convert", BUNDLED, model).exit()).isZero();
-        CommandRun calibrate = run("calibrate", "--model", model, "--text", text(60).toString(), "--tokens", "300");
+        String text = text(60).toString();
+        String[] eval = {
+            "eval", "-m", model, "--text", text, "--context", "256", "--tail", "8", "-a", "double-sparsity:budget=64"
+        };
+        assertThat(run(eval).err()).contains("'skim calibrate'").doesNotContain("unexpected");
+        CommandRun calibrate = run("calibrate", "--model", model, "--text", text, "--tokens", "300");
         assertThat(calibrate.exit()).as(calibrate.err()).isZero();
         assertThat(calibrate.err()).contains("model.gguf.label-channels.json");
+        assertThat(run(eval).exit()).isZero();
 
         String facts = IntStream.range(0, 60)
                 .mapToObj(i -> "The colour of door " + i + " is " + (i % 2 == 0 ? "red" : "blue") + ".")

@@ -18,6 +18,7 @@ import io.github.skim4j.engine.backend.BackendConfig;
 import io.github.skim4j.engine.backend.Device;
 import io.github.skim4j.engine.kv.KvCacheConfig;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
+import io.github.skim4j.engine.model.LabelChannels;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.ModelFile;
 import io.github.skim4j.engine.model.ModelWeights;
@@ -238,6 +239,7 @@ public final class BenchCommand implements Callable<Integer> {
 
     private void bench(String name, ModelWeights weights, WeightFormat format) {
         ModelConfig config = weights.config();
+        attention.forEach(method -> LabelChannels.requireFor(method.method(), config, weights.labelChannels()));
         Device chosen = Device.choose(device.device());
         kvCache = new KvCacheConfig(pageSize, kvType, kvBytes(config), false);
         BackendConfig backendConfig = new BackendConfig(

@@ -128,6 +128,13 @@ class BenchCommandTest {
                 .contains("no kv-cache.type FP8");
     }
 
+    @Test
+    void aMethodThatTheModelLacksDataForSaysSo() {
+        CommandRun run = bench("--shape", TINY, "--depth", "24", "--attention", "double-sparsity:budget=16");
+        assertThat(run.exit()).isNotZero();
+        assertThat(run.err()).contains("'skim calibrate'").doesNotContain("unexpected");
+    }
+
     private static double density(String... args) throws IOException {
         return bench(args).json().path("results").path(0).path("density").doubleValue();
     }

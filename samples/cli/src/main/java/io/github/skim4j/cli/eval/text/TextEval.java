@@ -15,6 +15,7 @@ import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.BackendConfig;
 import io.github.skim4j.engine.backend.Device;
 import io.github.skim4j.engine.kv.KvCacheConfig;
+import io.github.skim4j.engine.model.LabelChannels;
 import io.github.skim4j.engine.model.ModelFile;
 import io.github.skim4j.engine.model.ResolvedModel;
 import io.github.skim4j.engine.tokenizer.Tokenizer;
@@ -123,6 +124,7 @@ public final class TextEval {
                 throw new SkimException(resolved.name() + " was made for at most "
                         + file.config().contextLength() + " tokens: lower --context from " + context);
             }
+            methods.forEach(method -> LabelChannels.requireFor(method.method(), file.config(), file.labelChannels()));
             int[] tokens = tokens(text, content, file, context);
             Device device = Device.choose(options.device());
             KvCacheConfig kvCache = kvCache(file, context);
