@@ -1,5 +1,6 @@
 package io.github.skim4j.cli;
 
+import com.sun.management.HotSpotDiagnosticMXBean;
 import java.io.ByteArrayOutputStream;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
@@ -13,6 +14,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Predicate;
 
 /**
  * Starts the program. {@code java -jar} can't turn on the Vector API, which is an incubating module, so the launcher starts the
@@ -27,7 +29,10 @@ public final class Launcher {
     private static final String INCUBATOR_WARNING = "WARNING: Using incubator modules: " + VECTOR_MODULE;
 
     /** Enough for what a request leaves behind. */
-    private static final String YOUNG_GENERATION = "64m";
+    private static final String YOUNG_GENERATION = "32m";
+
+    /** Milliseconds after which Java returns native memory that it no longer uses; not every Java 17 knows it. */
+    private static final String TRIM_NATIVE_HEAP = "TrimNativeHeapInterval";
 
     /** What Java makes of an argument's bytes outside of the locale's charset. */
     private static final char UNDECODABLE = '\uFFFD';
@@ -63,6 +68,7 @@ public final class Launcher {
     private static int relaunch(String[] args) {
         List<String> command = command(
                 Runtime.version().feature(),
+                Launcher::isVmOption,
                 ManagementFactory.getRuntimeMXBean().getInputArguments(),
                 System.getProperty("java.class.path"),
                 Terminal.isErrorStream(),
@@ -85,6 +91,16 @@ public final class Launcher {
         }
     }
 
+    private static boolean isVmOption(String name) {
+        try {
+            HotSpotDiagnosticMXBean diagnostics = ManagementFactory.getPlatformMXBean(HotSpotDiagnosticMXBean.class);
+            return diagnostics != null && diagnostics.getVMOption(name) != null;
+        } catch (IllegalArgumentException | LinkageError e) {
+            // There is no such option, or this is another virtual machine.
+            return false;
+        }
+    }
+
     private static void end(Process process) {
         process.destroy();
         try {
@@ -94,9 +110,18 @@ public final class Launcher {
         }
     }
 
-    /** The command line of the second process: the user's own JVM options come last, so that they win. */
+    /**
+     * The command line of the second process: the user's own JVM options come last, so that they win.
+     *
+     * @param isVmOption whether this Java has an option of that name
+     */
     static List<String> command(
-            int javaVersion, List<String> jvmOptions, String classPath, boolean errorIsTerminal, String[] args) {
+            int javaVersion,
+            Predicate<String> isVmOption,
+            List<String> jvmOptions,
+            String classPath,
+            boolean errorIsTerminal,
+            String[] args) {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.add("--add-modules=" + VECTOR_MODULE);
@@ -113,6 +138,9 @@ public final class Launcher {
             if (jvmOptions.stream().noneMatch(Launcher::setsYoungGeneration)) {
                 command.add("-Xmn" + YOUNG_GENERATION);
             }
+        }
+        if (isVmOption.test(TRIM_NATIVE_HEAP)) {
+            command.add("-XX:" + TRIM_NATIVE_HEAP + "=5000");
         }
         // Until a kernel is compiled each of its vectors is an object: a thread had better wait for the compiler.
         command.add("-XX:CompileCommand=quiet");

@@ -14,7 +14,13 @@ import org.junit.jupiter.api.Test;
 class LauncherTest {
 
     private static List<String> command(int javaVersion, String... jvmOptions) {
-        return Launcher.command(javaVersion, List.of(jvmOptions), "skim.jar", true, new String[] {"ask", "--json", ""});
+        return command(javaVersion, true, jvmOptions);
+    }
+
+    private static List<String> command(int javaVersion, boolean trims, String... jvmOptions) {
+        return Launcher.command(
+                javaVersion, option -> trims, List.of(jvmOptions), "skim.jar", true, new String[] {"ask", "--json", ""
+                });
     }
 
     @Test
@@ -36,9 +42,15 @@ class LauncherTest {
 
     @Test
     void keepsMemoryForWeightsUnlessTheUserChoosesACollector() {
-        assertThat(command(17)).contains("-XX:+UseSerialGC", "-Xmn64m");
-        assertThat(command(17, "-XX:+UseZGC")).contains("-XX:+UseZGC").doesNotContain("-XX:+UseSerialGC", "-Xmn64m");
-        assertThat(command(17, "-XX:NewSize=1g")).contains("-XX:+UseSerialGC").doesNotContain("-Xmn64m");
+        assertThat(command(17)).contains("-XX:+UseSerialGC", "-Xmn32m");
+        assertThat(command(17, "-XX:+UseZGC")).contains("-XX:+UseZGC").doesNotContain("-XX:+UseSerialGC", "-Xmn32m");
+        assertThat(command(17, "-XX:NewSize=1g")).contains("-XX:+UseSerialGC").doesNotContain("-Xmn32m");
+    }
+
+    @Test
+    void trimsNativeMemoryWhereJavaCan() {
+        assertThat(command(17)).contains("-XX:TrimNativeHeapInterval=5000");
+        assertThat(command(17, false)).doesNotContain("-XX:TrimNativeHeapInterval=5000");
     }
 
     @Test
