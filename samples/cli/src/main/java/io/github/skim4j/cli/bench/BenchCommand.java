@@ -158,8 +158,6 @@ public final class BenchCommand implements Callable<Integer> {
     @Option(names = "--json", description = "Print one JSON object in place of the table.")
     private boolean json;
 
-    private KvCacheConfig kvCache;
-
     public BenchCommand(Host host) {
         this.host = host;
     }
@@ -172,7 +170,7 @@ public final class BenchCommand implements Callable<Integer> {
         requirePositive("--prefill-chunk", prefillChunk);
         depths.forEach(depth -> requirePositive("--depth", depth));
         try {
-            kvCache = new KvCacheConfig(pageSize, kvType, 0, false);
+            kvCache(0);
         } catch (IllegalArgumentException e) {
             throw new ParameterException(spec.commandLine(), e.getMessage(), e);
         }
@@ -241,7 +239,7 @@ public final class BenchCommand implements Callable<Integer> {
         ModelConfig config = weights.config();
         attention.forEach(method -> LabelChannels.requireFor(method.method(), config, weights.labelChannels()));
         Device chosen = Device.choose(device.device());
-        kvCache = new KvCacheConfig(pageSize, kvType, kvBytes(config), false);
+        KvCacheConfig kvCache = kvCache(kvBytes(config));
         BackendConfig backendConfig = new BackendConfig(
                 chosen.ordinal(),
                 device.threads(),
@@ -290,7 +288,15 @@ public final class BenchCommand implements Callable<Integer> {
     /** Room for the shared prefill with the steps after it, and beside it for a run that can't share. */
     private long kvBytes(ModelConfig config) {
         int sequences = attention.stream().anyMatch(method -> SequenceRun.packs(method.method())) ? 2 : 1;
-        return batch * sequences * (longest() / pageSize + 2L) * pageSize * kvCache.tokenBytes(config);
+        return batch
+                * sequences
+                * (longest() / pageSize + 2L)
+                * pageSize
+                * kvCache(0).tokenBytes(config);
+    }
+
+    private KvCacheConfig kvCache(long memory) {
+        return new KvCacheConfig(pageSize, kvType, memory, false);
     }
 
     private List<BenchReport.Result> measure(Backend backend, int vocabSize, Floor floor) {
