@@ -1,6 +1,7 @@
 package io.github.skim4j.cli.bench;
 
 import io.github.skim4j.cli.AttentionSpec;
+import io.github.skim4j.cli.CacheOptions;
 import io.github.skim4j.cli.DeviceOptions;
 import io.github.skim4j.cli.Host;
 import io.github.skim4j.cli.Json;
@@ -17,7 +18,6 @@ import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.BackendConfig;
 import io.github.skim4j.engine.backend.Device;
 import io.github.skim4j.engine.kv.KvCacheConfig;
-import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.model.LabelChannels;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.ModelFile;
@@ -119,20 +119,8 @@ public final class BenchCommand implements Callable<Integer> {
             description = "Prompt tokens in a step (default: ${DEFAULT-VALUE}).")
     private int prefillChunk;
 
-    @Option(
-            names = "--kv-type",
-            paramLabel = "TYPE",
-            description =
-                    "Storage type of keys and values, of those that the device has: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).",
-            defaultValue = "BF16")
-    private KvType kvType;
-
-    @Option(
-            names = "--page-size",
-            paramLabel = "N",
-            defaultValue = "16",
-            description = "Tokens in a page of the cache: 8, 16, 32 or 64 (default: ${DEFAULT-VALUE}).")
-    private int pageSize;
+    @Mixin
+    private CacheOptions cache;
 
     @Option(
             names = {"-r", "--runs"},
@@ -169,11 +157,7 @@ public final class BenchCommand implements Callable<Integer> {
         requirePositive("--batch", batch);
         requirePositive("--prefill-chunk", prefillChunk);
         depths.forEach(depth -> requirePositive("--depth", depth));
-        try {
-            kvCache(0);
-        } catch (IllegalArgumentException e) {
-            throw new ParameterException(spec.commandLine(), e.getMessage(), e);
-        }
+        cache.config(0, false);
         if (bandwidth != null && !(bandwidth > 0 && Double.isFinite(bandwidth))) {
             throw new ParameterException(
                     spec.commandLine(), "--bandwidth must be a number above 0, but is " + bandwidth);
@@ -239,7 +223,7 @@ public final class BenchCommand implements Callable<Integer> {
         ModelConfig config = weights.config();
         attention.forEach(method -> LabelChannels.requireFor(method.method(), config, weights.labelChannels()));
         Device chosen = Device.choose(device.device());
-        KvCacheConfig kvCache = kvCache(kvBytes(config));
+        KvCacheConfig kvCache = cache.config(kvBytes(config), false);
         BackendConfig backendConfig = new BackendConfig(
                 chosen.ordinal(),
                 device.threads(),
@@ -260,7 +244,7 @@ public final class BenchCommand implements Callable<Integer> {
                     device.threads() > 0
                             ? device.threads()
                             : Runtime.getRuntime().availableProcessors(),
-                    measure(backend, config.vocabSize(), floor));
+                    measure(backend, kvCache.pageSize(), config.vocabSize(), floor));
             PrintWriter out = spec.commandLine().getOut();
             if (json) {
                 Json.print(report, out);
@@ -288,18 +272,12 @@ public final class BenchCommand implements Callable<Integer> {
     /** Room for the shared prefill with the steps after it, and beside it for a run that can't share. */
     private long kvBytes(ModelConfig config) {
         int sequences = attention.stream().anyMatch(method -> SequenceRun.packs(method.method())) ? 2 : 1;
-        return batch
-                * sequences
-                * (longest() / pageSize + 2L)
-                * pageSize
-                * kvCache(0).tokenBytes(config);
+        KvCacheConfig kvCache = cache.config(0, false);
+        int pageSize = kvCache.pageSize();
+        return batch * sequences * (longest() / pageSize + 2L) * pageSize * kvCache.tokenBytes(config);
     }
 
-    private KvCacheConfig kvCache(long memory) {
-        return new KvCacheConfig(pageSize, kvType, memory, false);
-    }
-
-    private List<BenchReport.Result> measure(Backend backend, int vocabSize, Floor floor) {
+    private List<BenchReport.Result> measure(Backend backend, int pageSize, int vocabSize, Floor floor) {
         int[][] ids = new int[batch][];
         Arrays.setAll(
                 ids,

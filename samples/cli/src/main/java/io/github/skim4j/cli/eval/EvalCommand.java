@@ -1,6 +1,7 @@
 package io.github.skim4j.cli.eval;
 
 import io.github.skim4j.cli.AttentionSpec;
+import io.github.skim4j.cli.CacheOptions;
 import io.github.skim4j.cli.EngineOptions;
 import io.github.skim4j.cli.Host;
 import io.github.skim4j.cli.Json;
@@ -24,6 +25,7 @@ import io.github.skim4j.cli.plot.Drawing;
 import io.github.skim4j.engine.Engine;
 import io.github.skim4j.engine.SkimException;
 import io.github.skim4j.engine.attention.Budget;
+import io.github.skim4j.engine.kv.KvCacheConfig;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -160,6 +162,9 @@ public final class EvalCommand implements Callable<Integer> {
     private Path out;
 
     @Mixin
+    private CacheOptions cache;
+
+    @Mixin
     private EngineOptions engineOptions;
 
     @Option(names = "--json", description = "Print one JSON object in place of the table.")
@@ -173,8 +178,10 @@ public final class EvalCommand implements Callable<Integer> {
     public Integer call() {
         List<AttentionSpec> methods = methods();
         check();
+        KvCacheConfig kvCache = cache.config(0, true);
         if (text != null) {
-            TextEval.Report report = new TextEval(engineOptions, host).run(text, contexts.get(0), tail, methods, probe);
+            TextEval.Report report =
+                    new TextEval(engineOptions, kvCache, host).run(text, contexts.get(0), tail, methods, probe);
             if (json) {
                 Json.print(report, spec.commandLine().getOut());
             } else {
@@ -186,8 +193,8 @@ public final class EvalCommand implements Callable<Integer> {
         if (cases != null) {
             evalCases.addAll(CaseReader.read(cases, limit == null ? Integer.MAX_VALUE : limit));
         }
-        try (Engine engine =
-                engineOptions.open(host, config -> config.recallProbe(probe).minContext(0))) {
+        try (Engine engine = engineOptions.open(
+                host, config -> config.kvCache(kvCache).recallProbe(probe).minContext(0))) {
             int cueTokens = protocol == Protocol.QUESTION || !tasks.isEmpty() ? EvalRunner.cueTokens(engine) : 0;
             evalCases.addAll(new TaskGenerator(chat -> engine.countTokens(chat) + cueTokens, seed)
                     .generate(tasks, contexts, samples));
@@ -195,7 +202,7 @@ public final class EvalCommand implements Callable<Integer> {
                 CaseWriter.write(evalCases, writeCases);
                 return 0;
             }
-            evaluate(engine, evalCases, methods, cueTokens);
+            evaluate(engine, kvCache, evalCases, methods, cueTokens);
         }
         return 0;
     }
@@ -245,9 +252,15 @@ public final class EvalCommand implements Callable<Integer> {
         return new ParameterException(spec.commandLine(), message);
     }
 
-    private void evaluate(Engine engine, List<EvalCase> evalCases, List<AttentionSpec> methods, int cueTokens) {
+    private void evaluate(
+            Engine engine,
+            KvCacheConfig kvCache,
+            List<EvalCase> evalCases,
+            List<AttentionSpec> methods,
+            int cueTokens) {
         String weights = engineOptions.weights().name().toLowerCase(Locale.ROOT).replace('_', '-');
-        EvalResults.Setting setting = new EvalResults.Setting(engine.modelName(), weights, protocol.toString());
+        EvalResults.Setting setting = new EvalResults.Setting(
+                engine.modelName(), weights, kvCache.type(), kvCache.pageSize(), protocol.toString());
         try (EvalResults results = results(setting);
                 ProgressBar bar = host.errorIsTerminal()
                         ? ProgressBars.steps("eval", "answers", (long) evalCases.size() * methods.size())
@@ -260,10 +273,8 @@ public final class EvalCommand implements Callable<Integer> {
             EvalReport report = EvalReport.of(
                     new Version().getVersion()[0],
                     Instant.now().truncatedTo(ChronoUnit.SECONDS).toString(),
-                    engine.modelName(),
                     engine.stats().device(),
-                    weights,
-                    protocol.toString(),
+                    setting,
                     results.all());
             print(report);
             write(report);

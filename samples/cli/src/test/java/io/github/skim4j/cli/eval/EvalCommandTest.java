@@ -11,6 +11,8 @@ import io.github.skim4j.engine.ContextLengthExceededException;
 import io.github.skim4j.engine.GenerationRequest;
 import io.github.skim4j.engine.SamplingParameters;
 import io.github.skim4j.engine.attention.AttentionMethod;
+import io.github.skim4j.engine.kv.KvCacheConfig;
+import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -54,10 +56,13 @@ class EvalCommandTest {
         JsonNode json = run.json();
         assertThat(json.fieldNames())
                 .toIterable()
-                .containsExactly("program", "date", "model", "device", "weights", "protocol", "results");
+                .containsExactly(
+                        "program", "date", "model", "device", "weights", "kv_type", "page_size", "protocol", "results");
         assertThat(json.path("model").textValue()).isEqualTo("scripted");
         assertThat(json.path("device").textValue()).isEqualTo("a test");
         assertThat(json.path("weights").textValue()).isEqualTo("as-stored");
+        assertThat(json.path("kv_type").textValue()).isEqualTo("BF16");
+        assertThat(json.path("page_size").intValue()).isEqualTo(16);
         assertThat(json.path("protocol").textValue()).isEqualTo("prompt");
         assertThat(json.path("results")).hasSize(2);
         JsonNode dense = json.path("results").path(0);
@@ -184,12 +189,44 @@ class EvalCommandTest {
         CommandRun protocol = eval(CASES, "--out", out, "--protocol", "question");
         assertThat(protocol.exit()).isEqualTo(1);
         assertThat(protocol.err())
-                .contains("results of scripted (weights as-stored) with protocol prompt")
-                .contains("this run is of scripted (weights as-stored) with protocol question: choose another folder");
+                .contains(
+                        "results of scripted (weights as-stored, keys and values in BF16, 16 tokens a page) with protocol prompt")
+                .contains(
+                        "but this run is of scripted (weights as-stored, keys and values in BF16, 16 tokens a page) with protocol question: choose another folder");
+        for (String[] cache : new String[][] {{"--page-size", "32"}, {"--kv-type", "F32"}}) {
+            assertThat(eval(CASES, "--out", out, cache[0], cache[1]).err())
+                    .contains("results of scripted")
+                    .contains(cache[1]);
+        }
         assertThat(eval(CASES.replace("blue", "green"), "--out", out).err())
                 .contains("has an answer to another case 2: choose another folder");
         Files.writeString(folder.resolve("out/results.jsonl"), "hello\n");
         assertThat(eval(CASES, "--out", out).err()).contains("is no file of results, or damaged at 'hello'");
+    }
+
+    @Test
+    void resultsThatSayNothingOfTheCacheAreOfTheDefaultOne() throws IOException {
+        Path out = folder.resolve("out");
+        Path results = out.resolve("results.jsonl");
+        eval(CASES, "--out", out.toString());
+        String kept = Files.readString(results);
+        String older = kept.replace("\"kv_type\":\"BF16\",\"page_size\":16,", "");
+        assertThat(older).isNotEqualTo(kept);
+        Files.writeString(results, older);
+        engine.requests.clear();
+        assertThat(eval(CASES, "--out", out.toString()).exit()).isZero();
+        assertThat(engine.requests).isEmpty();
+    }
+
+    @Test
+    void theCacheIsOfTheTypeAndPageSizeThatAreAskedFor() throws IOException {
+        CommandRun run = eval(CASES, "--json", "--page-size", "32", "--kv-type", "f32");
+        assertThat(engine.config.kvCache()).isEqualTo(new KvCacheConfig(32, KvType.F32, 0, true));
+        assertThat(run.json().path("kv_type").textValue()).isEqualTo("F32");
+        assertThat(run.json().path("page_size").intValue()).isEqualTo(32);
+        CommandRun wrong = eval(CASES, "--page-size", "12");
+        assertThat(wrong.exit()).isEqualTo(2);
+        assertThat(wrong.err()).contains("page-size must be 8, 16, 32 or 64, but is 12");
     }
 
     @Test

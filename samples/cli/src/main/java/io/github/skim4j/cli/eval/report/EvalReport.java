@@ -3,6 +3,8 @@ package io.github.skim4j.cli.eval.report;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonUnwrapped;
 import io.github.skim4j.cli.eval.run.EvalResult;
+import io.github.skim4j.cli.eval.run.EvalResults;
+import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -25,6 +27,8 @@ public record EvalReport(
         String model,
         String device,
         String weights,
+        KvType kvType,
+        int pageSize,
         String protocol,
         List<Method> results) {
 
@@ -75,20 +79,16 @@ public record EvalReport(
     }
 
     public static EvalReport of(
-            String program,
-            String date,
-            String model,
-            String device,
-            String weights,
-            String protocol,
-            List<EvalResult> results) {
+            String program, String date, String device, EvalResults.Setting setting, List<EvalResult> results) {
         return new EvalReport(
                 program,
                 date,
-                model,
+                setting.model(),
                 device,
-                weights,
-                protocol,
+                setting.weights(),
+                setting.kvType(),
+                setting.pageSize(),
+                setting.protocol(),
                 grouped(results, EvalResult::spec).values().stream()
                         .map(Method::of)
                         .toList());

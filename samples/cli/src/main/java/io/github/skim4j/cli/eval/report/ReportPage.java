@@ -38,12 +38,12 @@ public final class ReportPage {
         page.append("<h1>")
                 .append(escape("Sparse attention: " + report.model()))
                 .append("</h1>\n<p class=\"about\">");
-        page.append(escape(
-                report.device() + "; weights " + report.weights() + "; protocol " + report.protocol() + ", in which "
-                        + (report.protocol().equals("question")
-                                ? "the documents are attended densely, the question and the answer by the method"
-                                : "the whole prompt is attended densely, the answer by the method")
-                        + ". " + report.program() + ", " + report.date() + "."));
+        page.append(escape(report.device() + "; weights " + report.weights() + "; keys and values in " + report.kvType()
+                + ", " + report.pageSize() + " tokens a page; protocol " + report.protocol() + ", in which "
+                + (report.protocol().equals("question")
+                        ? "the documents are attended densely, the question and the answer by the method"
+                        : "the whole prompt is attended densely, the answer by the method")
+                + ". " + report.program() + ", " + report.date() + "."));
         page.append("</p>\n");
         plots(report, page);
         tables.all().forEach((title, rows) -> table(title, rows, page));

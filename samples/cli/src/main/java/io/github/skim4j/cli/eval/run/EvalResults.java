@@ -7,6 +7,8 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.github.skim4j.cli.AttentionSpec;
 import io.github.skim4j.cli.eval.cases.EvalCase;
 import io.github.skim4j.engine.SkimException;
+import io.github.skim4j.engine.kv.KvCacheConfig;
+import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -33,9 +35,16 @@ public final class EvalResults implements AutoCloseable {
      * What all answers of a file have in common.
      *
      * @param weights how they were kept, such as {@code as-stored}
+     * @param kvType of the cache; a file that says nothing of the cache is of the default one
      * @param protocol name of the {@link Protocol}
      */
-    public record Setting(String model, String weights, String protocol) {}
+    public record Setting(String model, String weights, KvType kvType, int pageSize, String protocol) {
+
+        public Setting {
+            kvType = kvType == null ? KvCacheConfig.DEFAULT.type() : kvType;
+            pageSize = pageSize == 0 ? KvCacheConfig.DEFAULT.pageSize() : pageSize;
+        }
+    }
 
     private record Key(String caseId, String spec) {}
 
@@ -121,7 +130,8 @@ public final class EvalResults implements AutoCloseable {
     }
 
     private static String describe(Setting setting) {
-        return setting.model() + " (weights " + setting.weights() + ") with protocol " + setting.protocol();
+        return setting.model() + " (weights " + setting.weights() + ", keys and values in " + setting.kvType() + ", "
+                + setting.pageSize() + " tokens a page) with protocol " + setting.protocol();
     }
 
     private void remember(EvalResult result) {

@@ -32,10 +32,13 @@ import me.tongfei.progressbar.ProgressBar;
 public final class TextEval {
 
     private final EngineOptions options;
+    private final KvCacheConfig cache;
     private final Host host;
 
-    public TextEval(EngineOptions options, Host host) {
+    /** @param cache without the memory, which follows from the text */
+    public TextEval(EngineOptions options, KvCacheConfig cache, Host host) {
         this.options = options;
+        this.cache = cache;
         this.host = host;
     }
 
@@ -158,11 +161,10 @@ public final class TextEval {
     }
 
     /** Room for the text twice: the shared pages, and those of a method that needs its own. */
-    private static KvCacheConfig kvCache(ModelFile file, int context) {
-        KvCacheConfig defaults = KvCacheConfig.DEFAULT;
-        long tokens = 2L * (context + defaults.pageSize());
+    private KvCacheConfig kvCache(ModelFile file, int context) {
+        long tokens = 2L * (context + cache.pageSize());
         return new KvCacheConfig(
-                defaults.pageSize(), defaults.type(), tokens * defaults.tokenBytes(file.config()), true);
+                cache.pageSize(), cache.type(), tokens * cache.tokenBytes(file.config()), cache.prefixCache());
     }
 
     private Report measure(
