@@ -8,10 +8,14 @@ import io.github.skim4j.engine.model.ModelConfig;
 /**
  * Statistics of a page's keys in each dimension for {@link io.github.skim4j.engine.attention.Quest}, two bfloat16 in an int for
  * each dimension: the greatest (lower half) and least value (upper half), rounded so that they stay bounds; or mean and variance.
+ * Those of {@link #PANEL} pages lie side by side, so that vectors have a lane for each page and nothing is summed across lanes.
  * FP8 statistics are kept in the same form, which holds every number of theirs: here they choose as they do where they are stored in
  * half the bytes, and are no faster.
  */
 final class PageStatistics extends PageData {
+
+    /** Pages whose statistics lie side by side: [panel of the block][headDim][PANEL]. */
+    static final int PANEL = 16;
 
     /** What is kept, and in which numbers. */
     record Kind(Score score, Statistics numbers) {}
@@ -41,9 +45,15 @@ final class PageStatistics extends PageData {
         return blocks[block(page, layer)];
     }
 
-    /** Where in it those of a page and KV head begin. */
-    int offset(int page, int kvHead) {
-        return place(page, kvHead) * headDim;
+    /** Where in it the panel of a page begins that has a KV head's statistics. */
+    int panel(int page, int kvHead) {
+        int panels = (blockPages() + PANEL - 1) / PANEL;
+        return (kvHead * panels + page % blockPages() / PANEL) * headDim * PANEL;
+    }
+
+    /** A page's place in its panel; the statistics of a dimension lie {@link #PANEL} from those of the one before. */
+    static int lane(int page) {
+        return page % PANEL;
     }
 
     @Override
@@ -64,7 +74,7 @@ final class PageStatistics extends PageData {
         float[] second = new float[headDim];
         for (int head = 0; head < kvHeads; head++) {
             fill.pages().keys(page, fill.layer(), head, fill.keys());
-            int to = offset(page, head);
+            int to = panel(page, head) + lane(page);
             for (int i = 0; i < headDim; i++) {
                 if (kind.score() == Score.BOUNDS) {
                     bounds(fill.keys(), i, pageSize, first, second);
@@ -76,7 +86,7 @@ final class PageStatistics extends PageData {
                 toFloat8(first, second);
             }
             for (int i = 0; i < headDim; i++) {
-                pairs[to + i] =
+                pairs[to + i * PANEL] =
                         kind.score() == Score.BOUNDS ? outward(first[i], second[i]) : nearest(first[i], second[i]);
             }
         }
@@ -85,7 +95,7 @@ final class PageStatistics extends PageData {
     @Override
     void allocate(int block) {
         if (blocks[block] == null) {
-            blocks[block] = new int[kvHeads * blockPages() * headDim];
+            blocks[block] = new int[panel(0, kvHeads)];
         }
     }
 

@@ -1,5 +1,7 @@
 package io.github.skim4j.engine.backend.cpu;
 
+import static io.github.skim4j.engine.backend.cpu.PageStatistics.PANEL;
+
 import io.github.skim4j.engine.attention.Quest.Score;
 import io.github.skim4j.engine.backend.cpu.Selection.Scratch;
 import io.github.skim4j.engine.model.ModelConfig;
@@ -17,6 +19,22 @@ record QuestScorer(ModelConfig config, SelectionKernels kernels, PageStatistics 
         return statistics.bytes();
     }
 
+    /**
+     * What the halves of a pair are multiplied with. Of bounds the greatest value counts where the query's is positive, the least where it is
+     * negative.
+     */
+    @Override
+    public void prepare(Selection selection) {
+        int size = Attend.even(selection.rows()) * config.headDim();
+        float[] weights = selection.prepared(2 * size);
+        for (int i = 0; i < size; i++) {
+            float q = selection.queries()[i];
+            boolean bounds = statistics.kind().score() == Score.BOUNDS;
+            weights[i] = bounds ? Math.max(q, 0) : q;
+            weights[size + i] = bounds ? Math.min(q, 0) : q * q;
+        }
+    }
+
     @Override
     public void score(
             Selection selection,
@@ -28,20 +46,38 @@ record QuestScorer(ModelConfig config, SelectionKernels kernels, PageStatistics 
             int reference,
             int referenceStride,
             Scratch scratch) {
-        int headDim = config.headDim();
-        QueryTile tile = selection.tile();
+        int rows = Attend.even(selection.rows());
         TokenList list = selection.list();
+        float[] panel = scratch.floats(rows * PANEL);
         int e = from;
         while (e < end) {
-            int[] pairs = statistics.of(list.page(e), tile.layer());
-            int at = statistics.offset(list.page(e), tile.kvHead());
-            int pages = PageData.endOfRun(list, e, end) - e;
-            if (statistics.kind().score() == Score.BOUNDS) {
-                kernels.bounds(selection.queries(), selection.rows(), headDim, pairs, at, pages, scores, e, stride);
-            } else {
-                kernels.moments(selection.queries(), selection.rows(), headDim, pairs, at, pages, scores, e, stride);
+            int first = list.page(e) / PANEL;
+            int next = e + 1;
+            while (next < end && list.page(next) / PANEL == first) {
+                next++;
             }
-            e += pages;
+            score(selection, list.page(e), panel);
+            for (; e < next; e++) {
+                int lane = PageStatistics.lane(list.page(e));
+                for (int r = 0; r < selection.rows(); r++) {
+                    scores[r * stride + e] = panel[r * PANEL + lane];
+                }
+            }
         }
+    }
+
+    /** Scores all pages of a page's panel, [even rows][PANEL]. */
+    private void score(Selection selection, int page, float[] panel) {
+        QueryTile tile = selection.tile();
+        kernels.statistics(
+                selection.prepared(),
+                Attend.even(selection.rows()),
+                config.headDim(),
+                statistics.of(page, tile.layer()),
+                statistics.panel(page, tile.kvHead()),
+                statistics.kind().score() == Score.MOMENTS,
+                panel,
+                0,
+                PANEL);
     }
 }

@@ -14,51 +14,32 @@ final class ScalarSelectionKernels implements SelectionKernels {
     }
 
     @Override
-    public void bounds(
-            float[] queries,
+    public void statistics(
+            float[] weights,
             int rows,
             int headDim,
             int[] pairs,
             int from,
-            int pages,
+            boolean root,
             float[] scores,
             int to,
             int stride) {
-        for (int p = 0; p < pages; p++) {
-            for (int r = 0; r < rows; r++) {
-                float sum = 0;
-                for (int i = 0; i < headDim; i++) {
-                    float q = queries[r * headDim + i];
-                    int pair = pairs[from + p * headDim + i];
-                    sum += Math.max(q * low(pair), q * high(pair));
+        float[] upper = new float[PageStatistics.PANEL];
+        for (int r = 0; r < rows; r++) {
+            int at = to + r * stride;
+            Arrays.fill(scores, at, at + upper.length, 0);
+            Arrays.fill(upper, 0);
+            for (int i = 0; i < headDim; i++) {
+                int pair = from + i * upper.length;
+                float low = weights[r * headDim + i];
+                float high = weights[(rows + r) * headDim + i];
+                for (int p = 0; p < upper.length; p++) {
+                    scores[at + p] += low * low(pairs[pair + p]);
+                    upper[p] += high * high(pairs[pair + p]);
                 }
-                scores[to + p + r * stride] = sum;
             }
-        }
-    }
-
-    @Override
-    public void moments(
-            float[] queries,
-            int rows,
-            int headDim,
-            int[] pairs,
-            int from,
-            int pages,
-            float[] scores,
-            int to,
-            int stride) {
-        for (int p = 0; p < pages; p++) {
-            for (int r = 0; r < rows; r++) {
-                float mean = 0;
-                float variance = 0;
-                for (int i = 0; i < headDim; i++) {
-                    float q = queries[r * headDim + i];
-                    int pair = pairs[from + p * headDim + i];
-                    mean += q * low(pair);
-                    variance += q * q * high(pair);
-                }
-                scores[to + p + r * stride] = mean + (float) Math.sqrt(variance);
+            for (int p = 0; p < upper.length; p++) {
+                scores[at + p] += root ? (float) Math.sqrt(upper[p]) : upper[p];
             }
         }
     }

@@ -4,30 +4,20 @@ package io.github.skim4j.engine.backend.cpu;
 interface SelectionKernels {
 
     /**
-     * {@code scores[to + p + r * stride] = Σ_d max(q_d * max_d, q_d * min_d)} from {@link PageStatistics} of bounds, [pages][headDim] at {@code
-     * pairs[from…]}.
+     * {@code scores[to + p + r * stride] = Σ_d lower_rd * low_pd + Σ_d upper_rd * high_pd} for the {@link PageStatistics#PANEL} pages of a panel, of
+     * whose pairs low and high are the halves.
      *
-     * @param queries with room for an even number of rows
+     * @param weights [rows][headDim] for the lower halves and behind them as many for the upper
+     * @param rows even
+     * @param root whether the second sum's root is added in place of the sum
      */
-    void bounds(
-            float[] queries,
+    void statistics(
+            float[] weights,
             int rows,
             int headDim,
             int[] pairs,
             int from,
-            int pages,
-            float[] scores,
-            int to,
-            int stride);
-
-    /** {@code scores[to + p + r * stride] = Σ_d q_d * mean_d + sqrt(Σ_d q_d² * variance_d)} from {@link PageStatistics} of moments. */
-    void moments(
-            float[] queries,
-            int rows,
-            int headDim,
-            int[] pairs,
-            int from,
-            int pages,
+            boolean root,
             float[] scores,
             int to,
             int stride);

@@ -23,166 +23,159 @@ final class VectorSelectionKernels implements SelectionKernels {
     private final SelectionKernels scalar = new ScalarSelectionKernels();
 
     @Override
-    public void bounds(
-            float[] queries,
+    public void statistics(
+            float[] weights,
             int rows,
             int headDim,
             int[] pairs,
             int from,
-            int pages,
+            boolean root,
             float[] scores,
             int to,
             int stride) {
-        float[] lanes = new float[4 * LANES];
-        for (int r = 0; r < rows; r += 4) {
-            int count = Math.min(4, rows - r);
-            for (int p = 0; p < pages; p++) {
-                if (count > 2) {
-                    bounds4(queries, r * headDim, headDim, pairs, from + p * headDim, lanes);
+        for (int p = 0; p < PageStatistics.PANEL; p += 2 * LANES) {
+            for (int r = 0; r < rows; r += 4) {
+                int low = r * headDim;
+                int high = (rows + r) * headDim;
+                int at = to + p + r * stride;
+                if (rows - r > 2) {
+                    statistics4(weights, low, high, headDim, pairs, from + p, root, scores, at, stride);
                 } else {
-                    bounds2(queries, r * headDim, headDim, pairs, from + p * headDim, lanes);
-                }
-                for (int i = 0; i < count; i++) {
-                    scores[to + p + (r + i) * stride] = sum(lanes, i * LANES);
+                    statistics2(weights, low, high, headDim, pairs, from + p, root, scores, at, stride);
                 }
             }
         }
     }
 
-    private static void bounds4(float[] queries, int query, int headDim, int[] pairs, int from, float[] lanes) {
-        FloatVector a = FloatVector.zero(F);
-        FloatVector b = FloatVector.zero(F);
-        FloatVector c = FloatVector.zero(F);
-        FloatVector d = FloatVector.zero(F);
-        for (int i = 0; i < headDim; i += LANES) {
-            IntVector pair = IntVector.fromArray(I, pairs, from + i);
-            FloatVector max = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            FloatVector min = pair.and(0xffff0000).reinterpretAsFloats();
-            FloatVector q = FloatVector.fromArray(F, queries, query + i);
-            a = a.add(q.mul(max).max(q.mul(min)));
-            q = FloatVector.fromArray(F, queries, query + headDim + i);
-            b = b.add(q.mul(max).max(q.mul(min)));
-            q = FloatVector.fromArray(F, queries, query + 2 * headDim + i);
-            c = c.add(q.mul(max).max(q.mul(min)));
-            q = FloatVector.fromArray(F, queries, query + 3 * headDim + i);
-            d = d.add(q.mul(max).max(q.mul(min)));
-        }
-        a.intoArray(lanes, 0);
-        b.intoArray(lanes, LANES);
-        c.intoArray(lanes, 2 * LANES);
-        d.intoArray(lanes, 3 * LANES);
-    }
-
-    private static void bounds2(float[] queries, int query, int headDim, int[] pairs, int from, float[] lanes) {
-        FloatVector a = FloatVector.zero(F);
-        FloatVector b = FloatVector.zero(F);
-        for (int i = 0; i < headDim; i += LANES) {
-            IntVector pair = IntVector.fromArray(I, pairs, from + i);
-            FloatVector max = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            FloatVector min = pair.and(0xffff0000).reinterpretAsFloats();
-            FloatVector q = FloatVector.fromArray(F, queries, query + i);
-            a = a.add(q.mul(max).max(q.mul(min)));
-            q = FloatVector.fromArray(F, queries, query + headDim + i);
-            b = b.add(q.mul(max).max(q.mul(min)));
-        }
-        a.intoArray(lanes, 0);
-        b.intoArray(lanes, LANES);
-    }
-
-    @Override
-    public void moments(
-            float[] queries,
-            int rows,
+    /** Two vectors of pages, so that a weight is spread over lanes once for both. */
+    private static void statistics4(
+            float[] weights,
+            int low,
+            int high,
             int headDim,
             int[] pairs,
             int from,
-            int pages,
+            boolean root,
             float[] scores,
             int to,
             int stride) {
-        float[] lanes = new float[8 * LANES];
-        for (int r = 0; r < rows; r += 4) {
-            int count = Math.min(4, rows - r);
-            for (int p = 0; p < pages; p++) {
-                if (count > 2) {
-                    moments4(queries, r * headDim, headDim, pairs, from + p * headDim, lanes);
-                } else {
-                    moments2(queries, r * headDim, headDim, pairs, from + p * headDim, lanes);
-                }
-                for (int i = 0; i < count; i++) {
-                    scores[to + p + (r + i) * stride] =
-                            sum(lanes, 2 * i * LANES) + (float) Math.sqrt(sum(lanes, (2 * i + 1) * LANES));
-                }
-            }
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a0Upper = FloatVector.zero(F);
+        FloatVector a1 = FloatVector.zero(F);
+        FloatVector a1Upper = FloatVector.zero(F);
+        FloatVector b0 = FloatVector.zero(F);
+        FloatVector b0Upper = FloatVector.zero(F);
+        FloatVector b1 = FloatVector.zero(F);
+        FloatVector b1Upper = FloatVector.zero(F);
+        FloatVector c0 = FloatVector.zero(F);
+        FloatVector c0Upper = FloatVector.zero(F);
+        FloatVector c1 = FloatVector.zero(F);
+        FloatVector c1Upper = FloatVector.zero(F);
+        FloatVector d0 = FloatVector.zero(F);
+        FloatVector d0Upper = FloatVector.zero(F);
+        FloatVector d1 = FloatVector.zero(F);
+        FloatVector d1Upper = FloatVector.zero(F);
+        for (int i = 0; i < headDim; i++) {
+            IntVector pair = IntVector.fromArray(I, pairs, from + i * PageStatistics.PANEL);
+            FloatVector low0 = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            FloatVector high0 = pair.and(0xffff0000).reinterpretAsFloats();
+            pair = IntVector.fromArray(I, pairs, from + i * PageStatistics.PANEL + LANES);
+            FloatVector low1 = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            FloatVector high1 = pair.and(0xffff0000).reinterpretAsFloats();
+            FloatVector weight = FloatVector.broadcast(F, weights[low + i]);
+            a0 = low0.fma(weight, a0);
+            a1 = low1.fma(weight, a1);
+            weight = FloatVector.broadcast(F, weights[high + i]);
+            a0Upper = high0.fma(weight, a0Upper);
+            a1Upper = high1.fma(weight, a1Upper);
+            weight = FloatVector.broadcast(F, weights[low + i + headDim]);
+            b0 = low0.fma(weight, b0);
+            b1 = low1.fma(weight, b1);
+            weight = FloatVector.broadcast(F, weights[high + i + headDim]);
+            b0Upper = high0.fma(weight, b0Upper);
+            b1Upper = high1.fma(weight, b1Upper);
+            weight = FloatVector.broadcast(F, weights[low + i + 2 * headDim]);
+            c0 = low0.fma(weight, c0);
+            c1 = low1.fma(weight, c1);
+            weight = FloatVector.broadcast(F, weights[high + i + 2 * headDim]);
+            c0Upper = high0.fma(weight, c0Upper);
+            c1Upper = high1.fma(weight, c1Upper);
+            weight = FloatVector.broadcast(F, weights[low + i + 3 * headDim]);
+            d0 = low0.fma(weight, d0);
+            d1 = low1.fma(weight, d1);
+            weight = FloatVector.broadcast(F, weights[high + i + 3 * headDim]);
+            d0Upper = high0.fma(weight, d0Upper);
+            d1Upper = high1.fma(weight, d1Upper);
         }
+        if (root) {
+            a0Upper = a0Upper.sqrt();
+            a1Upper = a1Upper.sqrt();
+            b0Upper = b0Upper.sqrt();
+            b1Upper = b1Upper.sqrt();
+            c0Upper = c0Upper.sqrt();
+            c1Upper = c1Upper.sqrt();
+            d0Upper = d0Upper.sqrt();
+            d1Upper = d1Upper.sqrt();
+        }
+        a0.add(a0Upper).intoArray(scores, to);
+        a1.add(a1Upper).intoArray(scores, to + LANES);
+        b0.add(b0Upper).intoArray(scores, to + stride);
+        b1.add(b1Upper).intoArray(scores, to + stride + LANES);
+        c0.add(c0Upper).intoArray(scores, to + 2 * stride);
+        c1.add(c1Upper).intoArray(scores, to + 2 * stride + LANES);
+        d0.add(d0Upper).intoArray(scores, to + 3 * stride);
+        d1.add(d1Upper).intoArray(scores, to + 3 * stride + LANES);
     }
 
-    /** For each row the lanes of the mean and those of the variance. */
-    private static void moments4(float[] queries, int query, int headDim, int[] pairs, int from, float[] lanes) {
-        FloatVector meanA = FloatVector.zero(F);
-        FloatVector varianceA = FloatVector.zero(F);
-        FloatVector meanB = FloatVector.zero(F);
-        FloatVector varianceB = FloatVector.zero(F);
-        FloatVector meanC = FloatVector.zero(F);
-        FloatVector varianceC = FloatVector.zero(F);
-        FloatVector meanD = FloatVector.zero(F);
-        FloatVector varianceD = FloatVector.zero(F);
-        for (int i = 0; i < headDim; i += LANES) {
-            IntVector pair = IntVector.fromArray(I, pairs, from + i);
-            FloatVector mean = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            FloatVector variance = pair.and(0xffff0000).reinterpretAsFloats();
-            FloatVector q = FloatVector.fromArray(F, queries, query + i);
-            meanA = mean.fma(q, meanA);
-            varianceA = variance.fma(q.mul(q), varianceA);
-            q = FloatVector.fromArray(F, queries, query + headDim + i);
-            meanB = mean.fma(q, meanB);
-            varianceB = variance.fma(q.mul(q), varianceB);
-            q = FloatVector.fromArray(F, queries, query + 2 * headDim + i);
-            meanC = mean.fma(q, meanC);
-            varianceC = variance.fma(q.mul(q), varianceC);
-            q = FloatVector.fromArray(F, queries, query + 3 * headDim + i);
-            meanD = mean.fma(q, meanD);
-            varianceD = variance.fma(q.mul(q), varianceD);
+    private static void statistics2(
+            float[] weights,
+            int low,
+            int high,
+            int headDim,
+            int[] pairs,
+            int from,
+            boolean root,
+            float[] scores,
+            int to,
+            int stride) {
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a0Upper = FloatVector.zero(F);
+        FloatVector a1 = FloatVector.zero(F);
+        FloatVector a1Upper = FloatVector.zero(F);
+        FloatVector b0 = FloatVector.zero(F);
+        FloatVector b0Upper = FloatVector.zero(F);
+        FloatVector b1 = FloatVector.zero(F);
+        FloatVector b1Upper = FloatVector.zero(F);
+        for (int i = 0; i < headDim; i++) {
+            IntVector pair = IntVector.fromArray(I, pairs, from + i * PageStatistics.PANEL);
+            FloatVector low0 = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            FloatVector high0 = pair.and(0xffff0000).reinterpretAsFloats();
+            pair = IntVector.fromArray(I, pairs, from + i * PageStatistics.PANEL + LANES);
+            FloatVector low1 = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            FloatVector high1 = pair.and(0xffff0000).reinterpretAsFloats();
+            FloatVector weight = FloatVector.broadcast(F, weights[low + i]);
+            a0 = low0.fma(weight, a0);
+            a1 = low1.fma(weight, a1);
+            weight = FloatVector.broadcast(F, weights[high + i]);
+            a0Upper = high0.fma(weight, a0Upper);
+            a1Upper = high1.fma(weight, a1Upper);
+            weight = FloatVector.broadcast(F, weights[low + i + headDim]);
+            b0 = low0.fma(weight, b0);
+            b1 = low1.fma(weight, b1);
+            weight = FloatVector.broadcast(F, weights[high + i + headDim]);
+            b0Upper = high0.fma(weight, b0Upper);
+            b1Upper = high1.fma(weight, b1Upper);
         }
-        meanA.intoArray(lanes, 0);
-        varianceA.intoArray(lanes, LANES);
-        meanB.intoArray(lanes, 2 * LANES);
-        varianceB.intoArray(lanes, 3 * LANES);
-        meanC.intoArray(lanes, 4 * LANES);
-        varianceC.intoArray(lanes, 5 * LANES);
-        meanD.intoArray(lanes, 6 * LANES);
-        varianceD.intoArray(lanes, 7 * LANES);
-    }
-
-    private static void moments2(float[] queries, int query, int headDim, int[] pairs, int from, float[] lanes) {
-        FloatVector meanA = FloatVector.zero(F);
-        FloatVector varianceA = FloatVector.zero(F);
-        FloatVector meanB = FloatVector.zero(F);
-        FloatVector varianceB = FloatVector.zero(F);
-        for (int i = 0; i < headDim; i += LANES) {
-            IntVector pair = IntVector.fromArray(I, pairs, from + i);
-            FloatVector mean = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
-            FloatVector variance = pair.and(0xffff0000).reinterpretAsFloats();
-            FloatVector q = FloatVector.fromArray(F, queries, query + i);
-            meanA = mean.fma(q, meanA);
-            varianceA = variance.fma(q.mul(q), varianceA);
-            q = FloatVector.fromArray(F, queries, query + headDim + i);
-            meanB = mean.fma(q, meanB);
-            varianceB = variance.fma(q.mul(q), varianceB);
+        if (root) {
+            a0Upper = a0Upper.sqrt();
+            a1Upper = a1Upper.sqrt();
+            b0Upper = b0Upper.sqrt();
+            b1Upper = b1Upper.sqrt();
         }
-        meanA.intoArray(lanes, 0);
-        varianceA.intoArray(lanes, LANES);
-        meanB.intoArray(lanes, 2 * LANES);
-        varianceB.intoArray(lanes, 3 * LANES);
-    }
-
-    /** In pairs, which wait less for each other than one sum would. */
-    private static float sum(float[] lanes, int from) {
-        float sum = lanes[from] + lanes[from + 1] + (lanes[from + 2] + lanes[from + 3]);
-        for (int i = from + 4; i < from + LANES; i += 4) {
-            sum += lanes[i] + lanes[i + 1] + (lanes[i + 2] + lanes[i + 3]);
-        }
-        return sum;
+        a0.add(a0Upper).intoArray(scores, to);
+        a1.add(a1Upper).intoArray(scores, to + LANES);
+        b0.add(b0Upper).intoArray(scores, to + stride);
+        b1.add(b1Upper).intoArray(scores, to + stride + LANES);
     }
 
     @Override
@@ -456,5 +449,14 @@ final class VectorSelectionKernels implements SelectionKernels {
             sum.intoArray(lanes, 0);
             sums[to + p] = sum(lanes, 0);
         }
+    }
+
+    /** In pairs, which wait less for each other than one sum would. */
+    private static float sum(float[] lanes, int from) {
+        float sum = lanes[from] + lanes[from + 1] + (lanes[from + 2] + lanes[from + 3]);
+        for (int i = from + 4; i < from + LANES; i += 4) {
+            sum += lanes[i] + lanes[i + 1] + (lanes[i + 2] + lanes[i + 3]);
+        }
+        return sum;
     }
 }

@@ -3,12 +3,17 @@ package io.github.skim4j.engine.backend.cpu;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import io.github.skim4j.engine.attention.Always;
 import io.github.skim4j.engine.attention.Quest.Score;
 import io.github.skim4j.engine.attention.Quest.Statistics;
+import io.github.skim4j.engine.backend.cpu.Pipelines.Pipeline;
 import io.github.skim4j.engine.backend.cpu.SparseFixture.Shape;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -39,17 +44,72 @@ class PageStatisticsTest {
                 for (int head = 0; head < shape.kvHeads(); head++) {
                     float[] queries = fixture.group(0, head);
                     for (int page = 0; page < 2; page++) {
-                        float[] scores = new float[3 * shape.group() + 1];
-                        int[] pairs = statistics.of(fixture.sequence.page(page), 0);
-                        int from = statistics.offset(fixture.sequence.page(page), head);
-                        if (score == Score.BOUNDS) {
-                            kernels.selection()
-                                    .bounds(queries, shape.group(), shape.headDim(), pairs, from, 1, scores, 1, 3);
-                        } else {
-                            kernels.selection()
-                                    .moments(queries, shape.group(), shape.headDim(), pairs, from, 1, scores, 1, 3);
-                        }
+                        float[] scores = scores(kernels, statistics, fixture, queries, head, page);
                         check.check(what, fixture, queries, head, page, scores);
+                    }
+                }
+            }
+        }
+    }
+
+    /** What pages score for a KV head's queries, [group][pages]. */
+    private static float[] scores(
+            CpuKernels kernels,
+            PageStatistics statistics,
+            SparseFixture fixture,
+            float[] queries,
+            int kvHead,
+            int... pages) {
+        Shape shape = fixture.shape;
+        TokenList list = new TokenList();
+        for (int page : pages) {
+            list.add(fixture.sequence.page(page), page * shape.pageSize(), -1, 0, TokenList.POSITIONED);
+        }
+        Selection selection = new Selection();
+        QueryTile tile = new QueryTile(fixture.sequence, 0, kvHead, 0, fixture.sequence.length(), 1, Integer.MAX_VALUE);
+        selection.start(tile, list, new Pipeline(new Always(0, 0, 0), List.of(), List.of()), fixture.config);
+        System.arraycopy(queries, 0, selection.queries(), 0, queries.length);
+        QuestScorer scorer = new QuestScorer(fixture.config, kernels.selection(), statistics);
+        scorer.prepare(selection);
+        float[] scores = new float[shape.group() * pages.length];
+        scorer.score(selection, 0, pages.length, scores, pages.length, null, 0, 0, new Selection.Scratch());
+        return scores;
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void aPageScoresTheSameToTheBitWhateverStandsBesideIt(CpuKernels kernels) {
+        for (int seed = 0; seed < SEEDS; seed++) {
+            Random random = new Random(seed);
+            Shape shape = Shape.random(random);
+            int count = 3 * PageStatistics.PANEL - 5;
+            try (SparseFixture fixture =
+                    new SparseFixture(shape, kernels, count * shape.pageSize() + 1, 1, 0, random).fill(random, 10)) {
+                for (Score score : Score.values()) {
+                    PageStatistics statistics = fixture.filled(
+                            new PageStatistics(
+                                    fixture.config,
+                                    fixture.pages.count(),
+                                    new PageStatistics.Kind(score, Statistics.BF16)),
+                            0);
+                    List<Integer> order =
+                            new ArrayList<>(IntStream.range(0, count).boxed().toList());
+                    if (seed % 2 == 0) {
+                        Collections.reverse(order);
+                    } else {
+                        Collections.shuffle(order, random);
+                    }
+                    int head = random.nextInt(shape.kvHeads());
+                    float[] queries = fixture.group(0, head);
+                    int[] pages = order.stream().mapToInt(i -> i).toArray();
+                    float[] all = scores(kernels, statistics, fixture, queries, head, pages);
+                    for (int e = 0; e < count; e++) {
+                        float[] alone = scores(kernels, statistics, fixture, queries, head, pages[e]);
+                        for (int r = 0; r < alone.length; r++) {
+                            assertThat(all[r * count + e])
+                                    .as("seed %s, %s, %s, page %s, row %s", seed, shape, score, pages[e], r)
+                                    .isEqualTo(alone[r]);
+                        }
                     }
                 }
             }
@@ -89,7 +149,7 @@ class PageStatisticsTest {
                     identity += query[i] * (max[i] + min[i]) / 2 + Math.abs(query[i]) * (max[i] - min[i]) / 2;
                     magnitude += Math.abs(query[i]) * Math.max(Math.abs(max[i]), Math.abs(min[i]));
                 }
-                double score = scores[1 + 3 * r];
+                double score = scores[r];
                 assertThat(score).as(what).isGreaterThanOrEqualTo(greatest - 1e-5 * magnitude);
                 assertThat(score).as(what).isBetween(identity - 1e-5 * magnitude, identity + rounding * magnitude);
             }
@@ -145,7 +205,7 @@ class PageStatisticsTest {
                     variance += q * q * squares / shape.pageSize();
                 }
                 double deviation = Math.sqrt(variance);
-                assertThat((double) scores[1 + 3 * r])
+                assertThat((double) scores[r])
                         .as(what)
                         .isCloseTo(mean + deviation, within(rounding * (magnitude + deviation)));
             }
@@ -173,10 +233,11 @@ class PageStatisticsTest {
                 double[] min = new double[key.length];
                 extremes(fixture, 0, 0, max, min);
                 int[] pairs = statistics.of(fixture.sequence.page(0), 0);
-                int from = statistics.offset(fixture.sequence.page(0), 0);
+                int page = fixture.sequence.page(0);
+                int from = statistics.panel(page, 0) + PageStatistics.lane(page);
                 for (int i = 0; i < key.length; i++) {
-                    double upper = Float.intBitsToFloat(pairs[from + i] << 16);
-                    double lower = Float.intBitsToFloat(pairs[from + i] & 0xffff0000);
+                    double upper = Float.intBitsToFloat(pairs[from + i * PageStatistics.PANEL] << 16);
+                    double lower = Float.intBitsToFloat(pairs[from + i * PageStatistics.PANEL] & 0xffff0000);
                     assertThat(upper).as("dimension %s", i).isBetween(max[i], max[i] + 0.016);
                     assertThat(lower).as("dimension %s", i).isBetween(min[i] - 0.016, min[i]);
                 }
@@ -215,10 +276,11 @@ class PageStatisticsTest {
                 // Below the 256th part of 448 times 2^-6 steps are of one size.
                 double step = greatest * 0x1p-16;
                 int[] pairs = statistics.of(fixture.sequence.page(0), 0);
-                int from = statistics.offset(fixture.sequence.page(0), 0);
+                int page = fixture.sequence.page(0);
+                int from = statistics.panel(page, 0) + PageStatistics.lane(page);
                 for (int i = 0; i < key.length; i++) {
-                    double upper = Float.intBitsToFloat(pairs[from + i] << 16);
-                    double lower = Float.intBitsToFloat(pairs[from + i] & 0xffff0000);
+                    double upper = Float.intBitsToFloat(pairs[from + i * PageStatistics.PANEL] << 16);
+                    double lower = Float.intBitsToFloat(pairs[from + i * PageStatistics.PANEL] & 0xffff0000);
                     String what = "seed " + seed + ", dimension " + i;
                     assertThat(upper).as(what).isBetween(max[i], max[i] + Math.abs(max[i]) / 8 + step);
                     assertThat(lower).as(what).isBetween(min[i] - Math.abs(min[i]) / 8 - step, min[i]);

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.skim4j.engine.model.HalfFloats;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -41,26 +42,37 @@ class SelectionKernelsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(ints = {1, 2, 3, 4, 5, 6, 7, 8})
-    void statisticsOfPagesInARunAreScoredAlikeOneByOne(int rows) {
+    @ValueSource(ints = {2, 4, 6, 8})
+    void statisticsOfAPanelAreWeightedSumsOfTheHalves(int rows) {
         Random random = new Random(rows);
         for (int headDim : new int[] {64, 80, 96, 128}) {
-            float[] queries = floats(random, Attend.even(rows) * headDim);
-            int[] pairs = pairs(random, FROM + PAGES * headDim);
-            int stride = PAGES + 3;
-            float[] bounds = new float[rows * stride + 1];
-            float[] moments = bounds.clone();
-            vector.bounds(queries, rows, headDim, pairs, FROM, PAGES, bounds, 1, stride);
-            vector.moments(queries, rows, headDim, pairs, FROM, PAGES, moments, 1, stride);
-            float[] expectedBounds = new float[bounds.length];
-            float[] expectedMoments = new float[bounds.length];
-            for (int p = 0; p < PAGES; p++) {
-                int from = FROM + p * headDim;
-                scalar.bounds(queries, rows, headDim, pairs, from, 1, expectedBounds, 1 + p, stride);
-                scalar.moments(queries, rows, headDim, pairs, from, 1, expectedMoments, 1 + p, stride);
+            float[] weights = floats(random, 2 * rows * headDim);
+            for (int i = rows * headDim; i < weights.length; i++) {
+                weights[i] *= weights[i];
             }
-            assertClose(bounds, expectedBounds);
-            assertClose(moments, expectedMoments);
+            int[] pairs = pairs(random, FROM + PageStatistics.PANEL * headDim);
+            int stride = PageStatistics.PANEL + 3;
+            for (boolean root : new boolean[] {false, true}) {
+                float[] expected = new float[rows * stride + 1];
+                for (int r = 0; r < rows; r++) {
+                    for (int p = 0; p < PageStatistics.PANEL; p++) {
+                        double low = 0;
+                        double high = 0;
+                        for (int i = 0; i < headDim; i++) {
+                            int pair = pairs[FROM + i * PageStatistics.PANEL + p];
+                            low += (double) weights[r * headDim + i] * Float.intBitsToFloat(pair << 16);
+                            high += (double) weights[(rows + r) * headDim + i]
+                                    * Float.intBitsToFloat(pair & 0xffff0000);
+                        }
+                        expected[1 + p + r * stride] = (float) (low + (root ? Math.sqrt(high) : high));
+                    }
+                }
+                for (SelectionKernels kernels : List.of(scalar, vector)) {
+                    float[] scores = new float[expected.length];
+                    kernels.statistics(weights, rows, headDim, pairs, FROM, root, scores, 1, stride);
+                    assertClose(scores, expected);
+                }
+            }
         }
     }
 
