@@ -32,8 +32,14 @@ final class Attention {
     private final List<TokenList> lists = new ArrayList<>();
     private final List<Selection> selections = new ArrayList<>();
     private final List<Reading> readings = new ArrayList<>();
+    /** The tile that each of the lists was made for in this step. */
+    private final List<QueryTile> listed = new ArrayList<>();
+
     private int usedLists;
     private int usedSelections;
+    /** The layer that was run before, in the same step if it is the one before. */
+    private int lastLayer = -1;
+
     private float[] logSums = {};
 
     Attention(
@@ -85,6 +91,10 @@ final class Attention {
      */
     void run(int layer, List<Span> spans, Queries queries, float[] output, AttentionStats[] stats) {
         long start = System.nanoTime();
+        if (layer == 0 || layer != lastLayer + 1) {
+            listed.clear();
+        }
+        lastLayer = -1;
         readings.clear();
         usedLists = 0;
         usedSelections = 0;
@@ -112,6 +122,7 @@ final class Attention {
             }
         }
         addTime(spans, selected - start + observed - attended, System.nanoTime() - start, stats);
+        lastLayer = layer;
     }
 
     /** What the tiles of the last run read: those of a span by token, then KV head. */
@@ -149,9 +160,20 @@ final class Attention {
         }
     }
 
-    /** All that a tile sees: the same for all heads, unless they keep tokens of their own. */
+    /** All that a tile sees: the same for all heads and layers of a step, unless they keep tokens of their own or differ in their window. */
     private TokenList retained(QueryTile tile) {
-        TokenList list = nextList();
+        if (usedLists == lists.size()) {
+            lists.add(new TokenList());
+        }
+        TokenList list = lists.get(usedLists);
+        QueryTile before = usedLists < listed.size() ? listed.set(usedLists, tile) : null;
+        if (before == null) {
+            listed.add(tile);
+        }
+        usedLists++;
+        if (before != null && tile.seesTheSame(before)) {
+            return list;
+        }
         list.clear();
         if (tile.sequence().isPacked()) {
             records.addRetained(tile, list);
@@ -159,13 +181,6 @@ final class Attention {
             tile.addRetained(list);
         }
         return list;
-    }
-
-    private TokenList nextList() {
-        if (usedLists == lists.size()) {
-            lists.add(new TokenList());
-        }
-        return lists.get(usedLists++);
     }
 
     private Selection nextSelection() {

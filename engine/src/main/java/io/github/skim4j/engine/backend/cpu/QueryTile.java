@@ -19,6 +19,15 @@ record QueryTile(KvSequence sequence, int layer, int kvHead, int firstRow, int f
         return CounterRandom.of(seed, firstPosition, layer, kvHead);
     }
 
+    /** Whether a tile of another layer in the same step sees the same slots. */
+    boolean seesTheSame(QueryTile other) {
+        return sequence == other.sequence
+                && !sequence.isPacked()
+                && firstPosition == other.firstPosition
+                && tokens == other.tokens
+                && window == other.window;
+    }
+
     /** Position after the last token. */
     int endPosition() {
         return firstPosition + tokens;
