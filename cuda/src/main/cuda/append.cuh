@@ -7,8 +7,7 @@
  * had never been. int8: each head of a token has its own scale, the largest magnitude over 127.
  *
  * Work split: a warp takes one head of one row; grid = (rows, ceil((heads + 2 kvHeads) / 8)), block = 256. Lane l has the pairs
- * l and l + 32 of the D / 2 <= 64 pairs: elements (i, i + D / 2) of pair i, or (2i, 2i + 1) where `interleaved`. A token's V is
- * a column of V^T [D][pageSize]: its stores are scattered, and L2 joins those of neighbouring tokens.
+ * l and l + 32 of the D / 2 <= 64 pairs: elements (i, i + D / 2) of pair i, or (2i, 2i + 1) where `interleaved`.
  */
 #pragma once
 
@@ -171,14 +170,16 @@ __device__ void append(const AppendArgs& args) {
             scales[isKey ? token : args.pageSize + token] = largest / 127.f;
         }
     }
-    uint8_t* to = isKey ? block + token * D * X::BYTES : block + kvValueOffset<X>(D, args.pageSize) + token * X::BYTES;
-    const int stride = isKey ? X::BYTES : args.pageSize * X::BYTES;   // from dimension to dimension
+    uint8_t* rows = block + (isKey ? 0 : kvValueOffset<X>(D, args.pageSize));
+    const auto store = [&](int dimension, float x) {
+        X::store(rows + kvRowOffset(D * X::BYTES, token, dimension * X::BYTES), x);
+    };
 #pragma unroll
     for (int p = 0; p < 2; p++) {
         const int i = lane + 32 * p;
         if (i < pairCount) {
-            X::store(to + (i * near) * stride, pairs[p].x * inverse);
-            X::store(to + (i * near + far) * stride, pairs[p].y * inverse);
+            store(i * near, pairs[p].x * inverse);
+            store(i * near + far, pairs[p].y * inverse);
         }
     }
 }

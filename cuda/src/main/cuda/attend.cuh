@@ -1,9 +1,15 @@
 /*
- * Decode attention over lists of cache pages: attend_<KV>_<D>, KV in {bf16, f16, fp8, int8}, D in {64, 80, 96, 128}.
+ * Decode attention over lists of cache pages, KV in {bf16, f16, fp8, int8}, D in {64, 80, 96, 128}:
+ *
+ *   attend_<KV>_<D>          lists of pages
+ *   attend_tokens_<KV>_<D>   lists of tokens, too: what top-p leaves
+ *   attend_masked_<KV>_<D>   and token masks and log weights
+ *
+ * The last would do for all lists. But instructions are fetched anew after other kernels have run: code for a further kind of list
+ * costs half a microsecond a launch.
  *
  * For each (batch entry, KV head) softmax(q k^T * scale + log weight) v over the visible tokens of a list of pages, for all
- * query heads of the KV head's group. Dense attention lists a sequence's pages; every sparse method hands over its own list,
- * perhaps with token masks and log weights.
+ * query heads of the KV head's group. Dense attention lists a sequence's pages; every sparse method hands over its own list.
  *
  * Of a sequence with a gap, whose evicted pages the list leaves out, the slots before it (sinks) are a part of their own, read
  * with queries that stand as if the evicted tokens had never been.
@@ -15,22 +21,24 @@
  *   part the warps take steps of TOKENS tokens in turn, each with its own online softmax; the CTA merges its warps through
  *   shared memory, and the last CTA to arrive (a ticket) merges the parts through `partials`.
  *
- * A step of a warp: scores = K * Q^T, out^T += V^T * P^T, by mma.m16n8k16 with 8 query heads as n. Nothing of K and V goes
- * through shared memory: the order of the dimensions (k of the first product) and of the tokens (m of the first, k of the
- * second) is free, so it is chosen such that what a lane needs of a row of K or of V^T is contiguous. Lane = 4 g + t.
- *   tokens      A step has four quarters of QUARTER = TOKENS / 4 tokens; a quarter lies in one page. Row r < 8 of tile j of the
- *               scores is token 4 j + r % 2 of quarter r / 2, row r + 8 is token 4 j + 2 + r % 2 of it. So lane (g, t) loads K
- *               of quarter g / 2 and VEC bytes of V^T of quarter t.
- *   dimensions  Of K: lane t loads 16 bytes of each 64, and 8 or 4 bytes of the 32 or 16 that D may leave over; four values at
- *               a time are its part of one mma: k = 2t, 2t+1, 2t+8, 2t+9. Of V^T: row g of tile i is dimension 16 i + g.
+ * A step of a warp, TILES tiles of 16 tokens: scores = K * Q^T, out^T += V^T * P^T, by mma.m16n8k16 with 8 query heads as n.
+ * Nothing of K and V goes through shared memory. Lane = 4 g + t.
+ *   loads       Of the rows g and g + 8 of each tile, in K as in V, lane (g, t) loads 16 bytes of each 64, and 8 or 4 bytes of the
+ *               32 or 16 that D may leave over: the order of the dimensions is free.
+ *   K           is the A operand of the first product; four values at a time are a lane's part of one mma: k = 2t, 2t+1, 2t+8,
+ *               2t+9.
+ *   V^T         is the A operand of the second, whose registers hold two tokens of a dimension: movmatrix makes them of 8 tokens'
+ *               16-bit units. Where a unit is two values of one byte, lanes then sort them.
  *   P           leaves the first product as C (row = token, column = head) and enters the second as B (k = token, n = head):
- *               movmatrix transposes it.
+ *               movmatrix transposes it, too.
  * The next step's K is loaded when the scores have consumed this one's, and V after the second product: loads are always in
  * flight, without further registers.
  */
 #pragma once
 
 #include "cache.cuh"
+
+#include <type_traits>
 
 namespace skim::decode {
 
@@ -71,6 +79,9 @@ struct AttendArgs {
     float* logSums;            // [row][kvHeads * group] log2 of the sum of exp(logit); nullable
     int settled;               // kernels still at work may write the lists and the keys of their slots, but not q (0), or q and the
                                // keys of the last so many slots: what they don't write is fetched before they have ended
+    const int* tokens;         // [list][tokenStride] in place of pages: tokens, page * pageSize + token in the page; nullable
+    int tokenStride;
+    const int* tokenCounts;    // [list] how many; negative: the list is one of pages
 };
 
 __device__ inline size_t pageRow(const AttendArgs& args, int list) {
@@ -91,6 +102,8 @@ __device__ inline void loadStreaming(uint32_t* to, const uint8_t* from) {
         asm volatile("ld.global.L1::no_allocate.L2::128B.v2.u32 {%0,%1}, [%2];" : "=r"(to[0]), "=r"(to[1]) : "l"(from));
     } else if constexpr (BYTES == 4) {
         asm volatile("ld.global.L1::no_allocate.L2::128B.u32 %0, [%1];" : "=r"(to[0]) : "l"(from));
+    } else if constexpr (BYTES == 2) {
+        asm volatile("ld.global.L1::no_allocate.L2::128B.u16 %0, [%1];" : "=r"(to[0]) : "l"(from));
     }
 }
 
@@ -162,47 +175,52 @@ struct SoftmaxSum {
 
 // ---- one warp's walk over its steps ----
 
-/**
- * VEC: bytes of V^T that a lane loads of a row in a step (8 or 16). LISTED: masks or log weights may be there.
- */
-template <class X, int D, int VEC, bool LISTED>
-struct AttendWalk {
-    static constexpr int QUARTER = VEC / X::BYTES;
-    static constexpr int TOKENS = 4 * QUARTER;
-    static constexpr int TILES = TOKENS / 16;
-    static constexpr int CHUNKS = D * X::BYTES / 64;              // 16-byte loads of a K row
-    static constexpr int TAIL = D * X::BYTES % 64 / 4;            // bytes of the last, shorter load
-    static constexpr int KEY_WORDS = D * X::BYTES / 16;           // words a lane holds of a K row
-    static constexpr int VALUE_WORDS = VEC / 4;
-    static constexpr uint32_t ALL = (1u << QUARTER) - 1;
-    static constexpr float P_FACTOR = X::SCALED ? 1024.f : 1.f;   // keeps p * vScale in the range of f16
-    static_assert(D % 16 == 0 && QUARTER >= 4 && QUARTER <= 16, "a quarter lies within a page");
+/** What a list is one of; or what lists of a kernel are: also what stands before that. */
+enum class Listed { PAGES, TOKENS, MASKED_PAGES };   // masked: masks or log weights may be there
 
-    uint32_t keys[TILES][2][KEY_WORDS];    // rows g and g + 8 of each tile
-    uint32_t values[D / 16][2][VALUE_WORDS];
+template <class X, int D, int TILES, Listed LISTED>
+struct AttendWalk {
+    static constexpr bool MASKED = LISTED == Listed::MASKED_PAGES, BY_TOKEN = LISTED == Listed::TOKENS;
+    static constexpr int TOKENS = 16 * TILES;                     // of a step; a tile lies in one page
+    static constexpr int ROW_BYTES = D * X::BYTES;
+    static constexpr int CHUNKS = ROW_BYTES / 64;                 // 16-byte loads of a row
+    static constexpr int TAIL = ROW_BYTES % 64 / 4;               // bytes of the last, shorter load
+    static constexpr int WORDS = ROW_BYTES / 16;                  // that a lane holds of a row
+    static constexpr float P_FACTOR = X::SCALED ? 1024.f : 1.f;   // keeps p * vScale in the range of f16
+    static_assert(D % 16 == 0);
+
+    uint32_t keys[TILES][2][WORDS];        // rows g and g + 8 of each tile
+    uint32_t values[TILES][2][WORDS];
     float keyScales[X::SCALED ? TILES : 1][2];
     float valueScales[X::SCALED ? TILES : 1][2];
-    float out[D / 16][4];                  // (dimension 16 i + g | + 8; head 2t | 2t + 1): 0 1 | 2 3
+    float out[D / 16][4];                  // (dimension(i, 0) | dimension(i, 1); head 2t | 2t + 1): 0 1 | 2 3
     float maximum[2], weight[2];           // of heads 2t, 2t + 1; weight is this lane's share
-    int keyPage, valuePage;                // of the step whose loads come next
+    int places[TILES][BY_TOKEN ? 2 : 1];   // of the step whose loads come next: pages, or tokens of rows g and g + 8
+    const uint8_t* rows[TILES][BY_TOKEN ? 2 : 1];   // what the lane loads of row g, and of g + 8: of K, later of V
 
     const uint8_t* cache;
-    const int* pages;
+    const int* list;                       // of pages, or of tokens
     const uint64_t* masks;
     const float* logWeights;
-    uint64_t mask;
-    float logWeight;
+    uint64_t mask[MASKED ? TILES : 1];
+    float logWeight[MASKED ? TILES : 1];
     int kvHeads, kvHead, pageSize, pageShift, lastEntry, first, last, g, t;
 
     /** @param skipped entries of the list before that of slot 0 */
-    __device__ AttendWalk(const AttendArgs& args, int list, int kvHead, int first, int last, int skipped = 0)
-        : cache(args.cache), pages(args.pages + pageRow(args, list) * args.pageStride + skipped), kvHeads(args.kvHeads),
-          kvHead(kvHead), pageSize(args.pageSize), pageShift(args.pageSize == 64 ? 6 : args.pageSize == 32 ? 5 : 4),
-          lastEntry(args.counts[list] - 1 - skipped), first(first), last(last), g(threadIdx.x % 32 / 4), t(threadIdx.x % 4) {
-        if constexpr (LISTED) {
-            const size_t at = pageRow(args, list) * args.pageStride + skipped;
-            masks = args.masks == nullptr ? nullptr : args.masks + at;
-            logWeights = args.logWeights == nullptr ? nullptr : args.logWeights + at;
+    __device__ AttendWalk(const AttendArgs& args, int listNumber, int kvHead, int first, int last, int skipped = 0)
+        : cache(args.cache), kvHeads(args.kvHeads), kvHead(kvHead), pageSize(args.pageSize),
+          pageShift(args.pageSize == 64 ? 6 : args.pageSize == 32 ? 5 : 4), first(first), last(last), g(threadIdx.x % 32 / 4),
+          t(threadIdx.x % 4) {
+        if constexpr (BY_TOKEN) {
+            list = args.tokens + static_cast<size_t>(listNumber) * args.tokenStride;
+        } else {
+            const size_t at = pageRow(args, listNumber) * args.pageStride + skipped;
+            list = args.pages + at;
+            lastEntry = args.counts[listNumber] - 1 - skipped;
+            if constexpr (MASKED) {
+                masks = args.masks == nullptr ? nullptr : args.masks + at;
+                logWeights = args.logWeights == nullptr ? nullptr : args.logWeights + at;
+            }
         }
         maximum[0] = maximum[1] = ATTEND_NO_SCORE;
         weight[0] = weight[1] = 0.f;
@@ -226,78 +244,109 @@ struct AttendWalk {
         }
     }
 
-    __device__ int entryOf(int step, int quarter) const {
-        return min((step * TOKENS + quarter * QUARTER) >> pageShift, lastEntry);
+    /** The first dimension of row g (upper: g + 8) of tile i of the second product. */
+    static __device__ int dimension(int i, bool upper, int g) {
+        const int word = X::BYTES == 2 ? 2 * i + upper : i, column = word < 4 * CHUNKS ? 16 : TAIL;   // bytes of a lane
+        const int bytes = word / 4 * 64 + g / 2 * column + word % 4 * 4;
+        return X::BYTES == 2 ? bytes / 2 + g % 2 : bytes + g % 2 * 2 + upper;
     }
 
-    __device__ int tokenInPage(int step, int quarter) const { return (step * TOKENS + quarter * QUARTER) & (pageSize - 1); }
+    __device__ int entryOf(int step, int tile) const { return min((step * TOKENS + 16 * tile) >> pageShift, lastEntry); }
 
-    __device__ void loadPages(int step) {
-        keyPage = pages[entryOf(step, g / 2)];
-        valuePage = pages[entryOf(step, t)];
+    /** What loads need to know of a step. */
+    __device__ void loadPlaces(int step) {
+#pragma unroll
+        for (int j = 0; j < TILES; j++) {
+            if constexpr (BY_TOKEN) {   // of slots past the list its last token, which is seen
+                const int slot = step * TOKENS + 16 * j + g;
+                places[j][0] = list[min(slot, last - 1)];
+                places[j][1] = list[min(slot + 8, last - 1)];
+            } else {
+                places[j][0] = list[entryOf(step, j)];
+            }
+        }
     }
 
-    __device__ const uint8_t* block(int page) const {
+    /** The block of row g (h = 0) or g + 8 of tile j, and its token there. */
+    __device__ const uint8_t* block(int j, int h) const {
+        const int page = BY_TOKEN ? places[j][h] >> pageShift : places[j][0];
         return kvBlock(cache, page, kvHeads, kvHead, kvBlockBytes<X>(D, pageSize));
     }
 
-    __device__ void loadKeys(int step) {
-        const uint8_t* from = block(keyPage);
-        const int token = tokenInPage(step, g / 2) + g % 2;
-        const uint8_t* row = from + token * (D * X::BYTES);
+    __device__ int token(int step, int j, int h) const {
+        return (BY_TOKEN ? places[j][h] : step * TOKENS + 16 * j + g + 8 * h) & (pageSize - 1);
+    }
+
+    /** The lane's words of the rows. */
+    __device__ void load(uint32_t (&words)[TILES][2][WORDS]) const {
 #pragma unroll
         for (int j = 0; j < TILES; j++) {
 #pragma unroll
             for (int h = 0; h < 2; h++) {
-                const uint8_t* key = row + (4 * j + 2 * h) * (D * X::BYTES);
+                const uint8_t* from = BY_TOKEN ? rows[j][h] : rows[j][0] + h * 8 * ROW_BYTES;
 #pragma unroll
                 for (int c = 0; c < CHUNKS; c++) {
-                    loadStreaming<16>(&keys[j][h][4 * c], key + 64 * c + 16 * t);
+                    loadStreaming<16>(&words[j][h][4 * c], from + 512 * c);
                 }
                 if constexpr (TAIL > 0) {
-                    loadStreaming<TAIL>(&keys[j][h][4 * CHUNKS], key + 64 * CHUNKS + TAIL * t);
-                }
-                if constexpr (X::SCALED) {
-                    keyScales[j][h] = reinterpret_cast<const float*>(from + kvScaleOffset<X>(D, pageSize))[token + 4 * j + 2 * h];
+                    // Its pieces are narrower, of a token and of a lane.
+                    const int place = BY_TOKEN ? places[j][h] % 8 * 4 + t : threadIdx.x % 32;
+                    loadStreaming<TAIL>(&words[j][h][4 * CHUNKS], from + 512 * CHUNKS - (16 - TAIL) * place);
                 }
             }
-        }
-        if constexpr (LISTED) {
-            const int entry = entryOf(step, g / 2);
-            mask = masks == nullptr ? ~0ull : masks[entry];
-            logWeight = logWeights == nullptr ? 0.f : logWeights[entry] * 1.4426950408889634f;
         }
     }
 
-    __device__ void loadValues(int step) {
-        const uint8_t* from = block(valuePage);
-        const uint8_t* row = from + kvValueOffset<X>(D, pageSize) + (g * pageSize + tokenInPage(step, t)) * X::BYTES;
-        const int stride = 8 * pageSize * X::BYTES;
-#pragma unroll
-        for (int i = 0; i < D / 16; i++) {
-#pragma unroll
-            for (int h = 0; h < 2; h++) {
-                loadStreaming<VEC>(values[i][h], row);
-                row += stride;
-            }
-        }
-        if constexpr (X::SCALED) {   // of the lane's tokens of P, which are those of its K rows
-            const float* scales = reinterpret_cast<const float*>(block(keyPage) + kvScaleOffset<X>(D, pageSize)) + pageSize;
-            const int token = tokenInPage(step, g / 2) + g % 2;
+    __device__ void loadScales(float (&scales)[X::SCALED ? TILES : 1][2], int step, int offset) const {
+        if constexpr (X::SCALED) {
 #pragma unroll
             for (int j = 0; j < TILES; j++) {
-                valueScales[j][0] = scales[token + 4 * j];
-                valueScales[j][1] = scales[token + 4 * j + 2];
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    const uint8_t* from = block(j, h) + kvScaleOffset<X>(D, pageSize);
+                    scales[j][h] = reinterpret_cast<const float*>(from)[offset + token(step, j, h)];
+                }
             }
         }
     }
 
-    /** The tokens of a quarter that are visible, a bit each. */
-    __device__ uint32_t visible(int step, int quarter, uint64_t mask) const {
-        const int slot = step * TOKENS + quarter * QUARTER;
-        const int from = max(0, min(QUARTER, first - slot)), to = max(0, min(QUARTER, last - slot));
+    __device__ void loadKeys(int step) {
+#pragma unroll
+        for (int j = 0; j < TILES; j++) {
+#pragma unroll
+            for (int h = 0; h < (BY_TOKEN ? 2 : 1); h++) {
+                rows[j][h] = block(j, h) + kvRowOffset(ROW_BYTES, token(step, j, h), 16 * t);
+            }
+        }
+        load(keys);
+        loadScales(keyScales, step, 0);
+        if constexpr (MASKED) {
+#pragma unroll
+            for (int j = 0; j < TILES; j++) {
+                const int entry = entryOf(step, j);
+                mask[j] = masks == nullptr ? ~0ull : masks[entry];
+                logWeight[j] = logWeights == nullptr ? 0.f : logWeights[entry] * 1.4426950408889634f;
+            }
+        }
+    }
+
+    /** Of the step whose keys were loaded last. */
+    __device__ void loadValues(int step) {
+        for (auto& tile : rows) {
+            for (auto& row : tile) {
+                row += kvValueOffset<X>(D, pageSize);
+            }
+        }
+        load(values);
+        loadScales(valueScales, step, pageSize);
+    }
+
+    /** Which tokens of a tile are visible, a bit each. */
+    __device__ uint32_t visible(int step, int j) const {
+        const int slot = step * TOKENS + 16 * j;
+        const int from = max(0, min(16, first - slot)), to = max(0, min(16, last - slot));
         const uint32_t range = ((1u << to) - 1) & ~((1u << from) - 1);
-        return LISTED ? range & static_cast<uint32_t>(mask >> (slot & (pageSize - 1))) : range;
+        return MASKED ? range & static_cast<uint32_t>(mask[j] >> (slot & (pageSize - 1))) : range;
     }
 
     static __device__ uint2 widen(const uint32_t* words) {
@@ -340,15 +389,12 @@ struct AttendWalk {
                 scores[j][2] *= keyScales[j][1];
                 scores[j][3] *= keyScales[j][1];
             }
-        }
-        if (LISTED || edge) {
-            const uint32_t bits = visible(step, g / 2, mask) >> (g % 2);
-#pragma unroll
-            for (int j = 0; j < TILES; j++) {
+            if (MASKED || edge) {
+                const uint32_t bits = visible(step, j) >> g;
 #pragma unroll
                 for (int i = 0; i < 4; i++) {
-                    const bool seen = bits >> (4 * j + i / 2 * 2) & 1;
-                    scores[j][i] = seen ? (LISTED ? scores[j][i] + logWeight : scores[j][i]) : -INFINITY;
+                    const bool seen = bits >> (i / 2 * 8) & 1;
+                    scores[j][i] = seen ? (MASKED ? scores[j][i] + logWeight[j] : scores[j][i]) : -INFINITY;
                 }
             }
         }
@@ -395,24 +441,28 @@ struct AttendWalk {
 
     /** What lies in the cache at unseen tokens may be NaN, and 0 * NaN is NaN: V becomes 0 there. */
     __device__ void clearUnseen(int step) {
-        const uint64_t valueMask = LISTED && masks != nullptr ? masks[entryOf(step, t)] : ~0ull;
-        const uint32_t bits = visible(step, t, valueMask) & ALL;
-        if (__all_sync(0xffffffffu, bits == ALL)) {
-            return;
+#pragma unroll
+        for (int j = 0; j < TILES; j++) {
+            const uint32_t bits = visible(step, j);
+            if (__any_sync(0xffffffffu, bits != 0xffff)) {   // the vote keeps it a branch
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    const uint32_t keep = bits >> (g + 8 * h) & 1 ? ~0u : 0u;
+#pragma unroll
+                    for (int w = 0; w < WORDS; w++) {
+                        values[j][h][w] &= keep;
+                    }
+                }
+            }
         }
-#pragma unroll
-        for (int w = 0; w < VALUE_WORDS; w++) {
-            constexpr int PER_WORD = 4 / X::BYTES;
-            uint32_t keep = 0;
-#pragma unroll
-            for (int i = 0; i < PER_WORD; i++) {
-                keep |= bits >> (w * PER_WORD + i) & 1 ? (X::BYTES == 2 ? 0xffffu : 0xffu) << (8 * X::BYTES * i) : 0u;
-            }
-#pragma unroll
-            for (int i = 0; i < D / 16; i++) {
-                values[i][0][w] &= keep;
-                values[i][1][w] &= keep;
-            }
+    }
+
+    /** Rows g (x) and g + 8 (y) of tile i of V^T, of the tokens 8 h ... 8 h + 7 of tile j. */
+    __device__ uint2 operandV(int j, int h, int i) const {
+        if constexpr (X::BYTES == 2) {
+            return make_uint2(transpose8x8(values[j][h][2 * i]), transpose8x8(values[j][h][2 * i + 1]));
+        } else {
+            return X::widen(__byte_perm(transpose8x8(values[j][h][i]), 0, 0x3120));
         }
     }
 
@@ -421,8 +471,8 @@ struct AttendWalk {
         for (int j = 0; j < TILES; j++) {
 #pragma unroll
             for (int i = 0; i < D / 16; i++) {
-                uint32_t a[4];
-                operandA(a, &values[i][0][j * X::BYTES], &values[i][1][j * X::BYTES]);
+                const uint2 lower = operandV(j, 0, i), upper = operandV(j, 1, i);
+                const uint32_t a[4] = {lower.x, lower.y, upper.x, upper.y};
                 X::mma(out[i], a, p[j][0], p[j][1]);
             }
         }
@@ -431,10 +481,10 @@ struct AttendWalk {
     /** Issues the loads of the first step. */
     __device__ void start(int begin, int end, int stride) {
         if (begin < end) {
-            loadPages(begin);
+            loadPlaces(begin);
             loadKeys(begin);
             loadValues(begin);
-            loadPages(begin + stride);
+            loadPlaces(begin + stride);
         }
     }
 
@@ -445,18 +495,18 @@ struct AttendWalk {
             const int next = step + stride;
             float scores[TILES][4];
             uint32_t p[TILES][2];
+            if (!BY_TOKEN && (MASKED || edge)) {
+                clearUnseen(step);
+            }
             score(scores, query, step, edge);
             if (next < end) {
                 loadKeys(next);
             }
             soften(scores, p);
-            if (LISTED || edge) {
-                clearUnseen(step);
-            }
             accumulate(p);
             if (next < end) {
                 loadValues(next);
-                loadPages(next + stride);
+                loadPlaces(next + stride);
             }
         }
         weight[0] = sumOverRows(weight[0]);
@@ -466,23 +516,32 @@ struct AttendWalk {
 
 // ---- a CTA ----
 
-/** What the CTA's warps hand to each other: the pad makes the stores of the fragments free of bank conflicts. */
+/** What the CTA's warps hand to each other. */
 template <int D, int WARPS>
 struct AttendShared {
-    alignas(16) float sums[WARPS][8][D + 4];
+    alignas(16) float sums[WARPS][8][D];
     float2 weights[WARPS][8];   // maximum, sum of weights
     uint2 query[D / 16][32];    // B operands, see AttendWalk
     int ticket;
+
+    /** Where a dimension of a head's sum is: numbers change places so that the stores of fragments are free of bank conflicts. */
+    __device__ float& sum(int warp, int head, int d) { return sums[warp][head][d ^ head / 2 * 2]; }
+
+    /** Four dimensions, d a multiple of 4. */
+    __device__ float4 four(int warp, int head, int d) {
+        const float4 x = *reinterpret_cast<const float4*>(&sums[warp][head][d ^ (head / 2 * 2 & 4)]);
+        return head / 2 % 2 == 0 ? x : make_float4(x.z, x.w, x.x, x.y);
+    }
 };
 
 /**
  * Walks this warp's steps and leaves its result in shared memory. Where queries were not settled, it waits for the previous kernel
  * and stages them.
  */
-template <class X, int D, int VEC, int WARPS, bool LISTED>
+template <class X, int D, int TILES, int WARPS, Listed LISTED>
 __device__ void attendWarp(const AttendArgs& args, AttendShared<D, WARPS>& shared, const float* q, int heads, int list,
                            int kvHead, int first, int last, int begin, int end, int skipped = 0) {
-    AttendWalk<X, D, VEC, LISTED> warp(args, list, kvHead, first, last, skipped);
+    AttendWalk<X, D, TILES, LISTED> warp(args, list, kvHead, first, last, skipped);
     const int w = __shfl_sync(0xffffffffu, threadIdx.x / 32, 0);   // tells the compiler that it is uniform
     if (args.settled > 0 && (begin + w + 1) * warp.TOKENS > last - args.settled) {
         waitForPreviousKernel();
@@ -503,8 +562,8 @@ __device__ void attendWarp(const AttendArgs& args, AttendShared<D, WARPS>& share
             }
 #pragma unroll
             for (int i = 0; i < D / 16; i++) {
-                shared.sums[w][head][16 * i + warp.g] = warp.out[i][h] * (1.f / warp.P_FACTOR);
-                shared.sums[w][head][16 * i + 8 + warp.g] = warp.out[i][h + 2] * (1.f / warp.P_FACTOR);
+                shared.sum(w, head, warp.dimension(i, false, warp.g)) = warp.out[i][h] * (1.f / warp.P_FACTOR);
+                shared.sum(w, head, warp.dimension(i, true, warp.g)) = warp.out[i][h + 2] * (1.f / warp.P_FACTOR);
             }
         }
     }
@@ -559,11 +618,27 @@ __device__ void attendMerge(const float* partials, int parts, int heads, half* o
     }
 }
 
-/** Counts what a list lets attention read. */
+/** Counts the tokens of a list, and their pages: the pages follow each other. */
 template <int THREADS>
+__device__ void tallyTokens(const AttendArgs& args, unsigned* to, int list, int count) {
+    const int* tokens = args.tokens + static_cast<size_t>(list) * args.tokenStride;
+    unsigned pages = 0;
+    for (int i = threadIdx.x; i < count; i += THREADS) {
+        pages += i == 0 || tokens[i] / args.pageSize != tokens[i - 1] / args.pageSize;
+    }
+    if (pages > 0) {
+        atomicAdd(to + 1, pages);
+    }
+    if (threadIdx.x == 0) {
+        atomicAdd(to, count);
+    }
+}
+
+/** Counts what a list lets attention read. */
+template <int THREADS, bool MASKED>
 __device__ void tally(const AttendArgs& args, unsigned* to, int list, int first, int last) {
     const int firstEntry = first / args.pageSize, end = (last + args.pageSize - 1) / args.pageSize;
-    if (args.masks == nullptr) {
+    if (!MASKED || args.masks == nullptr) {
         if (threadIdx.x == 0 && last > first) {
             atomicAdd(to, last - first);
             atomicAdd(to + 1, end - firstEntry);
@@ -592,21 +667,22 @@ __device__ void tally(const AttendArgs& args, unsigned* to, int list, int first,
 }
 
 /** Counts a list of two ranges of slots, which may share a page. */
-template <int THREADS>
+template <int THREADS, bool MASKED>
 __device__ void tally(const AttendArgs& args, unsigned* to, int list, int first, int last, const Gap& gap) {
-    tally<THREADS>(args, to, list, first, last);
+    tally<THREADS, MASKED>(args, to, list, first, last);
     if (gap.sinkLast > gap.sinkFirst) {
-        tally<THREADS>(args, to, list, gap.sinkFirst, gap.sinkLast);
+        tally<THREADS, MASKED>(args, to, list, gap.sinkFirst, gap.sinkLast);
         if (threadIdx.x == 0 && (gap.sinkLast - 1) / args.pageSize == first / args.pageSize) {
             atomicSub(to + 1, 1);
         }
     }
 }
 
-template <class X, int D, int VEC, int WARPS>
+/** LISTED: up to which kind lists may be. */
+template <class X, int D, int TILES, int WARPS, Listed LISTED>
 __device__ void attend(const AttendArgs& args) {
     __shared__ AttendShared<D, WARPS> shared;
-    constexpr int THREADS = 32 * WARPS, TOKENS = 4 * VEC / X::BYTES;
+    constexpr int THREADS = 32 * WARPS, TOKENS = 16 * TILES;
     const int part = blockIdx.x, entry = blockIdx.z, result = entry * gridDim.y + blockIdx.y;
     const int tiles = (args.group + 7) / 8, kvHead = blockIdx.y / tiles, firstHead = blockIdx.y % tiles * 8;
     const int heads = min(8, args.group - firstHead);
@@ -617,18 +693,29 @@ __device__ void attend(const AttendArgs& args) {
     const size_t column = static_cast<size_t>(kvHead * args.group + firstHead) * D;
     const float* q = (part < sinkParts ? args.closedUpQ : args.q) + static_cast<size_t>(row) * args.qStride + column;
     if (args.settled == 0) {   // queries are: the kernel before made the list
-        AttendWalk<X, D, VEC, false>::stageQuery(shared.query, q, heads, args.scale * 1.4426950408889634f, threadIdx.x / 32, WARPS);
+        const float scale = args.scale * 1.4426950408889634f;
+        AttendWalk<X, D, TILES, Listed::PAGES>::stageQuery(shared.query, q, heads, scale, threadIdx.x / 32, WARPS);
         waitForPreviousKernel();
     } else {
         letNextKernelStart();
     }
+    constexpr bool BY_TOKEN = LISTED >= Listed::TOKENS, MASKED = LISTED == Listed::MASKED_PAGES;
+    const int tokens = !BY_TOKEN || args.tokens == nullptr ? -1 : args.tokenCounts[list];
     int first = args.first == nullptr ? 0 : args.first[list];
     int last = args.counts[list] * args.pageSize;
     last = args.last == nullptr ? last : min(last, args.last[list]);
     first = max(first, gap.windowFirst);
+    if (BY_TOKEN && tokens >= 0) {
+        first = 0;
+        last = tokens;
+    }
 
     if (args.tally != nullptr && part == 0 && firstHead == 0) {
-        tally<THREADS>(args, args.tally + 2 * entry, list, first, last, gap);
+        if (BY_TOKEN && tokens >= 0) {
+            tallyTokens<THREADS>(args, args.tally + 2 * entry, list, tokens);
+        } else {
+            tally<THREADS, MASKED>(args, args.tally + 2 * entry, list, first, last, gap);
+        }
     }
     // Steps count from the first page that is seen, so that a list that begins with it gives the same bits.
     int skipped = first / args.pageSize;
@@ -636,7 +723,8 @@ __device__ void attend(const AttendArgs& args) {
     last -= skipped * args.pageSize;
     int firstStep = first / TOKENS, steps = max(0, (last + TOKENS - 1) / TOKENS - firstStep);
     const int parts = sinkParts
-            + max(1, min(args.splits - sinkParts, (steps * TOKENS + args.partTokens - 1) / args.partTokens));
+            + max(1, min(min(args.splits, static_cast<int>(gridDim.x)) - sinkParts,
+                         (steps * TOKENS + args.partTokens - 1) / args.partTokens));
     if (part >= parts) {
         waitForPreviousKernel();
         return;
@@ -657,10 +745,17 @@ __device__ void attend(const AttendArgs& args) {
     float* logSums = args.logSums == nullptr ? nullptr
             : args.logSums + static_cast<size_t>(row) * args.kvHeads * args.group + kvHead * args.group + firstHead;
     half* out = args.out + static_cast<size_t>(row) * args.outStride + column;
-    if (args.masks == nullptr && args.logWeights == nullptr) {
-        attendWarp<X, D, VEC, WARPS, false>(args, shared, q, heads, list, kvHead, first, last, begin, end, skipped);
+    const auto walk = [&](auto kind) {
+        // A kernel has no code for what does not occur.
+        constexpr Listed KIND = decltype(kind)::value <= LISTED ? decltype(kind)::value : Listed::PAGES;
+        attendWarp<X, D, TILES, WARPS, KIND>(args, shared, q, heads, list, kvHead, first, last, begin, end, skipped);
+    };
+    if (BY_TOKEN && tokens >= 0) {
+        walk(std::integral_constant<Listed, Listed::TOKENS>());
+    } else if (MASKED && (args.masks != nullptr || args.logWeights != nullptr)) {
+        walk(std::integral_constant<Listed, Listed::MASKED_PAGES>());
     } else {
-        attendWarp<X, D, VEC, WARPS, true>(args, shared, q, heads, list, kvHead, first, last, begin, end, skipped);
+        walk(std::integral_constant<Listed, Listed::PAGES>());
     }
     __syncthreads();
     letNextKernelStart();
@@ -672,7 +767,7 @@ __device__ void attend(const AttendArgs& args) {
 #pragma unroll
         for (int w = 0; w < WARPS; w++) {
             const float2 weights = shared.weights[w][head];
-            state.add(weights.x, weights.y, *reinterpret_cast<const float4*>(&shared.sums[w][head][d]));
+            state.add(weights.x, weights.y, shared.four(w, head, d));
         }
         if (parts == 1) {
             state.finish(out + item * 4);
@@ -695,18 +790,29 @@ __device__ void attend(const AttendArgs& args) {
 
 // ---- kernels ----
 
-constexpr int ATTEND_VEC = 8, ATTEND_WARPS = 6, ATTEND_THREADS = 32 * ATTEND_WARPS, ATTEND_CTAS = 2;
+template <class X>
+constexpr int ATTEND_TILES = 2 / X::BYTES;
 
-#define SKIM_ATTEND(name, X, D)                                                                   \
-    extern "C" __global__ void __launch_bounds__(ATTEND_THREADS, ATTEND_CTAS)                     \
-    attend_##name##_##D(const __grid_constant__ AttendArgs args) {                                \
-        attend<X, D, ATTEND_VEC, ATTEND_WARPS>(args);                                             \
+constexpr int ATTEND_WARPS = 6, ATTEND_THREADS = 32 * ATTEND_WARPS, ATTEND_CTAS = 2;
+
+/** How the kernels walk plain pages. */
+template <class X, int D>
+using PageWalk = AttendWalk<X, D, ATTEND_TILES<X>, Listed::PAGES>;
+
+#define SKIM_ATTEND(name, X, D, LISTED)                                                 \
+    extern "C" __global__ void __launch_bounds__(ATTEND_THREADS, ATTEND_CTAS)           \
+    attend_##name##_##D(const __grid_constant__ AttendArgs args) {                      \
+        attend<X, D, ATTEND_TILES<X>, ATTEND_WARPS, Listed::LISTED>(args);              \
     }
-#define SKIM_ATTEND_ALL(name, X) \
-    SKIM_ATTEND(name, X, 64)     \
-    SKIM_ATTEND(name, X, 80)     \
-    SKIM_ATTEND(name, X, 96)     \
-    SKIM_ATTEND(name, X, 128)
+#define SKIM_ATTEND_SIZES(name, X, LISTED) \
+    SKIM_ATTEND(name, X, 64, LISTED)       \
+    SKIM_ATTEND(name, X, 80, LISTED)       \
+    SKIM_ATTEND(name, X, 96, LISTED)       \
+    SKIM_ATTEND(name, X, 128, LISTED)
+#define SKIM_ATTEND_ALL(name, X)                            \
+    SKIM_ATTEND_SIZES(name, X, PAGES)                       \
+    SKIM_ATTEND_SIZES(tokens_##name, X, TOKENS)             \
+    SKIM_ATTEND_SIZES(masked_##name, X, MASKED_PAGES)
 
 SKIM_ATTEND_ALL(bf16, KvBf16)
 SKIM_ATTEND_ALL(f16, KvF16)
@@ -714,6 +820,7 @@ SKIM_ATTEND_ALL(fp8, KvFp8)
 SKIM_ATTEND_ALL(int8, KvInt8)
 
 #undef SKIM_ATTEND_ALL
+#undef SKIM_ATTEND_SIZES
 #undef SKIM_ATTEND
 
 }  // namespace skim::decode

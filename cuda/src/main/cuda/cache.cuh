@@ -4,14 +4,13 @@
  * The cache of a layer is an array of blocks, one for each (page, KV head): block (page, head) begins at
  * base + (page * kvHeads + head) * blockBytes.
  *
- *   K   [pageSize][D]   a token's key is contiguous
- *   V^T [D][pageSize]   a dimension's values of the page's tokens are contiguous: the A operand of V^T * P^T, the B operand of
- *                       P * V
- *   int8 only           float kScale[pageSize], float vScale[pageSize]: a stored x stands for x * scale, the token's largest
- *                       magnitude over 127
+ *   K, V        rows of D values, one a token, in groups of eight tokens: of each row its first 64 bytes, of each the next 64,
+ *               ..., of each what is left (kvRowOffset). A load of a warp, 16 bytes a lane, so takes 512 bytes in one piece, and
+ *               a single token can be read without the others
+ *   int8 only   float kScale[pageSize], float vScale[pageSize]: a stored x stands for x * scale, the token's largest magnitude
+ *               over 127
  *
- * pageSize is 16, 32 or 64, D is one of 64, 80, 96, 128: every K row and every V^T row is a multiple of 16 bytes, and so is a
- * block.
+ * pageSize is 16, 32 or 64, D is one of 64, 80, 96, 128: every row is a multiple of 16 bytes, and so is a block.
  *
  * A storage type X has
  *   BYTES, SCALED               bytes of a stored value; whether a block ends in scales
@@ -38,7 +37,13 @@ __host__ __device__ constexpr int kvBlockBytes(int dimensions, int pageSize) {
     return pageSize * (2 * dimensions * X::BYTES + (X::SCALED ? 8 : 0));
 }
 
-/** Byte offset of V^T in a block. */
+/** Where a byte of a token's row is in K and in V; bytes of 16 aligned ones stay together. */
+__host__ __device__ constexpr int kvRowOffset(int rowBytes, int token, int byte) {
+    const int piece = byte / 64, width = rowBytes - 64 * piece < 64 ? rowBytes - 64 * piece : 64;
+    return token / 8 * 8 * rowBytes + piece * 512 + token % 8 * width + byte % 64;
+}
+
+/** Byte offset of V in a block. */
 template <class X>
 __host__ __device__ constexpr int kvValueOffset(int dimensions, int pageSize) {
     return pageSize * dimensions * X::BYTES;

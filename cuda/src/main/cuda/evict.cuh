@@ -140,10 +140,10 @@ struct ObservedKeys {
                 scales[m][half] =
                         X::SCALED ? reinterpret_cast<const float*>(block + kvScaleOffset<X>(D, args.pageSize))[token] : 1.f;
                 using Raw = typename std::conditional<X::BYTES == 2, uint2, uint32_t>::type;
-                const uint8_t* key = block + (token * D + 4 * t) * X::BYTES;
 #pragma unroll
                 for (int step = 0; step < D / 16; step++) {
-                    const uint2 pairs = X::widen(*reinterpret_cast<const Raw*>(key + 16 * step * X::BYTES));
+                    const uint8_t* key = block + kvRowOffset(D * X::BYTES, token, (16 * step + 4 * t) * X::BYTES);
+                    const uint2 pairs = X::widen(*reinterpret_cast<const Raw*>(key));
                     keys[m][step][half] = pairs.x;
                     keys[m][step][2 + half] = pairs.y;
                 }
@@ -440,13 +440,11 @@ __device__ void moveToken(const Ranks& ranks, uint8_t* cache, int from, int to, 
     const int bytes = kvBlockBytes<X>(D, pageSize), fromToken = from % pageSize, toToken = to % pageSize;
     const uint8_t* source = kvBlock(cache, ranks.pages[from / pageSize], args.kvHeads, head, bytes);
     uint8_t* target = kvBlock(cache, ranks.pages[to / pageSize], args.kvHeads, head, bytes);
-    using Value = typename std::conditional<X::BYTES == 2, uint16_t, uint8_t>::type;
-    const auto move = [&](int fromIndex, int toIndex) {
-        reinterpret_cast<Value*>(target)[toIndex] = reinterpret_cast<const Value*>(source)[fromIndex];
-    };
-    for (int d = lane; d < D; d += 32) {
-        move(fromToken * D + d, toToken * D + d);
-        move(pageSize * D + d * pageSize + fromToken, pageSize * D + d * pageSize + toToken);
+    const int row = D * X::BYTES;
+    for (int i = 16 * lane; i < 2 * row; i += 16 * 32) {   // the key's, then the value's
+        const int before = i < row ? 0 : kvValueOffset<X>(D, pageSize), byte = i % row;
+        *reinterpret_cast<uint4*>(target + before + kvRowOffset(row, toToken, byte)) =
+                *reinterpret_cast<const uint4*>(source + before + kvRowOffset(row, fromToken, byte));
     }
     if (X::SCALED && lane < 2) {
         const int offset = kvScaleOffset<X>(D, pageSize);

@@ -266,7 +266,7 @@ struct PageKeys {
     /** Dimensions `dimension` ... + 3 of a token's key, in lanes that have any. */
     __device__ float4 at(int token, int dimension) const {
         using Raw = typename std::conditional<X::BYTES == 2, uint2, uint32_t>::type;
-        const Raw raw = *reinterpret_cast<const Raw*>(block + (token * D + dimension) * X::BYTES);
+        const Raw raw = *reinterpret_cast<const Raw*>(block + kvRowOffset(D * X::BYTES, token, dimension * X::BYTES));
         const uint2 pairs = X::widen(raw);
         const float2 a = widenPair<X>(pairs.x), b = widenPair<X>(pairs.y);
         const float s = scale(token);

@@ -18,15 +18,15 @@
  * tiles of all heads are launched first. A row's result depends on neither the other rows nor on how the prompt was cut into
  * spans, to the bit.
  *
- * Shared memory holds two stages of K [64 tokens][D] and V^T [D][64 tokens] in the storage type (int8: and kScale[64],
+ * Shared memory holds two stages of K [64 tokens][D] and V [64 tokens][D] in the storage type (int8: and kScale[64],
  * vScale[64]), gathered by cp.async; warp w fetches tokens 16w..16w+15 of a tile, which lie in one page. Chunks of 16 bytes
  * are swizzled (see Rows) so that ldmatrix and cp.async meet no bank conflict. Queries of more than 64 dimensions are parked
  * there too, as the fragments of each lane, for want of registers.
  *
- * Fragments of one-byte types. ldmatrix hands a lane t of a quad the bytes 4t..4t+3 of a row of 16, which widen to the B
- * fragment's k = 2t, 2t+1 and 2t+8, 2t+9. So k is permuted within 16: for dimensions the queries are loaded in the same order;
- * for tokens the rows of K lie permuted in shared memory (columnKey), so that the scores come out in the order in which V^T is
- * consumed.
+ * Fragments of one-byte types. Of K, ldmatrix hands a lane t of a quad the bytes 4t..4t+3 of a row of 16, which widen to the B
+ * fragment's k = 2t, 2t+1 and 2t+8, 2t+9: dimensions are permuted within 16 (elementOf), and the queries are loaded in the same
+ * order. Of V, transposing, it hands lane (g, t) the dimensions 2g and 2g + 1 of the tokens 2t and 2t + 1: with the bytes in the
+ * middle exchanged they widen to fragments of two products, one with the even dimensions of 16, one with the odd ones.
  */
 #pragma once
 
@@ -109,6 +109,13 @@ __device__ inline uint4 loadMatrices(uint32_t address) {
     return r;
 }
 
+__device__ inline uint4 loadMatricesTransposed(uint32_t address) {
+    uint4 r;
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r.x), "=r"(r.y), "=r"(r.z), "=r"(r.w) : "r"(address) : "memory");
+    return r;
+}
+
 __device__ inline float exp2Fast(float x) {
     float y;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
@@ -147,10 +154,9 @@ struct Rows {
 
 template <class X, int D>
 struct Stage {
-    using KeyRows = Rows<D * X::BYTES / 16>;
-    using ValueRows = Rows<KEYS * X::BYTES / 16>;
-    static constexpr int KEY_SCALES = 2 * KEYS * D * X::BYTES;   // V^T begins halfway
-    static constexpr int VALUES = KEY_SCALES / 2;
+    using TokenRows = Rows<D * X::BYTES / 16>;   // of K and of V
+    static constexpr int VALUES = KEYS * D * X::BYTES;
+    static constexpr int KEY_SCALES = 2 * VALUES;
     static constexpr int VALUE_SCALES = KEY_SCALES + KEYS * 4;
     static constexpr int BYTES = KEY_SCALES + (X::SCALED ? 2 * KEYS * 4 : 0);
 };
@@ -179,13 +185,10 @@ struct alignas(128) Common {
 template <class X, int D>
 constexpr int SHARED_BYTES = sizeof(Common) + QUERY_BYTES<D> + STAGES * Stage<X, D>::BYTES;
 
-/**
- * The key of a column of the scores, both counted within 16. K's rows lie in shared memory in the order of the columns. A lane
- * t of a quad holds columns 2t, 2t + 1 and 2t + 8, 2t + 9: with one-byte types these are the keys 4t..4t+3.
- */
+/** The dimension of a k of the first product, both counted within 16. */
 template <class X>
-__device__ constexpr int columnKey(int column) {
-    return X::BYTES == 2 ? column : column % 8 / 2 * 4 + column / 8 * 2 + column % 2;
+__device__ constexpr int elementOf(int k) {
+    return X::BYTES == 2 ? k : k % 8 / 2 * 4 + k / 8 * 2 + k % 2;
 }
 
 // ---- the parts of a tile's work ----
@@ -216,35 +219,24 @@ __device__ inline void fetch(const PrefillArgs& args, const Common& common, int 
     const uint8_t* block = common.blocks + static_cast<size_t>(max(page, 0)) * (args.kvHeads * blockBytes);
 
     // Eight neighbouring lanes copy to the same chunk of eight rows: no bank conflict.
-    if (page != NO_PAGE) {
-        using Target = typename Stage<X, D>::KeyRows;
-        constexpr int CHUNKS = Target::BYTES / 16;
-        const uint8_t* source = block + (token + columnKey<X>(lane % 8)) * Target::BYTES + lane / 8 * 16;
-        const uint32_t target = stage + Target::offset(key + lane % 8, lane / 8);
+    using Target = typename Stage<X, D>::TokenRows;
+    constexpr int CHUNKS = Target::BYTES / 16;
+    const uint8_t* source = block + kvRowOffset(Target::BYTES, token + lane % 8, 0) + lane / 8 * 16;
+    const uint32_t target = stage + Target::offset(key + lane % 8, lane / 8);
+    const int valueOffset = kvValueOffset<X>(D, pageSize);
 #pragma unroll
-        for (int chunk = 0; chunk < CHUNKS; chunk += 4) {
-            if (CHUNKS - chunk >= 4 || lane / 8 < CHUNKS - chunk) {
+    for (int chunk = 0; chunk < CHUNKS; chunk += 4) {
+        if (CHUNKS - chunk >= 4 || lane / 8 < CHUNKS - chunk) {
 #pragma unroll
-                for (int row = 0; row < 16; row += 8) {
-                    copyAsync(Target::advance(target, chunk) + row * Target::BYTES,
-                              source + columnKey<X>(row) * Target::BYTES + chunk * 16);
+            for (int row = 0; row < 16; row += 8) {
+                // Of a row's last piece tokens lie closer to each other.
+                const int narrower = CHUNKS - chunk >= 4 ? 0 : lane % 8 * (4 - CHUNKS + chunk) * 16;
+                const uint8_t* from = source + row * Target::BYTES + chunk / 4 * 512 - narrower;
+                const uint32_t to = Target::advance(target, chunk) + row * Target::BYTES;
+                if (page != NO_PAGE) {
+                    copyAsync(to, from);
                 }
-            }
-        }
-    }
-    {
-        using Target = typename Stage<X, D>::ValueRows;
-        constexpr int TOKENS = 16 / X::BYTES;   // in a chunk
-        constexpr int ROWS = 32 / X::BYTES;     // at a time
-        const int chunk = X::BYTES == 2 ? lane / 8 % 2 : 0;
-        const int row = X::BYTES == 2 ? lane / 16 * 8 + lane % 8 : lane;
-        const uint8_t* source = block + kvValueOffset<X>(D, pageSize) + (row * pageSize + token) * X::BYTES + chunk * 16;
-        const uint32_t target = stage + Stage<X, D>::VALUES + Target::offset(row, key / TOKENS + chunk);
-        const int bytes = chunkBytes(known - chunk * TOKENS, X::BYTES);
-#pragma unroll
-        for (int i = 0; i < D; i += ROWS) {
-            if (D - i >= ROWS || row < D - i) {
-                copyAsync(target + i * Target::BYTES, source + i * pageSize * X::BYTES, bytes);
+                copyAsync(to + Stage<X, D>::VALUES, from + valueOffset, row + lane % 8 < known ? 16 : 0);
             }
         }
     }
@@ -277,7 +269,7 @@ public:
                 for (int s = 0; s < STEPS; s++) {
 #pragma unroll
                     for (int pair = 0; pair < 2; pair++) {
-                        const int dimension = s * 16 + columnKey<X>(pair * 8 + t * 2);
+                        const int dimension = s * 16 + elementOf<X>(pair * 8 + t * 2);
                         const float2 x = r < rows ? *reinterpret_cast<const float2*>(from + dimension) : make_float2(0, 0);
                         const uint32_t packed = X::pack(x.x * factor, x.y * factor);
                         if constexpr (QUERIES_IN_REGISTERS<D>) {
@@ -318,7 +310,7 @@ private:
 /** s = Q K^T for a tile of keys. */
 template <class X, int D>
 __device__ inline void multiplyKeys(float (&s)[ROW_TILES][KEYS / 8][4], const Queries<X, D>& queries, uint32_t stage) {
-    using Source = typename Stage<X, D>::KeyRows;
+    using Source = typename Stage<X, D>::TokenRows;
     const int lane = laneNumber();
     // Four matrices at a time: 16 keys x 16 dimensions of two bytes, 32 keys x 16 dimensions of one byte.
     const int offset = X::BYTES == 2 ? Source::offset(lane / 16 * 8 + lane % 8, lane / 8 % 2) : Source::offset(lane, 0);
@@ -363,16 +355,16 @@ __device__ inline void multiplyKeys(float (&s)[ROW_TILES][KEYS / 8][4], const Qu
 template <class X, int D>
 __device__ inline void multiplyValues(float (&o)[ROW_TILES][D / 8][4], const uint32_t (&p)[ROW_TILES][KEYS / 16][4],
                                       uint32_t stage) {
-    using Source = typename Stage<X, D>::ValueRows;
-    constexpr int STEPS = 2 / X::BYTES;   // of 16 keys in one ldmatrix, which covers 2 x 8 dimensions and two chunks
+    using Source = typename Stage<X, D>::TokenRows;
     const int lane = laneNumber();
-    const uint32_t base = stage + Stage<X, D>::VALUES + Source::offset(lane / 16 * 8 + lane % 8, lane / 8 % 2);
+    // Four matrices of 8 tokens x 16 bytes at a time: 16 tokens x 2 chunks of two bytes, 32 tokens x 1 chunk of one byte.
+    const int offset = X::BYTES == 2 ? Source::offset(lane % 16, lane / 16) : Source::offset(lane, 0);
+    const uint32_t base = stage + Stage<X, D>::VALUES + offset;
 #pragma unroll
-    for (int step = 0; step < KEYS / 16; step += STEPS) {
-        const uint32_t address = Source::advance(base, step * X::BYTES);
+    for (int step = 0; step < KEYS / 16; step += 2 / X::BYTES) {
 #pragma unroll
-        for (int n = 0; n < D / 8; n += 2) {
-            const uint4 four = loadMatrices(address + n * 8 * Source::BYTES);
+        for (int n = 0; n < D / 8; n += 2) {   // two tiles are 16 dimensions
+            const uint4 four = loadMatricesTransposed(Source::advance(base, n * X::BYTES / 2) + step * 16 * Source::BYTES);
             if constexpr (X::BYTES == 2) {
 #pragma unroll
                 for (int m = 0; m < ROW_TILES; m++) {
@@ -380,13 +372,15 @@ __device__ inline void multiplyValues(float (&o)[ROW_TILES][D / 8][4], const uin
                     X::mma(o[m][n + 1], p[m][step], four.z, four.w);
                 }
             } else {
-                const uint32_t raw[4] = {four.x, four.z, four.y, four.w};   // by steps
+                const uint32_t raw[4] = {four.x, four.y, four.z, four.w};
 #pragma unroll
-                for (int j = 0; j < 4; j++) {
-                    const uint2 b = X::widen(raw[j]);
+                for (int j = 0; j < 2; j++) {
+                    const uint2 lower = X::widen(__byte_perm(raw[2 * j], 0, 0x3120));
+                    const uint2 upper = X::widen(__byte_perm(raw[2 * j + 1], 0, 0x3120));
 #pragma unroll
                     for (int m = 0; m < ROW_TILES; m++) {
-                        X::mma(o[m][n + j % 2], p[m][step + j / 2], b.x, b.y);
+                        X::mma(o[m][n], p[m][step + j], lower.x, upper.x);
+                        X::mma(o[m][n + 1], p[m][step + j], lower.y, upper.y);
                     }
                 }
             }
@@ -409,7 +403,7 @@ __device__ inline void mask(float (&s)[ROW_TILES][KEYS / 8][4], const int* posit
             for (int n = 0; n < KEYS / 8; n++) {
 #pragma unroll
                 for (int i = 0; i < 2; i++) {
-                    const int key = n / 2 * 16 + columnKey<X>(n % 2 * 8 + t * 2) + i;
+                    const int key = n * 8 + t * 2 + i;
                     if (key > last || key < first) {
                         s[m][n][half * 2 + i] = -INFINITY;
                     }
@@ -425,7 +419,7 @@ __device__ inline void scaleColumns(float (&s)[ROW_TILES][KEYS / 8][4], const fl
     const int t = laneNumber() % 4;
 #pragma unroll
     for (int n = 0; n < KEYS / 8; n++) {
-        const float2 scale = *reinterpret_cast<const float2*>(scales + n / 2 * 16 + columnKey<X>(n % 2 * 8 + t * 2));
+        const float2 scale = *reinterpret_cast<const float2*>(scales + n * 8 + t * 2);
 #pragma unroll
         for (int m = 0; m < ROW_TILES; m++) {
 #pragma unroll
@@ -509,11 +503,18 @@ __device__ inline void store(const PrefillArgs& args, const Common& common, cons
                     args.logSums[(firstRow + r / args.group) * (args.kvHeads * args.group) + head] =
                         softmax.maximum[m][half] + log2f(sum);
                 }
-                __half* to = args.out + (firstRow + r / args.group) * args.outStride + head * D + t * 2;
+                __half* to = args.out + (firstRow + r / args.group) * args.outStride + head * D;
 #pragma unroll
-                for (int n = 0; n < D / 8; n++) {
-                    *reinterpret_cast<uint32_t*>(to + n * 8) =
-                        packF16(o[m][n][half * 2] * inverse, o[m][n][half * 2 + 1] * inverse);
+                for (int n = 0; n < D / 8; n += 2) {
+                    const float* a = &o[m][n][half * 2];
+                    const float* b = &o[m][n + 1][half * 2];
+                    if constexpr (X::BYTES == 2) {
+                        *reinterpret_cast<uint32_t*>(to + n * 8 + t * 2) = packF16(a[0] * inverse, a[1] * inverse);
+                        *reinterpret_cast<uint32_t*>(to + n * 8 + 8 + t * 2) = packF16(b[0] * inverse, b[1] * inverse);
+                    } else {   // even and odd dimensions
+                        *reinterpret_cast<uint2*>(to + n * 8 + t * 4) =
+                            make_uint2(packF16(a[0] * inverse, b[0] * inverse), packF16(a[1] * inverse, b[1] * inverse));
+                    }
                 }
             }
         }

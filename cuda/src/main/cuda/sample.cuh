@@ -16,9 +16,8 @@
  *                           their counts. Gives all lists masks and log weights.
  *
  * Items   An item is a token, as on the CPU, or a page (SAMPLE_PAGES in RowMethod::verify): the mean over a page's tokens varies
- *         much less than a token does, and a page costs hardly more to read than one of its tokens (V is transposed: a token's
- *         values lie in as many sectors as the page's). So pages reach the same epsilon and delta with a fraction of the
- *         traffic: they are what is worth having on a GPU, tokens are there for equality with the CPU.
+ *         much less than a token does, so that fewer entries, whose weights and places are found one by one, reach the same
+ *         epsilon and delta. Pages are what is worth having on a GPU, tokens are there for equality with the CPU.
  * Weights Exponentials are powers of two of logits * log2(e), relative to a chunk's greatest, then to that of list and pilot.
  * Lists   A page may be listed twice: the sample has one entry for each of the two sizes of strata, in the order of the rest's
  *         pages, the smaller size first. Where that takes more than half of a stratum or does not fit the list, the list
@@ -224,19 +223,20 @@ __device__ inline float stored(uint32_t raw) {
 /** Sixteen keys anywhere in the cache, the A operand of the scores: lane (g, t) has parts of keys g and g + 8, see AttendWalk. */
 template <class X, int D>
 struct KeyTile {
-    using Walk = decode::AttendWalk<X, D, decode::ATTEND_VEC, false>;
+    using Walk = decode::PageWalk<X, D>;
 
-    uint32_t keys[2][Walk::KEY_WORDS];
+    uint32_t keys[2][Walk::WORDS];
     float scales[2];
 
     __device__ void load(int h, const uint8_t* block, int pageSize, int token, int t) {
-        const uint8_t* key = block + token * (D * X::BYTES);
+        const uint8_t* key = block + kvRowOffset(Walk::ROW_BYTES, token, 0);
 #pragma unroll
         for (int c = 0; c < Walk::CHUNKS; c++) {
-            decode::loadStreaming<16>(&keys[h][4 * c], key + 64 * c + 16 * t);
+            decode::loadStreaming<16>(&keys[h][4 * c], key + 512 * c + 16 * t);
         }
         if constexpr (Walk::TAIL > 0) {
-            decode::loadStreaming<Walk::TAIL>(&keys[h][4 * Walk::CHUNKS], key + 64 * Walk::CHUNKS + Walk::TAIL * t);
+            const uint8_t* tail = block + kvRowOffset(Walk::ROW_BYTES, token, 64 * Walk::CHUNKS);
+            decode::loadStreaming<Walk::TAIL>(&keys[h][4 * Walk::CHUNKS], tail + Walk::TAIL * t);
         }
         if constexpr (X::SCALED) {
             scales[h] = reinterpret_cast<const float*>(block + kvScaleOffset<X>(D, pageSize))[token];
@@ -297,29 +297,29 @@ struct SampleTile {
 
 /** As decode::AttendWalk::walk without the values: maxima and sums of weights only. */
 template <class X, int D>
-__device__ void walkKeys(decode::AttendWalk<X, D, decode::ATTEND_VEC, false>& warp, const uint2 (&query)[D / 16][32], int begin,
-                         int end, int stride, int first, int last) {
-    using Walk = decode::AttendWalk<X, D, decode::ATTEND_VEC, false>;
+__device__ void walkKeys(decode::PageWalk<X, D>& warp, const uint2 (&query)[D / 16][32], int begin, int end, int stride, int first,
+                         int last) {
+    using Walk = decode::PageWalk<X, D>;
     for (int step = begin; step < end; step += stride) {
         const bool edge = step * Walk::TOKENS < first || (step + 1) * Walk::TOKENS > last;
-        float scores[Walk::TILES][4];
+        float scores[decode::ATTEND_TILES<X>][4];
         warp.score(scores, query, step, edge);
         if (step + stride < end) {
             warp.loadKeys(step + stride);
-            warp.loadPages(step + 2 * stride);
+            warp.loadPlaces(step + 2 * stride);
         }
 #pragma unroll
         for (int h = 0; h < 2; h++) {
             float top = warp.maximum[h];
 #pragma unroll
-            for (int j = 0; j < Walk::TILES; j++) {
+            for (int j = 0; j < decode::ATTEND_TILES<X>; j++) {
                 top = fmaxf(top, fmaxf(scores[j][h], scores[j][h + 2]));
             }
             top = decode::maxOverRows(top);
             warp.weight[h] *= decode::exp2Fast(warp.maximum[h] - top);
             warp.maximum[h] = top;
 #pragma unroll
-            for (int j = 0; j < Walk::TILES; j++) {
+            for (int j = 0; j < decode::ATTEND_TILES<X>; j++) {
                 warp.weight[h] += decode::exp2Fast(scores[j][h] - top) + decode::exp2Fast(scores[j][h + 2] - top);
             }
         }
@@ -353,16 +353,15 @@ __device__ void attendFixed(const SampleArgs& args, const SampleTile& at, FixedS
     const float* q = queries(selection, at.entry, at.kvHead, D) + at.firstHead * D;
     const int w = __shfl_sync(0xffffffffu, threadIdx.x / 32, 0);
     if constexpr (VALUES) {
-        decode::AttendWalk<X, D, decode::ATTEND_VEC, false>::stageQuery(shared.query, q, at.heads, selection.scale * 1.4426950408889634f,
-                                                                        w, SAMPLE_WARPS);
-        decode::attendWarp<X, D, decode::ATTEND_VEC, SAMPLE_WARPS, false>(attend, shared, q, at.heads, at.list, at.kvHead, first,
-                                                                          last, begin, end);
+        decode::PageWalk<X, D>::stageQuery(shared.query, q, at.heads, selection.scale * 1.4426950408889634f, w, SAMPLE_WARPS);
+        decode::attendWarp<X, D, decode::ATTEND_TILES<X>, SAMPLE_WARPS, decode::Listed::PAGES>(
+            attend, shared, q, at.heads, at.list, at.kvHead, first, last, begin, end);
     } else {
-        decode::AttendWalk<X, D, decode::ATTEND_VEC, false> warp(attend, at.list, at.kvHead, first, last);
+        decode::PageWalk<X, D> warp(attend, at.list, at.kvHead, first, last);
         if (begin + w < end) {
-            warp.loadPages(begin + w);
+            warp.loadPlaces(begin + w);
             warp.loadKeys(begin + w);
-            warp.loadPages(begin + w + SAMPLE_WARPS);
+            warp.loadPlaces(begin + w + SAMPLE_WARPS);
         }
         warp.stageQuery(shared.query, q, at.heads, selection.scale * 1.4426950408889634f, w, SAMPLE_WARPS);
         __syncthreads();
@@ -382,7 +381,7 @@ __device__ void attendFixed(const SampleArgs& args, const SampleTile& at, FixedS
         for (int i = 0; i < SAMPLE_WARPS; i++) {
             float4 sum = make_float4(0.f, 0.f, 0.f, 0.f);
             if constexpr (VALUES) {
-                sum = *reinterpret_cast<const float4*>(&shared.sums[i][head][d]);
+                sum = shared.four(i, head, d);
             }
             state.add(shared.weights[i][head].x, shared.weights[i][head].y, sum);
         }
@@ -535,7 +534,8 @@ __device__ void addTokenValues(const SampleArgs& args, const SampleTile& at, con
             if (each < items && shared.tokens[each] >= 0) {
                 const uint8_t* block = kvBlock(args.cache, shared.pages[each], args.selection.kvHeads, at.kvHead,
                                                kvBlockBytes<X>(D, pageSize));
-                const uint8_t* from = block + kvValueOffset<X>(D, pageSize) + (d * pageSize + shared.tokens[each]) * X::BYTES;
+                const uint8_t* from = block + kvValueOffset<X>(D, pageSize)
+                        + kvRowOffset(D * X::BYTES, shared.tokens[each], d * X::BYTES);
                 raw[i] = X::BYTES == 2 ? *reinterpret_cast<const uint16_t*>(from) : *from;
                 if constexpr (X::SCALED) {
                     const float* all = reinterpret_cast<const float*>(block + kvScaleOffset<X>(D, pageSize)) + pageSize;
@@ -561,20 +561,24 @@ __device__ void addTokenValues(const SampleArgs& args, const SampleTile& at, con
 template <class X, int D>
 __device__ void addPageValues(const SampleArgs& args, const SampleTile& at, const PilotShared<D, true>& shared, int items,
                               float (&sums)[8], half* values) {
-    constexpr int SLOTS = PilotShared<D, true>::SLOTS;
+    constexpr int AHEAD = 16, SLOTS = PilotShared<D, true>::SLOTS;
     const int pageSize = args.selection.pageSize, slot = threadIdx.x / D, d = threadIdx.x % D;
     for (int item = slot; item < items; item += SLOTS) {
         const uint8_t* block = kvBlock(args.cache, shared.pages[item], args.selection.kvHeads, at.kvHead,
                                        kvBlockBytes<X>(D, pageSize));
-        const uint8_t* row = block + kvValueOffset<X>(D, pageSize) + d * pageSize * X::BYTES;
+        const uint8_t* from = block + kvValueOffset<X>(D, pageSize);
         const float* scales = reinterpret_cast<const float*>(block + kvScaleOffset<X>(D, pageSize)) + pageSize;
         float mean[8] = {};
-        for (int token = 0; token < pageSize; token += 16 / X::BYTES) {
-            uint32_t raw[4];
-            decode::loadStreaming<16>(raw, row + token * X::BYTES);
+        for (int token = 0; token < pageSize; token += AHEAD) {
+            uint32_t raw[AHEAD];
 #pragma unroll
-            for (int i = 0; i < 16 / X::BYTES; i++) {
-                float value = stored<X>(raw[i * X::BYTES / 4] >> (i * X::BYTES % 4 * 8) & (X::BYTES == 2 ? 0xffffu : 0xffu));
+            for (int i = 0; i < AHEAD; i++) {
+                const uint8_t* one = from + kvRowOffset(D * X::BYTES, token + i, d * X::BYTES);
+                raw[i] = X::BYTES == 2 ? *reinterpret_cast<const uint16_t*>(one) : *one;
+            }
+#pragma unroll
+            for (int i = 0; i < AHEAD; i++) {
+                float value = stored<X>(raw[i]);
                 if constexpr (X::SCALED) {
                     value *= scales[token + i];
                 }
@@ -789,7 +793,7 @@ __device__ void samplePilot(const SampleArgs& args) {
         }
         return;
     }
-    using Walk = decode::AttendWalk<X, D, decode::ATTEND_VEC, false>;
+    using Walk = decode::PageWalk<X, D>;
     const int pageSize = selection.pageSize;
     const int first = visible.firstListSlot(indices[0], pageSize);
     const int last = visible.lastListSlot(fixedCount, pageSize);
@@ -965,14 +969,12 @@ __device__ inline void drawItems(const Rest& rest, int each, int firstItem, int 
     }
 }
 
-/** Gives a list that stays as it is what attention needs: a top-p list has masks already. */
-__device__ inline void fillList(const SampleArgs& args, int list, int count, bool hasMasks) {
+/** Gives a list that stays as it is what attention needs. */
+__device__ inline void fillList(const SampleArgs& args, int list, int count) {
     const PageLists& lists = args.selection.lists;
     for (int e = blockIdx.x * DRAW_THREADS + threadIdx.x; e < count; e += gridDim.x * DRAW_THREADS) {
         const size_t to = static_cast<size_t>(list) * lists.stride + e;
-        if (!hasMasks) {
-            lists.masks[to] = ~uint64_t{0};
-        }
+        lists.masks[to] = ~uint64_t{0};
         lists.logWeights[to] = 0.f;
     }
 }
@@ -1032,7 +1034,7 @@ __device__ inline void sampleDraw(const SampleArgs& args) {
     }
     if (each == SAMPLE_NONE) {
         if (args.fill) {
-            fillList(args, list, plan[0], method.topP < 1.f);
+            fillList(args, list, plan[0]);
         }
         return;
     }

@@ -931,7 +931,8 @@ struct ExactScorer {
                 uint2 keys[2];
 #pragma unroll
                 for (int row = 0; row < 2; row++) {
-                    const uint8_t* from = rows[row] + (token * D + 16 * s + threadIdx.x % 4 * 4) * X::BYTES;
+                    const int dimension = 16 * s + threadIdx.x % 4 * 4;
+                    const uint8_t* from = rows[row] + kvRowOffset(D * X::BYTES, token, dimension * X::BYTES);
                     keys[row] = X::widen(*reinterpret_cast<const Raw*>(from));
                 }
                 const uint32_t a[4] = {keys[0].x, keys[1].x, keys[0].y, keys[1].y};

@@ -5,7 +5,7 @@
  *
  *   score   rank 1: scores of the pages of the page table that the entry sees; rank 2: of those on the list
  *   select  keeps the best, those that are forced among them
- *   top-p   keeps the fewest tokens that hold a share p
+ *   top-p   lists the fewest tokens that hold a share p
  *   sample  adds a weighted sample of what is left out
  *   attend  attend.cuh
  *
@@ -152,9 +152,6 @@ struct VisiblePages {
         return keptPages(method, method.rank2, method.pages2, listedPages(method, pageSize), pageSize);
     }
 
-    /** The tokens of page `index` of the table that are read whatever their scores: sinks, recent ones, the page being filled. */
-    __device__ uint64_t forcedTokens(const RowMethod& method, int index, int pageSize) const;
-
     /** The tokens of page `index` of the table that are there and within the window. */
     __device__ uint64_t visibleTokens(int index, int pageSize) const;
 };
@@ -173,13 +170,6 @@ __device__ inline const float* queries(const SelectionArgs& args, int entry, int
 /** The mask of tokens [from, end) of a page. */
 __device__ inline uint64_t tokenRange(int from, int end) {
     return from >= end ? 0 : ~uint64_t{0} >> (64 - (end - from)) << from;
-}
-
-__device__ inline uint64_t VisiblePages::forcedTokens(const RowMethod& method, int index, int pageSize) const {
-    const int slot = index * pageSize;
-    const int recent = min(last - method.recent, (last - 1) / pageSize * pageSize);
-    return tokenRange(0, min(pageSize, max(0, method.sinks - slot)))
-            | tokenRange(min(pageSize, max(0, recent - slot)), pageSize);
 }
 
 __device__ inline uint64_t VisiblePages::visibleTokens(int index, int pageSize) const {

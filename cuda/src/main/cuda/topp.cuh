@@ -1,27 +1,26 @@
 /*
  * Top-p pruning (Twilight): of the tokens on a list, each query head keeps the fewest whose weights (exponentials of logits)
- * reach the share p of all weights, with all that are equal to the last of them; the group reads the union. Three kernels, all
- * of them take ToppArgs:
+ * reach the share p of all weights, with all that are equal to the last of them; the group reads the union. Two kernels, both take
+ * ToppArgs:
  *
  *   topp_logits_<KV>_<D>   logits of the list's tokens, from INT4 keys, or from the keys themselves: those of the page being
  *                          filled, and all of them for entries that want exact logits. Tokens that are not visible get -inf.
  *                          grid = (parts, kvHeads * ceil(group / 8), batch), block = TOPP_LOGIT_THREADS
- *   topp_threshold         each head's least logit that is kept. grid = (kvHeads * group, batch), block = TOPP_THREADS
- *   topp_select            token masks, and the list without the pages that lost all tokens, in place.
- *                          grid = (any, kvHeads, batch), block = TOPP_SELECT_THREADS
+ *   topp_tokens            the tokens that are kept, in the order of the sequence.
+ *                          grid = (kvHeads * group, batch), block = TOPP_THREADS
  *
- * Entries whose topP is not below 1 keep their lists. The lists must have masks: those of select.cuh say nothing (all bits
- * set), after top-p they hold the tokens of an entry's page that are read.
+ * Lists of pages stay as they are. Those of entries whose topP is not below 1 have no tokens: their count is -1.
  *
  * topp_logits: a warp takes steps of 64 tokens of the list, four tiles of 16: tile * Q^T by mma.m16n8k16 in f16. A are the
  *   levels: a nibble masked out of a word is the f16 denormal level * 2^-24, or 16 times that. B are four query heads, each
  *   twice: rounded to f16, and what is left; their products together are nearly of float precision. The order of the dimensions
- *   is free: lane 4 g + t takes what is contiguous in the rows of tokens g and g + 8, see NibbleOrder. The next step's loads are
- *   in flight meanwhile. The rare exact tiles are scalar float: two lanes a token.
- * topp_threshold: weights relative to the head's greatest logit go into a histogram by their logits, 16 bins a unit
- *   (TopP.java's), as integers, so that their order does not matter; one narrow bin remains, whose tokens are compared with each
- *   other, or if they are many, searched by their logits as ordered integers, 10 bits at a time, to the very value.
- * topp_select: a thread compares four tokens with the group's thresholds; the last CTA of a list to arrive (a ticket) compacts.
+ *   is free: lane 4 g + t takes what is contiguous in the rows of tokens g and g + 8, see NibbleOrder. The loads of the
+ *   next one or two steps are in flight meanwhile. The rare exact tiles are scalar float: two lanes a token.
+ * topp_tokens: a CTA takes a query head. Its least logit that is kept: weights relative to the head's greatest logit go into a
+ *   histogram by their logits, 16 bins a unit (TopP.java's), as integers, so that their order does not matter; one narrow bin
+ *   remains, whose tokens are compared with each other, or if they are many, searched by their logits as ordered integers, 10 bits
+ *   at a time, to the very value. A bit for each token says whether it is kept. Of a group the last CTA to arrive (a ticket) unites
+ *   the bits; it makes the list: each warp that of consecutive words.
  */
 #pragma once
 
@@ -36,15 +35,20 @@ struct ToppArgs {
     SelectionArgs common;
     const uint8_t* int4;     // the layer's INT4 page data
     const uint8_t* cache;    // of the layer
-    float* logits;           // [list][group head][logitStride]: of the list's slots
-    int logitStride;         // a multiple of 4
+    float* logits;           // [list][group head][logitStride]: of the list's slots, and behind them a bit of each
+    int logitStride;         // toppLogitStride(most slots of a list)
     float* maxima;           // [list][group head][logitParts]: the greatest logit of a part
     int logitParts;          // gridDim.x of topp_logits
-    float* thresholds;       // [list][group head]
+    int* tokens;             // [list][tokenStride] kept tokens: page * pageSize + offset in the page; may be the rows of logits of
+    int tokenStride;         // the lists' first heads, which are no longer needed then
+    int* tokenCounts;        // [list] -1: nothing is pruned
     int* tickets;            // [list] zero before and after
 };
 
-constexpr int TOPP_LOGIT_THREADS = 128, TOPP_THREADS = 512, TOPP_SELECT_THREADS = 256;
+constexpr int TOPP_LOGIT_THREADS = 128, TOPP_THREADS = 512;
+
+/** Floats that logits of so many slots, a multiple of 16, and a bit of each take. */
+__host__ __device__ constexpr int toppLogitStride(int slots) { return slots + (slots + 127) / 128 * 4; }
 
 // ---- logits ----
 
@@ -129,11 +133,10 @@ __device__ void exactTile(LogitShared<D>& shared, const uint8_t* block, int page
                           float* logits, int stride) {
     constexpr int FOURS = D / 8;
     const int half = threadIdx.x % 2;
-    const uint8_t* key = block + (token * D + half * (D / 2)) * X::BYTES;
     float4 k[FOURS];
 #pragma unroll
     for (int d = 0; d < FOURS; d++) {
-        k[d] = loadFour<X>(key + 4 * d * X::BYTES);
+        k[d] = loadFour<X>(block + kvRowOffset(D * X::BYTES, token, (half * (D / 2) + 4 * d) * X::BYTES));
     }
     float scale = 1.f;
     if constexpr (X::SCALED) {
@@ -227,6 +230,7 @@ __device__ float stageQueries(LogitShared<D>& shared, const float* q, int heads,
 template <int D>
 struct LogitStep {
     static constexpr int TILES = 4, TOKENS = 16 * TILES;
+    static constexpr int HELD = D == 64 ? 3 : 2;   // steps at a time; of short rows more, for as many bytes on their way
     uint32_t words[TILES][2][NibbleOrder<D>::WORDS];
     uint32_t pairs[TILES];
 
@@ -267,35 +271,30 @@ __device__ void toppLogits(const ToppArgs& args) {
     const float down = stageQueries<D>(shared, queries(common, entry, kvHead, D) + firstHead * D, heads, common.scale);
     waitForPreviousKernel();
     const int* pages = common.lists.pages + static_cast<size_t>(list) * common.lists.stride;
-    int ahead[TILES];
+    int listed[Step::HELD][TILES];
+    const auto loadPages = [&](int (&to)[TILES], int step) {
 #pragma unroll
-    for (int j = 0; j < TILES; j++) {
-        ahead[j] = pages[min((warp * Step::TOKENS + 16 * j) >> pageShift, common.lists.stride - 1)];
+        for (int j = 0; j < TILES; j++) {
+            const int e = (step * Step::TOKENS + 16 * j) >> pageShift;
+            to[j] = e < exactFrom ? pages[e] : -1;
+        }
+    };
+#pragma unroll
+    for (int k = 0; k < Step::HELD; k++) {
+        loadPages(listed[k], warp + k * warps);
     }
     const int first = common.lists.first[list];
     float* logits = args.logits + (static_cast<size_t>(list) * common.group + firstHead) * args.logitStride;
 
-    int listed[TILES];   // of the step whose loads come next
-    const auto loadPages = [&](int step) {
+    Step held[Step::HELD] = {};
 #pragma unroll
-        for (int j = 0; j < TILES; j++) {
-            const int e = (step * Step::TOKENS + 16 * j) >> pageShift;
-            listed[j] = e < exactFrom ? pages[e] : -1;
-        }
-    };
-    Step now = {}, next = {};
-#pragma unroll
-    for (int j = 0; j < TILES; j++) {
-        listed[j] = (warp * Step::TOKENS + 16 * j) >> pageShift < exactFrom ? ahead[j] : -1;
+    for (int k = 0; k + 1 < Step::HELD; k++) {
+        held[k].load(args.int4, listed[k], common.kvHeads, kvHead, pageSize);
     }
-    now.load(args.int4, listed, common.kvHeads, kvHead, pageSize);
-    loadPages(warp + warps);
     float maxima[2][2] = {{-INFINITY, -INFINITY}, {-INFINITY, -INFINITY}};
     const bool upperRow = t >= 2;   // of the two rows of a tile that this lane finishes
     const int column = 2 * (t % 2);
-    for (int step = warp; step < steps; step += warps) {
-        next.load(args.int4, listed, common.kvHeads, kvHead, pageSize);
-        loadPages(step + 2 * warps);
+    const auto finish = [&](const Step& now, int step) {
 #pragma unroll
         for (int half = 0; half < 2; half++) {
             if (4 * half < heads) {
@@ -319,6 +318,9 @@ __device__ void toppLogits(const ToppArgs& args) {
                     const float minimum = __uint_as_float(now.pairs[j] & 0xffff0000u);
 #pragma unroll
                     for (int i = 0; i < 2; i++) {
+                        if (4 * half + i >= heads) {
+                            break;   // no lane has such a head
+                        }
                         // Upper parts are in lanes t and what is left in lanes t + 2, of both rows: each finishes one row.
                         const float given = __shfl_xor_sync(0xffffffffu, upperRow ? c[j][i] : c[j][i + 2], 2);
                         const float product = (upperRow ? c[j][i + 2] : c[j][i]) + given;
@@ -333,7 +335,18 @@ __device__ void toppLogits(const ToppArgs& args) {
                 }
             }
         }
-        now = next;
+    };
+    int (&pagesAhead)[TILES] = listed[Step::HELD - 1];
+    for (int from = warp; from < steps; from += Step::HELD * warps) {
+#pragma unroll
+        for (int k = 0; k < Step::HELD; k++) {   // so that what is held needn't be moved, which would wait for it
+            const int step = from + k * warps;
+            if (step < steps) {
+                held[(k + Step::HELD - 1) % Step::HELD].load(args.int4, pagesAhead, common.kvHeads, kvHead, pageSize);
+                loadPages(pagesAhead, step + Step::HELD * warps);
+                finish(held[k], step);
+            }
+        }
     }
     // Exact tiles from the last warp down: those have the fewest steps.
     for (int tile = exactFrom * pageSize / 16 + warps - 1 - warp; tile < count * pageSize / 16; tile += warps) {
@@ -370,11 +383,35 @@ __device__ void toppLogits(const ToppArgs& args) {
     }
 }
 
-// ---- thresholds ----
+// ---- tokens ----
 
 constexpr int TOPP_BINS = 1024, TOPP_BINS_PER_UNIT = 16, TOPP_MEMBERS = 2048, TOPP_COMPARED = 256;
+constexpr int TOPP_WORDS = 4096;      // of bits of tokens at a time
 
-struct ThresholdShared {
+/** Which of a list's slots are visible, [first, last), and which are read whatever their logits: below `sinks`, from `recent` on. */
+struct ListSlots {
+    int first, last, sinks, recent;
+
+    /** The pages that sinks and recent tokens lie on are the list's first and its last, with none left out between them. */
+    static __device__ ListSlots of(const VisiblePages& visible, const RowMethod& method, int first, int entries, int pageSize) {
+        const int last = visible.lastListSlot(entries, pageSize);
+        return {first, last, method.sinks - visible.firstPage * pageSize, min(last - method.recent, (entries - 1) * pageSize)};
+    }
+
+    /** Bits [from, end) of a word. */
+    static __device__ uint32_t bits(int from, int end) {
+        from = max(0, from);
+        end = min(32, end);
+        return from >= end ? 0 : ~0u >> (32 - (end - from)) << from;
+    }
+
+    /** What is read of slots [slot, slot + 32). */
+    __device__ uint32_t read(uint32_t kept, int slot) const {
+        return (kept | bits(0, sinks - slot) | bits(recent - slot, 32)) & bits(first - slot, last - slot);
+    }
+};
+
+struct ToppShared {
     alignas(16) uint32_t bins[TOPP_BINS];
     uint2 members[TOPP_MEMBERS];      // of the narrow bin, as far as there is room: ordered key of the logit, weight
     BinSearch<unsigned long long> wide;
@@ -382,6 +419,10 @@ struct ThresholdShared {
     int count;
     uint32_t found;                   // key
     uint32_t least, greatest;         // keys of members
+    ListSlots slots;
+    uint32_t words[TOPP_WORDS];
+    int totals[32];
+    int ticket;
 };
 
 /** Weights of a bin's tokens as integers: relative to the bin's greatest possible weight, times unit. */
@@ -406,38 +447,61 @@ struct HeadLogits {
     __device__ HeadLogits(const float* from, int tokens) : logits(reinterpret_cast<const float4*>(from)), fours(tokens / 4) {
 #pragma unroll
         for (int i = 0; i < KEPT; i++) {
-            const int at = i * TOPP_THREADS + threadIdx.x;
-            kept[i] = at < fours ? __ldcg(logits + at) : make_float4(-INFINITY, -INFINITY, -INFINITY, -INFINITY);
+            kept[i] = load(i * TOPP_THREADS + threadIdx.x);
+        }
+    }
+
+    __device__ float4 load(int at) const {
+        return at < fours ? __ldcg(logits + at) : make_float4(-INFINITY, -INFINITY, -INFINITY, -INFINITY);
+    }
+
+    /** Calls body with where a four is and what it is, in all threads of a warp; beyond the list they are -inf. */
+    template <class Body>
+    __device__ void forEachFour(const Body& body) const {
+        const int warpFirst = threadIdx.x / 32 * 32;
+#pragma unroll
+        for (int i = 0; i < KEPT; i++) {
+            if (i * TOPP_THREADS + warpFirst < fours) {
+                body(i * TOPP_THREADS + threadIdx.x, kept[i]);
+            }
+        }
+#pragma unroll 2
+        for (int from = KEPT * TOPP_THREADS + warpFirst; from < fours; from += TOPP_THREADS) {
+            const int at = from + threadIdx.x % 32;
+            body(at, load(at));
         }
     }
 
     template <class Body>
     __device__ void forEach(const Body& body) const {
-        const auto each = [&](float4 x) {
-            body(x.x);
-            body(x.y);
-            body(x.z);
-            body(x.w);
-        };
-#pragma unroll
-        for (int i = 0; i < KEPT; i++) {
-            if (i * TOPP_THREADS + static_cast<int>(threadIdx.x) < fours) {
-                each(kept[i]);
-            }
-        }
+        forEachFour([&](int, float4 x) { forFour(x, body); });
+    }
+
+    /** All from memory: what a loop around it would compute of the kept ones once for all takes too many registers. */
+    template <class Body>
+    __device__ void forEachLoaded(const Body& body) const {
 #pragma unroll 2
-        for (int at = KEPT * TOPP_THREADS + threadIdx.x; at < fours; at += TOPP_THREADS) {
-            each(__ldcg(logits + at));
+        for (int at = threadIdx.x; at < fours; at += TOPP_THREADS) {
+            forFour(load(at), body);
         }
+    }
+
+private:
+    template <class Body>
+    static __device__ void forFour(float4 x, const Body& body) {
+        body(x.x);
+        body(x.y);
+        body(x.z);
+        body(x.w);
     }
 };
 
 /**
  * The greatest key of the narrow bin such that the tokens from it on weigh at least `missing`, which all of them do. forMembers
- * calls its argument with the key and the weight of each of the bin's tokens.
+ * calls its argument with the key and the weight of each of the bin's tokens; others' do no harm, as their keys lie outside.
  */
 template <class ForMembers>
-__device__ uint32_t toppSearch(ThresholdShared& shared, uint32_t missing, const ForMembers& forMembers) {
+__device__ uint32_t toppSearch(ToppShared& shared, uint32_t missing, const ForMembers& forMembers) {
     uint32_t low = shared.least, high = shared.greatest;
     while (low < high) {
         const int shift = max(0, 32 - __clz(high - low) - 10);
@@ -460,7 +524,7 @@ __device__ uint32_t toppSearch(ThresholdShared& shared, uint32_t missing, const 
 }
 
 /** The same for a few members: each is compared with all. */
-__device__ inline uint32_t toppCompare(ThresholdShared& shared, uint32_t missing, int members) {
+__device__ inline uint32_t toppCompare(ToppShared& shared, uint32_t missing, int members) {
     constexpr int LANES = TOPP_THREADS / TOPP_COMPARED;   // that share a member
     const int member = threadIdx.x / LANES, lane = threadIdx.x % LANES;
     if (threadIdx.x / 32 * (32 / LANES) < members) {
@@ -484,36 +548,10 @@ __device__ inline uint32_t toppCompare(ThresholdShared& shared, uint32_t missing
     return shared.found;
 }
 
-extern "C" __global__ void __launch_bounds__(TOPP_THREADS, 2) topp_threshold(const __grid_constant__ ToppArgs args) {
-    __shared__ ThresholdShared shared;
-    const SelectionArgs& common = args.common;
-    const int lane = threadIdx.x % 32, entry = blockIdx.y;
-    const size_t row = static_cast<size_t>(entry) * common.kvHeads * common.group + blockIdx.x;
-    const RowMethod& method = common.methods[entry];
-    const float topP = method.topP;
-    const int tokens = VisiblePages(common, entry).listedAgain(method, common.pageSize) * common.pageSize;
-    waitForPreviousKernel();
-    if (topP >= 1.f || tokens == 0) {
-        return;
-    }
-    const HeadLogits logits(args.logits + row * args.logitStride, tokens);
-    float maximum = -INFINITY;
-    for (int part = lane; part < args.logitParts; part += 32) {
-        maximum = fmaxf(maximum, __ldcg(args.maxima + row * args.logitParts + part));
-    }
-    for (int bin = threadIdx.x; bin < TOPP_BINS; bin += TOPP_THREADS) {
-        shared.bins[bin] = 0;
-    }
-    if (threadIdx.x == 0) {
-        shared.count = 0;
-        shared.found = 0;
-        shared.least = ~0u;
-        shared.greatest = 0;
-    }
-    maximum = orderedValue(__reduce_max_sync(0xffffffffu, orderedKey(maximum)));
+/** The least logit that a head keeps; all threads get it. */
+__device__ inline float toppThreshold(ToppShared& shared, const HeadLogits& logits, float maximum, int tokens, float topP) {
     // All weights of a bin together stay below 2^32.
     const BinWeights weights{maximum, exp2f(31 - (32 - __clz(tokens - 1)))};
-    __syncthreads();
     logits.forEach([&](float x) {
         const float distance = maximum - x;
         const int bin = BinWeights::bin(distance);
@@ -522,7 +560,6 @@ extern "C" __global__ void __launch_bounds__(TOPP_THREADS, 2) topp_threshold(con
         }
     });
     __syncthreads();
-    letNextKernelStart();
     // Sums over bins in integers as well; all of them are below 2^62.
     const auto factor = [](int bin) { return exp2f(31.f - bin * (1.4426950408889634f / TOPP_BINS_PER_UNIT)); };
     unsigned long long wanted = 0;
@@ -541,184 +578,178 @@ extern "C" __global__ void __launch_bounds__(TOPP_THREADS, 2) topp_threshold(con
             return wanted;
         });
     const int narrow = shared.wide.bin;
-    float threshold = -INFINITY;
-    if (narrow >= 0) {
-        const float share = ceilf(static_cast<float>(wanted - shared.wide.before) / factor(narrow));
-        const uint32_t missing = max(1u, min(shared.bins[narrow], static_cast<uint32_t>(share)));
-        uint32_t least = ~0u, greatest = 0;
-        logits.forEach([&](float x) {
-            if (BinWeights::bin(maximum - x) == narrow) {
-                const uint32_t key = orderedKey(x);
-                least = min(least, key);
-                greatest = max(greatest, key);
-                const int place = atomicAdd(&shared.count, 1);
-                if (place < TOPP_MEMBERS) {
-                    shared.members[place] = make_uint2(key, weights.of(maximum - x, narrow));
-                }
+    if (narrow < 0) {
+        return -INFINITY;
+    }
+    const float share = ceilf(static_cast<float>(wanted - shared.wide.before) / factor(narrow));
+    const uint32_t missing = max(1u, min(shared.bins[narrow], static_cast<uint32_t>(share)));
+    uint32_t least = ~0u, greatest = 0;
+    logits.forEach([&](float x) {
+        if (BinWeights::bin(maximum - x) == narrow) {
+            const uint32_t key = orderedKey(x);
+            least = min(least, key);
+            greatest = max(greatest, key);
+            const int place = atomicAdd(&shared.count, 1);
+            if (place < TOPP_MEMBERS) {
+                shared.members[place] = make_uint2(key, weights.of(maximum - x, narrow));
             }
-        });
-        least = __reduce_min_sync(0xffffffffu, least);
-        greatest = __reduce_max_sync(0xffffffffu, greatest);
-        if (lane == 0 && least <= greatest) {
-            atomicMin(&shared.least, least);
-            atomicMax(&shared.greatest, greatest);
         }
-        __syncthreads();
-        const int members = shared.count;
-        uint32_t key;
-        if (members <= TOPP_COMPARED) {
-            key = toppCompare(shared, missing, members);
-        } else if (members <= TOPP_MEMBERS) {
-            key = toppSearch(shared, missing, [&](const auto& body) {
-                for (int i = threadIdx.x; i < members; i += TOPP_THREADS) {
-                    body(shared.members[i].x, shared.members[i].y);
-                }
-            });
+    });
+    least = __reduce_min_sync(0xffffffffu, least);
+    greatest = __reduce_max_sync(0xffffffffu, greatest);
+    if (threadIdx.x % 32 == 0 && least <= greatest) {
+        atomicMin(&shared.least, least);
+        atomicMax(&shared.greatest, greatest);
+    }
+    __syncthreads();
+    const int members = shared.count;
+    if (members <= TOPP_COMPARED) {
+        return orderedValue(toppCompare(shared, missing, members));
+    }
+    return orderedValue(toppSearch(shared, missing, [&](const auto& body) {
+        if (members <= TOPP_MEMBERS) {
+            for (int i = threadIdx.x; i < members; i += TOPP_THREADS) {
+                body(shared.members[i].x, shared.members[i].y);
+            }
         } else {
-            key = toppSearch(shared, missing, [&](const auto& body) {
-                logits.forEach([&](float x) {
-                    if (BinWeights::bin(maximum - x) == narrow) {
-                        body(orderedKey(x), weights.of(maximum - x, narrow));
-                    }
-                });
-            });
+            logits.forEachLoaded([&](float x) { body(orderedKey(x), weights.of(maximum - x, narrow)); });
         }
-        threshold = orderedValue(key);
-    }
-    if (threadIdx.x == 0) {
-        args.thresholds[row] = threshold;
-    }
+    }));
 }
 
-// ---- masks and lists ----
+/** Writes a list's tokens. */
+struct TokenWriter {
+    static constexpr int WARPS = TOPP_THREADS / 32, AHEAD = 16;   // words whose pages a warp loads at once: no more than 32
+    const int* pages;
+    int lastEntry, pageSize, pageShift;
 
-constexpr int TOPP_PART = 4096;   // tokens of a list that a CTA masks at a time
+    __device__ static int wordsOfWarp(int count) { return (count + WARPS - 1) / WARPS; }
 
-struct ToppSelectShared {
-    uint32_t words[TOPP_PART / 32];   // a bit for each token
-    float thresholds[SELECT_MAX_GROUP];
-    int totals[32];
-    int ticket;
-};
+    /** The page that a lane holds of those on which AHEAD words from `word` on lie. */
+    __device__ int load(int word) const {
+        return pages[min((word * 32 >> pageShift) + static_cast<int>(threadIdx.x % 32), lastEntry)];
+    }
 
-/** Masks of the entries that hold the list's tokens [from, from + TOPP_PART). */
-__device__ inline void toppMasks(const ToppArgs& args, ToppSelectShared& shared, const RowMethod& method,
-                                 const VisiblePages& visible, int list, int from, int tokens) {
-    const SelectionArgs& common = args.common;
-    const int lane = threadIdx.x % 32, pageSize = common.pageSize;
-    const size_t stride = args.logitStride;
-    const float* logits = args.logits + list * common.group * stride + from;
-    constexpr int OWN = TOPP_PART / 4 / TOPP_SELECT_THREADS;
-    uint32_t bits[OWN] = {};
-#pragma unroll 2
-    for (int head = 0; head < common.group; head++) {
-        const float threshold = shared.thresholds[head];
-#pragma unroll
-        for (int i = 0; i < OWN; i++) {
-            const int token = (i * TOPP_SELECT_THREADS + threadIdx.x) * 4;
-            if (from + token < tokens) {
-                const float4 x = __ldcg(reinterpret_cast<const float4*>(logits + head * stride + token));
-                bits[i] |= (x.x >= threshold ? 1u : 0u) | (x.y >= threshold ? 2u : 0u) | (x.z >= threshold ? 4u : 0u)
-                        | (x.w >= threshold ? 8u : 0u);
+    /**
+     * Writes the tokens whose bits are set in words [firstWord, firstWord + count), and returns how many there are.
+     *
+     * @param page load(the warp's first word)
+     */
+    __device__ int write(ToppShared& shared, int firstWord, int count, int page, int* to) const {
+        const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+        const int own = wordsOfWarp(count), begin = min(count, warp * own), end = min(count, begin + own);
+        int sum = 0;
+        for (int w = begin + lane; w < end; w += 32) {
+            sum += __popc(shared.words[w]);
+        }
+        int place = sumOfWarpsBefore<TOPP_THREADS>(__reduce_add_sync(0xffffffffu, sum), shared.totals);
+        const int all = __reduce_add_sync(0xffffffffu, lane < WARPS ? shared.totals[lane] : 0);
+        for (int from = begin; from < end; from += AHEAD) {
+            const int held = page, firstEntry = (firstWord + from) * 32 >> pageShift;
+            if (from + AHEAD < end) {
+                page = load(firstWord + from + AHEAD);
+            }
+#pragma unroll 4
+            for (int w = from; w < min(end, from + AHEAD); w++) {
+                const uint32_t word = shared.words[w];
+                const int slot = (firstWord + w) * 32 + lane;
+                const int block = __shfl_sync(0xffffffffu, held, (slot >> pageShift) - firstEntry);
+                if (word >> lane & 1) {
+                    to[place + __popc(word & ((1u << lane) - 1))] = block << pageShift | (slot & (pageSize - 1));
+                }
+                place += __popc(word);
             }
         }
+        return all;
     }
-#pragma unroll
-    for (int i = 0; i < OWN; i++) {   // eight lanes make a word
-        uint32_t word = bits[i] << (lane % 8 * 4);
+};
+
+extern "C" __global__ void __launch_bounds__(TOPP_THREADS, 2) topp_tokens(const __grid_constant__ ToppArgs args) {
+    __shared__ ToppShared shared;
+    const SelectionArgs& common = args.common;
+    const int lane = threadIdx.x % 32, group = common.group, entry = blockIdx.y;
+    const int list = entry * common.kvHeads + blockIdx.x / group, head = blockIdx.x % group;
+    const int pageSize = common.pageSize, pageShift = pageSize == 64 ? 6 : pageSize == 32 ? 5 : 4;
+    const RowMethod& method = common.methods[entry];
+    const float topP = method.topP;
+    const VisiblePages visible(common, entry);
+    const int entries = visible.listedAgain(method, pageSize), tokens = entries * pageSize, words = (tokens + 31) / 32;
+    if (topP >= 1.f || tokens == 0) {
+        waitForPreviousKernel();
+        if (threadIdx.x == 0 && head == 0) {
+            args.tokenCounts[list] = topP >= 1.f ? -1 : 0;
+        }
+        return;
+    }
+    // The kernel before is topp_logits, and has not made the list.
+    const TokenWriter writer{common.lists.pages + static_cast<size_t>(list) * common.lists.stride, entries - 1, pageSize, pageShift};
+    const int page = writer.load(threadIdx.x / 32 * TokenWriter::wordsOfWarp(min(words, TOPP_WORDS)));
+    for (int bin = threadIdx.x; bin < TOPP_BINS; bin += TOPP_THREADS) {
+        shared.bins[bin] = 0;
+    }
+    if (threadIdx.x == 0) {
+        shared.slots = ListSlots::of(visible, method, common.lists.first[list], entries, pageSize);
+        shared.count = 0;
+        shared.found = 0;
+        shared.least = ~0u;
+        shared.greatest = 0;
+    }
+    waitForPreviousKernel();
+    float* const firstRow = args.logits + static_cast<size_t>(list) * group * args.logitStride;
+    const HeadLogits logits(firstRow + static_cast<size_t>(head) * args.logitStride, tokens);
+    float maximum = -INFINITY;
+    const float* maxima = args.maxima + (static_cast<size_t>(list) * group + head) * args.logitParts;
+    for (int part = lane; part < args.logitParts; part += 32) {
+        maximum = fmaxf(maximum, __ldcg(maxima + part));
+    }
+    __syncthreads();
+    const float threshold = toppThreshold(shared, logits, warpMaximum(maximum), tokens, topP);
+
+    // Behind the logits if other CTAs need the bits, or they are many.
+    uint32_t* const firstBits = reinterpret_cast<uint32_t*>(firstRow + tokens);
+    const bool alone = group == 1 && words <= TOPP_WORDS;
+    uint32_t* const bits = alone ? shared.words : firstBits + static_cast<size_t>(head) * args.logitStride;
+    logits.forEachFour([&](int at, float4 x) {   // eight lanes make a word
+        uint32_t word = (x.x >= threshold ? 1u : 0u) | (x.y >= threshold ? 2u : 0u) | (x.z >= threshold ? 4u : 0u)
+                | (x.w >= threshold ? 8u : 0u);
+        word <<= lane % 8 * 4;
         word |= __shfl_xor_sync(0xffffffffu, word, 1);
         word |= __shfl_xor_sync(0xffffffffu, word, 2);
         word |= __shfl_xor_sync(0xffffffffu, word, 4);
-        if (lane % 8 == 0) {
-            shared.words[(i * TOPP_SELECT_THREADS + threadIdx.x) / 8] = word;
+        if (lane % 8 == 0 && at < logits.fours) {
+            bits[at / 8] = shared.slots.read(word, at * 4);
         }
+    });
+    letNextKernelStart();
+    if (group == 1) {
+        __syncthreads();
+    } else if (!isLast(&args.tickets[list], group, shared.ticket)) {
+        return;
     }
-    __syncthreads();
-    const size_t at = static_cast<size_t>(list) * common.lists.stride + from / pageSize;
-    const int entries = min(TOPP_PART, tokens - from) / pageSize;
-    for (int e = threadIdx.x; e < entries; e += TOPP_SELECT_THREADS) {
-        const int index = common.lists.indices[at + e], token = e * pageSize;
-        uint64_t mask = shared.words[token / 32] >> token % 32;
-        if (pageSize == 64) {
-            mask |= static_cast<uint64_t>(shared.words[token / 32 + 1]) << 32;
-        }
-        mask = (mask | visible.forcedTokens(method, index, pageSize)) & visible.visibleTokens(index, pageSize);
-        common.lists.masks[at + e] = mask & tokenRange(0, pageSize);
-    }
-    __syncthreads();
-}
-
-/** Drops the entries without tokens. */
-__device__ inline void toppCompact(const SelectionArgs& args, ToppSelectShared& shared, const VisiblePages& visible, int list,
-                                   int count) {
-    constexpr int ITEMS = 4, ROUND = ITEMS * TOPP_SELECT_THREADS, WARPS = TOPP_SELECT_THREADS / 32;
-    const PageLists& lists = args.lists;
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    const size_t at = static_cast<size_t>(list) * lists.stride;
+    int* const to = args.tokens + static_cast<size_t>(list) * args.tokenStride;   // nobody reads logits of the list any more
     int kept = 0;
-    for (int from = 0; from < count; from += ROUND) {
-        uint64_t masks[ITEMS];
-        int pages[ITEMS], indices[ITEMS], own = 0;
-#pragma unroll
-        for (int i = 0; i < ITEMS; i++) {
-            const int e = from + (warp * ITEMS + i) * 32 + lane;
-            masks[i] = e < count ? __ldcg(reinterpret_cast<const unsigned long long*>(lists.masks + at + e)) : 0;
-            pages[i] = e < count ? __ldcg(lists.pages + at + e) : 0;
-            indices[i] = e < count ? __ldcg(lists.indices + at + e) : 0;
-        }
-#pragma unroll
-        for (int i = 0; i < ITEMS; i++) {
-            own += __popc(__ballot_sync(0xffffffffu, masks[i] != 0));
-        }
-        int place = kept + sumOfWarpsBefore<TOPP_SELECT_THREADS>(own, shared.totals);   // its barrier: the round has been read
-        kept += __reduce_add_sync(0xffffffffu, lane < WARPS ? shared.totals[lane] : 0);
-#pragma unroll
-        for (int i = 0; i < ITEMS; i++) {
-            const uint32_t those = __ballot_sync(0xffffffffu, masks[i] != 0);
-            if (masks[i] != 0) {
-                const int to = place + __popc(those & ((1u << lane) - 1));
-                lists.masks[at + to] = masks[i];
-                lists.pages[at + to] = pages[i];
-                lists.indices[at + to] = indices[i];
-                if (to == 0) {
-                    lists.first[list] = visible.firstListSlot(indices[i], args.pageSize);
-                }
+    for (int from = 0; from < words; from += TOPP_WORDS) {
+        const int count = min(TOPP_WORDS, words - from);
+        if (!alone) {
+            if (from > 0) {
+                __syncthreads();   // words have been read
             }
-            place += __popc(those);
+            for (int w = threadIdx.x; w < count; w += TOPP_THREADS) {
+                uint32_t word = 0;
+#pragma unroll 4
+                for (int h = 0; h < group; h++) {
+                    word |= __ldcg(firstBits + static_cast<size_t>(h) * args.logitStride + from + w);
+                }
+                shared.words[w] = word;
+            }
+            __syncthreads();
         }
-        __syncthreads();   // totals have been read
+        const int first = from == 0 ? page : writer.load(from + threadIdx.x / 32 * TokenWriter::wordsOfWarp(count));
+        kept += writer.write(shared, from, count, first, to + kept);
     }
     if (threadIdx.x == 0) {
-        lists.counts[list] = kept;
-        lists.last[list] = visible.lastListSlot(kept, args.pageSize);
+        args.tokenCounts[list] = kept;
     }
-}
-
-extern "C" __global__ void __launch_bounds__(TOPP_SELECT_THREADS) topp_select(const __grid_constant__ ToppArgs args) {
-    __shared__ ToppSelectShared shared;
-    const SelectionArgs& common = args.common;
-    const int entry = blockIdx.z, list = entry * common.kvHeads + blockIdx.y;
-    const RowMethod method = common.methods[entry];
-    const VisiblePages visible(common, entry);
-    const int count = visible.listedAgain(method, common.pageSize), tokens = count * common.pageSize;
-    const int parts = (tokens + TOPP_PART - 1) / TOPP_PART, ctas = min(static_cast<int>(gridDim.x), parts);
-    waitForPreviousKernel();
-    if (method.topP >= 1.f || static_cast<int>(blockIdx.x) >= ctas) {
-        return;
-    }
-    for (int head = threadIdx.x; head < common.group; head += TOPP_SELECT_THREADS) {
-        shared.thresholds[head] = __ldcg(args.thresholds + static_cast<size_t>(list) * common.group + head);
-    }
-    __syncthreads();
-    for (int part = blockIdx.x; part < parts; part += ctas) {
-        toppMasks(args, shared, method, visible, list, part * TOPP_PART, tokens);
-    }
-    letNextKernelStart();
-    if (ctas > 1 && !isLast(&args.tickets[list], ctas, shared.ticket)) {
-        return;
-    }
-    __syncthreads();
-    toppCompact(common, shared, visible, list, count);
 }
 
 // ---- kernels ----

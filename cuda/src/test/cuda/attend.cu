@@ -2,7 +2,7 @@
  * Test and benchmark of attend.cuh and append.cuh.
  *
  * Checks attend_<KV>_<D> against attention in double: random shapes of all storage types, head sizes, page sizes and group
- * sizes, with and without windows, masks and log weights, poison in every page and slot that must not be seen; that results
+ * sizes, with and without windows, masks and log weights, lists of tokens, poison in every page and slot that must not be seen; that results
  * depend on neither the batch nor the run; that nothing is written outside. Checks append_<KV> against norm and RoPE in double.
  * Measures attention over 2K to 128K tokens, also with other widths of loads and numbers of warps and CTAs than the kernels have
  * ("variants", which are checked too), and append.
@@ -21,9 +21,9 @@ using namespace skim;
 using skim::append::AppendArgs;
 using skim::decode::AttendArgs;
 
-template <class X, int D, int VEC, int WARPS, int CTAS>
+template <class X, int D, int TILES, int WARPS, int CTAS>
 __global__ void __launch_bounds__(WARPS * 32, CTAS) variant(const __grid_constant__ AttendArgs args) {
-    decode::attend<X, D, VEC, WARPS>(args);
+    decode::attend<X, D, TILES, WARPS, decode::Listed::MASKED_PAGES>(args);
 }
 
 typedef void (*Kernel)(const AttendArgs);
@@ -34,24 +34,24 @@ struct Variant {
     int slots;  // CTAs on the chip
 };
 
-static Kernel productKernel(int kv, int D) {
+static Kernel productKernel(int kv, int D, decode::Listed listed = decode::Listed::PAGES) {
     using namespace decode;
-    static const Kernel all[4][4] = {{attend_bf16_64, attend_bf16_80, attend_bf16_96, attend_bf16_128},
-            {attend_f16_64, attend_f16_80, attend_f16_96, attend_f16_128},
-            {attend_fp8_64, attend_fp8_80, attend_fp8_96, attend_fp8_128},
-            {attend_int8_64, attend_int8_80, attend_int8_96, attend_int8_128}};
-    return all[kv][sizeIndex(D)];
+#define SIZES(name) {attend_##name##_64, attend_##name##_80, attend_##name##_96, attend_##name##_128}
+#define KINDS(name) {SIZES(name), SIZES(tokens_##name), SIZES(masked_##name)}
+    static const Kernel all[4][3][4] = {KINDS(bf16), KINDS(f16), KINDS(fp8), KINDS(int8)};
+    return all[kv][static_cast<int>(listed)][sizeIndex(D)];
 }
 
 // ---- attend against double ----
 
 struct Case {
     int kv, D, group, kvHeads, page, batch, splits, partTokens, maxLength;
-    bool perHead, masked, weighted, windowed;
+    bool perHead, masked, weighted, windowed, byToken;
     float peak;
 };
 
-static double attendCase(const Case& c, Kernel kernel, int threads, Rng& rng, const char* name, bool invariance) {
+/** @param masked the kernel, or the one like it that knows masks */
+static double attendCase(const Case& c, Kernel kernel, Kernel masked, int threads, Rng& rng, const char* name, bool invariance) {
     const int D = c.D, page = c.page, kvH = c.kvHeads, heads = kvH * c.group, lists = c.batch * (c.perHead ? kvH : 1);
     const int common = 96, bytes = bytesOf(c.kv);
     const size_t bb = blockBytes(c.kv, D, page);
@@ -101,7 +101,7 @@ static double attendCase(const Case& c, Kernel kernel, int threads, Rng& rng, co
                 for (int d = 0; d < D; d++) {
                     s = s * 6364136223846793005ull + 1442695040888963407ull;
                     const uint8_t* v = &table[(s >> 52) * 2];
-                    memcpy(block + (k == 0 ? token * D + d : page * D + d * page + token) * bytes, v, bytes);
+                    memcpy(block + k * page * D * bytes + kvRowOffset(D * bytes, token, d * bytes), v, bytes);
                     to[((size_t)k * page + token) * D + d] = (float)(decodeValue(c.kv, v) * scale);
                 }
             }
@@ -110,10 +110,9 @@ static double attendCase(const Case& c, Kernel kernel, int threads, Rng& rng, co
         for (int h = 0; h < kvH; h++) {
             uint8_t* block = &cache[((size_t)pageId * kvH + h) * bb];
             float* scales = (float*)(block + 2 * (size_t)page * D * bytes);
-            for (int d = 0; d < D; d++) {
-                memset(block + (token * D + d) * bytes, 0xff, bytes);
-                memset(block + (page * D + d * page + token) * bytes, 0xff, bytes);
-            }
+            for (int k = 0; k < 2; k++)
+                for (int d = 0; d < D; d++)
+                    memset(block + k * page * D * bytes + kvRowOffset(D * bytes, token, d * bytes), 0xff, bytes);
             if (c.kv == INT8) scales[token] = scales[page + token] = NAN;
         }
     };
@@ -175,9 +174,22 @@ static double attendCase(const Case& c, Kernel kernel, int threads, Rng& rng, co
             for (int d = 0; d < D; d++) out[d] /= sum;
     });
 
+    // Two lists of three by their tokens; then their pages say nothing.
+    const int tokenStride = stride * page;
+    std::vector<int> tokens((size_t)lists * tokenStride, -1), tokenCounts(lists, -1), listedPages = pages;
+    for (int b = 0; b < lists; b++) {
+        if (b % 3 == 1) continue;
+        int& n = tokenCounts[b] = 0;
+        for (int slot = first[b]; slot < std::min(last[b], counts[b] * page); slot++) {
+            const size_t e = (size_t)b * stride + slot / page;
+            if (!c.masked || masks[e] >> (slot % page) & 1) tokens[(size_t)b * tokenStride + n++] = pages[e] * page + slot % page;
+        }
+        if (c.byToken) std::fill_n(listedPages.begin() + (size_t)b * stride, stride, ids[poison]);
+    }
     Device<float> dq(q), dWeights(logWeights);
     Device<uint8_t> dCache(cache);
-    Device<int> dPages(pages), dCounts(counts), dFirst(first), dLast(last), dRow(rowIndex);
+    Device<int> dTokens(tokens), dTokenCounts(tokenCounts);
+    Device<int> dPages(listedPages), dCounts(counts), dFirst(first), dLast(last), dRow(rowIndex);
     Device<uint64_t> dMasks(masks);
     Device<half> dOut((size_t)rows * outStride);
     const int tiles = (c.group + 7) / 8;
@@ -188,9 +200,14 @@ static double attendCase(const Case& c, Kernel kernel, int threads, Rng& rng, co
     AttendArgs a{dq.at, qStride, dCache.at, page, kvH, c.group, dPages.at, stride, c.perHead, dCounts.at, dFirst.at, dLast.at,
             c.masked ? dMasks.at : nullptr, c.weighted ? dWeights.at : nullptr, dRow.at, dOut.at, outStride, scale, dPartials.at,
             dTickets.at, c.splits, c.partTokens};
+    if (c.byToken) {
+        a.tokens = dTokens.at;
+        a.tokenStride = tokenStride;
+        a.tokenCounts = dTokenCounts.at;
+    }
     auto run = [&](const AttendArgs& args, int batch) {
         dOut.fill(0xff);
-        kernel<<<dim3(c.splits, kvH * tiles, batch), threads>>>(args);
+        (args.masks == nullptr ? kernel : masked)<<<dim3(c.splits, kvH * tiles, batch), threads>>>(args);
         CHECK(cudaGetLastError());
         CHECK(cudaDeviceSynchronize());
         return dOut.get();
@@ -242,6 +259,10 @@ static double attendCase(const Case& c, Kernel kernel, int threads, Rng& rng, co
             one.rowIndex += b;
             if (one.masks) one.masks += l * stride;
             if (one.logWeights) one.logWeights += l * stride;
+            if (one.tokens) {
+                one.tokens += l * tokenStride;
+                one.tokenCounts += l;
+            }
             if (!same(run(one, 1), b)) {
                 good = false;
                 why = "depends on the batch";
@@ -265,11 +286,11 @@ static double attendCase(const Case& c, Kernel kernel, int threads, Rng& rng, co
     }
     if (!good) {
         failures++;
-        printf("FAIL attend %s %s D %d group %d kvHeads %d page %d batch %d splits %d partTokens %d max %d%s%s%s%s peak %g: "
+        printf("FAIL attend %s %s D %d group %d kvHeads %d page %d batch %d splits %d partTokens %d max %d%s%s%s%s%s peak %g: "
                "error %.2e (limit %.1e) %s\n",
                 name, KV_NAMES[c.kv], D, c.group, kvH, page, c.batch, c.splits, c.partTokens, c.maxLength,
                 c.perHead ? " per head" : "", c.masked ? " masked" : "", c.weighted ? " weighted" : "",
-                c.windowed ? " window" : "", c.peak, error, limit, why);
+                c.windowed ? " window" : "", c.byToken ? " by token" : "", c.peak, error, limit, why);
     }
     return error;
 }
@@ -283,7 +304,7 @@ static void testAttend(const std::vector<std::pair<int, Variant>>& variants, uin
         for (int D : {64, 80, 96, 128}) {
             double worst = 0;
             for (int page : {16, 32, 64})
-                for (int k = 0; k < 3; k++, n++) {
+                for (int k = 0; k < 4; k++, n++) {
                     Case c{};
                     c.kv = kv;
                     c.D = D;
@@ -294,20 +315,27 @@ static void testAttend(const std::vector<std::pair<int, Variant>>& variants, uin
                     c.splits = (const int[]){1, 4, 33, 128}[rng.upTo(4)];
                     c.partTokens = (const int[]){64, 128, 256, 512}[rng.upTo(4)];
                     c.maxLength = c.batch > 20 ? 400 : 5000;
-                    c.perHead = k == 2 || (k == 1 && rng.upTo(2));
-                    c.masked = k >= 1;
+                    c.perHead = k == 2 || (k % 2 == 1 && rng.upTo(2));
+                    c.masked = k == 1 || k == 2 || (k == 3 && rng.upTo(2));
                     c.weighted = k == 2;
                     c.windowed = k != 1;
+                    c.byToken = k == 3;
                     c.peak = rng.upTo(3) == 0 ? 3 : 1;
-                    worst = std::max(worst, attendCase(c, productKernel(kv, D), decode::ATTEND_THREADS, rng, "product", k != 1));
+                    // One that can do more gives the same.
+                    using decode::Listed;
+                    const Listed least = c.masked ? Listed::MASKED_PAGES : c.byToken ? Listed::TOKENS : Listed::PAGES;
+                    const Listed listed = std::max(least, static_cast<Listed>(rng.upTo(3)));
+                    const Kernel masked = productKernel(kv, D, Listed::MASKED_PAGES);
+                    worst = std::max(worst,
+                            attendCase(c, productKernel(kv, D, listed), masked, decode::ATTEND_THREADS, rng, "product", k != 1));
                 }
             printf("%s D %d: worst rel. error %.1e\n", KV_NAMES[kv], D, worst);
         }
     for (auto& [kv, v] : variants)
         for (int k = 0; k < 4; k++, n++) {
             Case c{kv, 128, groups[n % 9], 2, (const int[]){16, 32, 64}[n % 3], 5, 33, 128, 3000, k == 2, k >= 2, k == 3,
-                    k % 2 == 0, 1};
-            attendCase(c, v.kernel, v.threads, rng, v.name, true);
+                    k % 2 == 0, k == 2, 1};
+            attendCase(c, v.kernel, v.kernel, v.threads, rng, v.name, true);
         }
     printf("attend: %s\n", failures > before ? "FAIL" : "ok");
 }
@@ -407,7 +435,8 @@ static void testAppend(uint64_t seed) {
                             memcpy(&expected[o], &cache[o], 4);
                         }
                         for (int d = 0; d < D; d++) {
-                            const size_t o = at + (size_t)(key ? token * D + d : page * D + d * page + token) * bytesOf(kv);
+                            const int bytes = bytesOf(kv);
+                            const size_t o = at + (key ? 0 : page * D * bytes) + kvRowOffset(D * bytes, token, d * bytes);
                             const double y = decodeValue(kv, &cache[o]) * scale;
                             memcpy(&expected[o], &cache[o], bytesOf(kv));
                             ek += (y - v[d]) * (y - v[d]);
@@ -528,9 +557,9 @@ static void bench(const std::vector<std::pair<int, Variant>>& variants) {
     }
 }
 
-template <class X, int VEC, int WARPS, int CTAS>
+template <class X, int TILES, int WARPS, int CTAS>
 static void offer(std::vector<std::pair<int, Variant>>& to, int kv, const char* name, int sms) {
-    Kernel kernel = variant<X, 128, VEC, WARPS, CTAS>;
+    Kernel kernel = variant<X, 128, TILES, WARPS, CTAS>;
     int blocks;
     CHECK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, WARPS * 32, 0));
     to.push_back({kv, Variant{name, kernel, WARPS * 32, blocks * sms}});
@@ -539,16 +568,16 @@ static void offer(std::vector<std::pair<int, Variant>>& to, int kv, const char* 
 int main(int count, char** values) {
     const CommandLine line(count, values, {"test", "bench"}, 42);
     const int sms = multiprocessors();
-    // vec8 = 8 bytes of a V^T row a lane and step; w = warps of a CTA; x = CTAs of an SM
+    // t1 = tiles of a step; w = warps of a CTA; x = CTAs of an SM
     std::vector<std::pair<int, Variant>> variants;
-    offer<KvBf16, 8, 8, 2>(variants, BF16, "vec8w8x2", sms);
-    offer<KvBf16, 8, 4, 3>(variants, BF16, "vec8w4x3", sms);
-    offer<KvBf16, 8, 6, 2>(variants, BF16, "vec8w6x2", sms);
-    offer<KvBf16, 16, 8, 1>(variants, BF16, "vec16w8x1", sms);
-    offer<KvFp8, 8, 8, 2>(variants, FP8, "vec8w8x2", sms);
-    offer<KvFp8, 8, 4, 3>(variants, FP8, "vec8w4x3", sms);
-    offer<KvFp8, 8, 6, 2>(variants, FP8, "vec8w6x2", sms);
-    offer<KvFp8, 4, 8, 2>(variants, FP8, "vec4w8x2", sms);
+    offer<KvBf16, 1, 8, 2>(variants, BF16, "t1w8x2", sms);
+    offer<KvBf16, 1, 4, 3>(variants, BF16, "t1w4x3", sms);
+    offer<KvBf16, 1, 6, 2>(variants, BF16, "t1w6x2", sms);
+    offer<KvBf16, 2, 8, 1>(variants, BF16, "t2w8x1", sms);
+    offer<KvFp8, 2, 8, 2>(variants, FP8, "t2w8x2", sms);
+    offer<KvFp8, 2, 4, 3>(variants, FP8, "t2w4x3", sms);
+    offer<KvFp8, 2, 6, 2>(variants, FP8, "t2w6x2", sms);
+    offer<KvFp8, 1, 8, 2>(variants, FP8, "t1w8x2", sms);
     const auto start = std::chrono::steady_clock::now();
     if (line.wants("test")) {
         testAppend(line.seed);

@@ -25,7 +25,7 @@ using namespace skim::sparse;
 
 namespace {
 
-constexpr int PAGE = 16;
+constexpr int PAGE = 16, PART_TOKENS = 192;   // as CudaAttention has it
 constexpr int CHECK_THREADS = 256;
 constexpr size_t CACHE_OF_GPU = size_t(240) << 20;
 
@@ -48,6 +48,7 @@ struct Kernels {
     void (*scoreInt4)(ScoreArgs);
     void (*toppLogits)(ToppArgs);
     void (*attend)(decode::AttendArgs);
+    void (*attendTokens)(decode::AttendArgs);
 
     static Kernels of(int D);
 };
@@ -56,7 +57,7 @@ struct Kernels {
     Kernels {                                                                                                                \
         fill_bounds_bf16_##D, fill_bounds8_bf16_##D, fill_moments8_bf16_##D, sketch_mean_bf16_##D, fill_sketch_bf16_##D,     \
                 fill_int4_bf16_##D, score_bounds_##D, score_bounds8_##D, score_moments8_##D, score_sketch_##D,               \
-                score_int4_##D, topp_logits_bf16_##D, decode::attend_bf16_##D                                                \
+                score_int4_##D, topp_logits_bf16_##D, decode::attend_bf16_##D, decode::attend_tokens_bf16_##D                \
     }
 
 Kernels Kernels::of(int D) {
@@ -155,24 +156,26 @@ __global__ void tileKeys(uint8_t* cache, size_t layerBytes, const int* table, in
             const uint64_t element = (((uint64_t)blockIdx.z * kvHeads + blockIdx.y) * gridDim.x + blockIdx.x) * PAGE * D + i;
             key *= 1 + ((CounterRandom::mix(seed + element * CounterRandom::GAMMA) >> 40) / 16777216.f - .5f) / 64;
         }
-        reinterpret_cast<__nv_bfloat16*>(block)[i] = __float2bfloat16(key);
+        *reinterpret_cast<__nv_bfloat16*>(block + kvRowOffset(2 * D, i / D, i % D * 2)) = __float2bfloat16(key);
     }
 }
 
-/** The logarithm of the sum of exp(logit) of a query over a list's visible slots, and how many these are; by a block. */
-__device__ float logSum(const float* q, const uint8_t* cache, const int* pages, const uint64_t* masks, int first, int last,
+/**
+ * The logarithm of the sum of exp(logit) of a query over slots [first, last) of a list of pages, or of one of tokens (page * PAGE +
+ * offset) if `listed` is not null, and how many these are; by a block.
+ */
+__device__ float logSum(const float* q, const uint8_t* cache, const int* pages, const int* listed, int first, int last,
                         int kvHeads, int kvHead, int D, float scale, int& tokens) {
     __shared__ float maxima[CHECK_THREADS], sums[CHECK_THREADS];
     __shared__ int counts[CHECK_THREADS];
     float maximum = -INFINITY, sum = 0;
     int count = 0;
     for (int slot = first + threadIdx.x; slot < last; slot += CHECK_THREADS) {
-        const int entry = slot / PAGE, token = slot % PAGE;
-        if (masks != nullptr && (masks[entry] >> token & 1) == 0) continue;
-        const uint8_t* block = kvBlock(cache, pages[entry], kvHeads, kvHead, kvBlockBytes<KvBf16>(D, PAGE));
-        const __nv_bfloat16* key = reinterpret_cast<const __nv_bfloat16*>(block) + token * D;
+        const int token = listed != nullptr ? listed[slot] : pages[slot / PAGE] * PAGE + slot % PAGE;
+        const uint8_t* block = kvBlock(cache, token / PAGE, kvHeads, kvHead, kvBlockBytes<KvBf16>(D, PAGE));
         float logit = 0;
-        for (int d = 0; d < D; d++) logit += q[d] * __bfloat162float(key[d]);
+        for (int d = 0; d < D; d++)
+            logit += q[d] * __bfloat162float(*reinterpret_cast<const __nv_bfloat16*>(block + kvRowOffset(2 * D, token % PAGE, 2 * d)));
         logit *= scale;
         const float before = maximum;
         maximum = fmaxf(maximum, logit);
@@ -194,19 +197,25 @@ __device__ float logSum(const float* q, const uint8_t* cache, const int* pages, 
     return all + logf(total);
 }
 
-/** Which share of its attention each query head has on what its KV head's list keeps, and how many tokens these are. */
-__global__ void keptMass(SelectionArgs s, const uint8_t* cache, bool listed, int D, float* mass, int* tokens) {
+/**
+ * Which share of its attention each query head has on what its KV head's list keeps, and how many tokens these are. `kept` are the
+ * lists of tokens, nullable: whole pages.
+ */
+__global__ void keptMass(SelectionArgs s, const uint8_t* cache, bool listed, const int* kept, int keptStride, const int* keptCounts,
+                         int D, float* mass, int* tokens) {
     const int head = blockIdx.x, entry = blockIdx.y, kvHead = head / s.group, list = entry * s.kvHeads + kvHead;
     const float* q = s.q + (size_t)entry * s.qStride + head * D;
     const size_t row = (size_t)list * s.lists.stride;
     int count;
     const float whole = logSum(q, cache, s.pageTables + (size_t)entry * s.tableStride, nullptr, s.first[entry], s.last[entry],
             s.kvHeads, kvHead, D, s.scale, count);
-    const float kept = !listed ? whole
-            : logSum(q, cache, s.lists.pages + row, s.lists.masks == nullptr ? nullptr : s.lists.masks + row,
-                    s.lists.first[list], s.lists.last[list], s.kvHeads, kvHead, D, s.scale, count);
+    const float part = !listed ? whole
+            : kept != nullptr
+            ? logSum(q, cache, nullptr, kept + (size_t)list * keptStride, 0, keptCounts[list], s.kvHeads, kvHead, D, s.scale, count)
+            : logSum(q, cache, s.lists.pages + row, nullptr, s.lists.first[list], s.lists.last[list], s.kvHeads, kvHead, D, s.scale,
+                    count);
     if (threadIdx.x == 0) {
-        mass[entry * gridDim.x + head] = expf(kept - whole);
+        mass[entry * gridDim.x + head] = expf(part - whole);
         tokens[entry * gridDim.x + head] = count;
     }
 }
@@ -219,7 +228,7 @@ struct Method {
     double budget;   // tokens, or a share of them
     bool prunes;     // by top-p
 
-    int kernels() const { return (kind == DENSE ? 1 : kind == SKETCH ? 5 : 3) + (prunes ? 3 : 0); }
+    int kernels() const { return (kind == DENSE ? 1 : kind == SKETCH ? 5 : 3) + (prunes ? 2 : 0); }
 
     RowMethod of(int visible) const {
         RowMethod m{};
@@ -258,12 +267,12 @@ private:
     std::vector<int> visible;   // tokens that an entry sees
     Device<int> table, first, last, counts;
     Device<RowMethod> methods;
-    Device<float> q, scores, partials, logits, maxima, thresholds;
+    Device<float> q, scores, partials, logits, maxima;
     Device<float2> references;
-    Device<int> listPages, indices, listCounts, listFirst, listLast, tickets, toppTickets;
-    Device<uint64_t> masks;
+    Device<int> listPages, indices, listCounts, listFirst, listLast, tickets, tokenCounts, toppTickets;
     Device<half> out;
-    int splits, logitParts, selectParts;
+    const int logitStride, tokenStride;
+    int splits, listParts, logitParts;
 
 public:
     Bench(const Shape& s, uint64_t seed, const Capture* capture)
@@ -278,10 +287,11 @@ public:
           visible(s.batch, s.tokens - 3), table((size_t)s.batch * tableStride), first(std::vector<int>(s.batch, 0)), last(visible),
           counts(std::vector<int>(s.batch, pages)), methods(s.batch), q((size_t)s.batch * s.heads * D),
           scores((size_t)lists * group * tableStride), partials((size_t)lists * 300 * decode::attendPartialFloats(D)),
-          logits((size_t)lists * group * tableStride * PAGE), maxima((size_t)lists * group * 64), thresholds((size_t)lists * group),
+          logits((size_t)lists * group * toppLogitStride(tableStride * PAGE)), maxima((size_t)lists * group * 64),
           references((size_t)lists * group * (tableStride / SCORE_CHUNK_INT4 + 1)), listPages((size_t)lists * tableStride),
           indices((size_t)lists * tableStride), listCounts(lists), listFirst(lists), listLast(lists), tickets(lists),
-          toppTickets(lists), masks((size_t)lists * tableStride), out((size_t)s.batch * s.heads * D) {
+          tokenCounts(lists), toppTickets(lists), out((size_t)s.batch * s.heads * D), logitStride(toppLogitStride(tableStride * PAGE)),
+          tokenStride(group * logitStride) {
         Rng rng(seed);
         std::vector<int> order((size_t)s.batch * pages), rows(table.n, 0);
         for (size_t i = 0; i < order.size(); i++) order[i] = (int)i;
@@ -326,7 +336,6 @@ public:
         const int tiles = lists == 0 ? 0 : s.kvHeads, sms = multiprocessors();   // per sequence, as the backend reckons
         splits = std::max(2, 2 * sms / tiles);
         logitParts = std::max(1, std::min((s.tokens + 255) / 256, std::min(64, 4 * sms / lists)));
-        selectParts = std::max(1, std::min((s.tokens + 4095) / 4096, 16));
     }
 
     float scale() const { return 1 / sqrtf((float)D); }
@@ -350,26 +359,28 @@ public:
         last.put(visible);
     }
 
-    SelectionArgs selection(bool masked) {
+    SelectionArgs selection() {
         return {methods.at, first.at, last.at, nullptr, table.at, tableStride, PAGE, shape.kvHeads, group, 0, q.at,
                 shape.heads * D, nullptr, scale(),
-                {listPages.at, indices.at, listCounts.at, listFirst.at, listLast.at, masked ? masks.at : nullptr, nullptr,
-                        tableStride},
+                {listPages.at, indices.at, listCounts.at, listFirst.at, listLast.at, nullptr, nullptr, tableStride},
                 scores.at, tableStride, references.at, tableStride / SCORE_CHUNK_INT4 + 1};
     }
 
-    void score(cudaStream_t stream, void (*kernel)(ScoreArgs), int rank, int stage, const uint8_t* data, bool masked) {
+    void score(cudaStream_t stream, void (*kernel)(ScoreArgs), int rank, int stage, const uint8_t* data) {
         const int ofProcessor = rank == RANK_BOUNDS8 || rank == RANK_MOMENTS8 ? 3 : 4;   // as CudaSelection has it
         const int blocks = std::max(1, std::min(scoreChunks(pages, scoreChunk(rank)), ofProcessor * multiprocessors() / lists));
         launchEarly(kernel, dim3(blocks, shape.kvHeads, shape.batch), 128, stream,
-                ScoreArgs{selection(masked), stage, rank, data, nullptr, D});
+                ScoreArgs{selection(), stage, rank, data, nullptr, D});
     }
 
-    void select(cudaStream_t stream, void (*kernel)(SelectionArgs), bool masked) {
-        launchEarly(kernel, dim3(shape.kvHeads, shape.batch), selectThreads(tableStride), stream, selection(masked));
+    void select(cudaStream_t stream, void (*kernel)(SelectionArgs)) {
+        launchEarly(kernel, dim3(shape.kvHeads, shape.batch), selectThreads(tableStride), stream, selection());
     }
 
-    void attend(cudaStream_t stream, int layer, bool listed, bool masked) {
+    /** The lists of tokens, which are where the logits of their first heads were. */
+    int* keptTokens() { return reinterpret_cast<int*>(logits.at); }
+
+    void attend(cudaStream_t stream, int layer, bool listed, bool pruned) {
         decode::AttendArgs a{};
         a.q = q.at;
         a.qStride = shape.heads * D;
@@ -383,45 +394,47 @@ public:
         a.counts = listed ? listCounts.at : counts.at;
         a.first = listed ? listFirst.at : first.at;
         a.last = listed ? listLast.at : last.at;
-        a.masks = masked ? masks.at : nullptr;
         a.out = out.at;
         a.outStride = shape.heads * D;
         a.scale = scale();
         a.partials = partials.at;
         a.tickets = tickets.at;
         a.splits = splits;
-        a.partTokens = 128;
+        a.partTokens = PART_TOKENS;
         a.settled = listed ? 0 : 1;
-        launchEarly(kernels.attend, dim3(splits, shape.kvHeads, shape.batch), decode::ATTEND_THREADS, stream, a);
+        if (pruned) {
+            a.tokens = keptTokens();
+            a.tokenStride = tokenStride;
+            a.tokenCounts = tokenCounts.at;
+        }
+        launchEarly(pruned ? kernels.attendTokens : kernels.attend, dim3(listed ? listParts : splits, shape.kvHeads, shape.batch), decode::ATTEND_THREADS, stream, a);
     }
 
     void topp(cudaStream_t stream, int layer, int stages) {
-        const ToppArgs a{selection(true), int4.at + layer * int4Bytes, cache.at + layer * cacheBytes, logits.at, tableStride * PAGE,
-                maxima.at, logitParts, thresholds.at, toppTickets.at};
+        const ToppArgs a{selection(), int4.at + layer * int4Bytes, cache.at + layer * cacheBytes, logits.at, logitStride, maxima.at,
+                logitParts, keptTokens(), tokenStride, tokenCounts.at, toppTickets.at};
         launchEarly(kernels.toppLogits, dim3(logitParts, shape.kvHeads, shape.batch), TOPP_LOGIT_THREADS, stream, a);
-        if (stages > 1) launchEarly(topp_threshold, dim3(shape.heads, shape.batch), TOPP_THREADS, stream, a);
-        if (stages > 2) launchEarly(topp_select, dim3(selectParts, shape.kvHeads, shape.batch), TOPP_SELECT_THREADS, stream, a);
+        if (stages > 1) launchEarly(topp_tokens, dim3(shape.heads, shape.batch), TOPP_THREADS, stream, a);
     }
 
     /** The first `count` kernels of a chain. */
     void launch(cudaStream_t s, int layer, const Method& m, int count) {
         if (m.kind != DENSE) {
             const bool sketch = m.kind == SKETCH;
-            const bool masked = m.prunes;
             if (count-- > 0)
-                m.kind == QUEST8 ? score(s, kernels.scoreBounds8, RANK_BOUNDS8, 1, bounds8.at + layer * bounds8Bytes, masked)
+                m.kind == QUEST8 ? score(s, kernels.scoreBounds8, RANK_BOUNDS8, 1, bounds8.at + layer * bounds8Bytes)
                 : m.kind == MOMENTS8
-                        ? score(s, kernels.scoreMoments8, RANK_MOMENTS8, 1, moments8.at + layer * bounds8Bytes, masked)
-                : sketch ? score(s, kernels.scoreSketch, RANK_SKETCH, 1, sketches.at + layer * sketchBytesOf, masked)
-                         : score(s, kernels.scoreBounds, RANK_BOUNDS, 1, bounds.at + layer * boundsBytes, masked);
-            if (count-- > 0) select(s, select_pages, masked);
+                        ? score(s, kernels.scoreMoments8, RANK_MOMENTS8, 1, moments8.at + layer * bounds8Bytes)
+                : sketch ? score(s, kernels.scoreSketch, RANK_SKETCH, 1, sketches.at + layer * sketchBytesOf)
+                         : score(s, kernels.scoreBounds, RANK_BOUNDS, 1, bounds.at + layer * boundsBytes);
+            if (count-- > 0) select(s, select_pages);
             if (sketch) {
-                if (count-- > 0) score(s, kernels.scoreInt4, RANK_INT4, 2, int4.at + layer * int4Bytes, masked);
-                if (count-- > 0) select(s, select_again, masked);
+                if (count-- > 0) score(s, kernels.scoreInt4, RANK_INT4, 2, int4.at + layer * int4Bytes);
+                if (count-- > 0) select(s, select_again);
             }
-            if (masked) {
-                if (count > 0) topp(s, layer, std::min(count, 3));
-                count -= 3;
+            if (m.prunes) {
+                if (count > 0) topp(s, layer, std::min(count, 2));
+                count -= 2;
             }
         }
         if (count-- > 0) attend(s, layer, m.kind != DENSE, m.prunes);
@@ -431,6 +444,10 @@ public:
         std::vector<RowMethod> rows;
         for (int tokens : visible) rows.push_back(m.of(tokens));
         methods.put(rows);
+        int most = 1;   // pages of a list
+        for (const RowMethod& row : rows) most = std::max(most, std::min({row.pages1, row.pages2, pages}));
+        for (listParts = 1; listParts * PART_TOKENS < most * PAGE && listParts < splits;) listParts *= 2;
+        listParts = std::min(listParts, splits);
     }
 
     double time(const Method& m, int count) {
@@ -452,8 +469,8 @@ public:
             begin(r);
             for (int k = stages ? 1 : m.kernels(); k <= m.kernels(); k++) times[k - 1] += time(m, k) / rounds();
             launch(stream, 0, m, m.kernels());
-            keptMass<<<dim3(shape.heads, shape.batch), CHECK_THREADS, 0, stream>>>(selection(m.prunes), cache.at,
-                    m.kind != DENSE, D, mass.at, kept.at);
+            keptMass<<<dim3(shape.heads, shape.batch), CHECK_THREADS, 0, stream>>>(selection(), cache.at, m.kind != DENSE,
+                    m.prunes ? keptTokens() : nullptr, tokenStride, tokenCounts.at, D, mass.at, kept.at);
             CHECK(cudaDeviceSynchronize());
             for (int count : kept.get()) tokens += count;
             for (int count : visible) of += (double)count * shape.heads;

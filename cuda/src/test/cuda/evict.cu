@@ -77,8 +77,11 @@ static void move(Pool& pool, int layer, int sequence, int head, int from, int to
     uint8_t* target = pool.at(layer, sequence, head, to);
     const auto copy = [&](size_t fromByte, size_t toByte, int n) { memcpy(target + toByte, source + fromByte, n); };
     const int f = from % page, t = to % page;
-    copy(f * D * bytes, t * D * bytes, D * bytes);
-    for (int d = 0; d < D; d++) copy((page * D + d * page + f) * bytes, (page * D + d * page + t) * bytes, bytes);
+    for (int k = 0; k < 2; k++)
+        for (int d = 0; d < D; d++) {
+            const int values = k * page * D * bytes;
+            copy(values + skim::kvRowOffset(D * bytes, f, d * bytes), values + skim::kvRowOffset(D * bytes, t, d * bytes), bytes);
+        }
     if (pool.kv == INT8) {
         for (int i = 0; i < 2; i++) copy(2 * page * D + (i * page + f) * 4, 2 * page * D + (i * page + t) * 4, 4);
     }
@@ -206,7 +209,7 @@ static void testObserve(Rng& rng, int kv) {
                 uint8_t* block = pool.at(0, s, head, i);
                 float ks = 0.02f;
                 for (int d = 0; d < D; d++) {
-                    uint8_t* to = block + (i % page * D + d) * bytesOf(kv);
+                    uint8_t* to = block + skim::kvRowOffset(D * bytesOf(kv), i % page, d * bytesOf(kv));
                     encodeValue(kv, rng.normal() / (kv == INT8 ? ks : 1), to);
                     keys[i][d] = decodeValue(kv, to) * (kv == INT8 ? ks : 1);
                 }

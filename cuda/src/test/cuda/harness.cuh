@@ -206,7 +206,7 @@ inline int bytesOf(int kv) {
     return kv < FP8 ? 2 : 1;
 }
 
-/** Bytes of a page of one KV head: K [page][D], V [D][page] and, for int8, a scale of each key and value. */
+/** Bytes of a page of one KV head: K and V, rows of page tokens, and, for int8, a scale of each key and value. */
 inline size_t blockBytes(int kv, int D, int page) {
     return static_cast<size_t>(page) * (2 * D * bytesOf(kv) + (kv == INT8 ? 8 : 0));
 }

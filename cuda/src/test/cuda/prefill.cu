@@ -124,8 +124,8 @@ static void test(const Entry& e, int kvHeads, int group, int ps, int window, con
                     }
                     const float ks = e.kind == INT8 ? kMax / 127 : 1, vs = e.kind == INT8 ? vMax / 127 : 1;
                     for (int d = 0; d < D; d++) {
-                        K[i][at + d] = stored(e.kind, K[i][at + d] / ks, b + (t * D + d) * eb) * ks;
-                        V[i][at + d] = stored(e.kind, V[i][at + d] / vs, b + (size_t)ps * D * eb + (d * ps + t) * eb) * vs;
+                        K[i][at + d] = stored(e.kind, K[i][at + d] / ks, b + skim::kvRowOffset(D * eb, t, d * eb)) * ks;
+                        V[i][at + d] = stored(e.kind, V[i][at + d] / vs, b + ps * D * eb + skim::kvRowOffset(D * eb, t, d * eb)) * vs;
                     }
                     if (e.kind == INT8) {
                         memcpy(b + 2 * ps * D + t * 4, &ks, 4);

@@ -326,7 +326,7 @@ static void testCase(int kv, int D, int page, int kvHeads, int group, int batch,
                     for (int d = 0; d < D; d++) {
                         uint8_t v[2] = {0, 0};
                         encodeValue(kv, ((k ? offset : common * (d % 2 ? 1 : -1)) + own.normal()) * (kv == INT8 ? 40 : 1), v);
-                        memcpy(block + (k == 0 ? token * D + d : page * D + d * page + token) * bytes, v, bytes);
+                        memcpy(block + k * page * D * bytes + skim::kvRowOffset(D * bytes, token, d * bytes), v, bytes);
                         dense[((((size_t)id * kvHeads + h) * 2 + k) * page + token) * D + d] =
                                 (float)(decodeValue(kv, v) * scale);
                     }
@@ -590,10 +590,10 @@ static void cover(int tokens, int kind, int verify, float eps, float z, double d
             for (int d = 0; d < D; d++) {
                 uint8_t v[2];
                 encodeValue(BF16, d < 2 ? logits[((size_t)h * group + d) * tokens + i] : 0., v);
-                memcpy(block + ((i % page) * D + d) * 2, v, 2);
+                memcpy(block + skim::kvRowOffset(D * 2, i % page, d * 2), v, 2);
                 encodeValue(BF16, 1 + pool[rng.r() & 65535], v);
                 values[((size_t)h * tokens + i) * D + d] = (float)decodeValue(BF16, v);
-                memcpy(block + (page * D + d * page + i % page) * 2, v, 2);
+                memcpy(block + page * D * 2 + skim::kvRowOffset(D * 2, i % page, d * 2), v, 2);
             }
             for (int g = 0; g < group; g++) {
                 const double w = exp(logits[((size_t)h * group + g) * tokens + i]);

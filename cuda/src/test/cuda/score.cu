@@ -201,7 +201,7 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
             if (kv == INT8) memcpy(block + 2 * (size_t)page * D + 4 * t, &scale, 4);
             for (int d = 0; d < D; d++) {
                 float x = normal(r) + meanOf[(layer * kvH + head) * D + d];
-                uint8_t* p = block + (t * D + d) * bytesOf(kv);
+                uint8_t* p = block + skim::kvRowOffset(D * bytesOf(kv), t, d * bytesOf(kv));
                 encodeValue(kv, kv == INT8 ? x / scale : x, p);
                 keys[((size_t)i * page + t) * D + d] = decodeValue(kv, p) * scale;
             }

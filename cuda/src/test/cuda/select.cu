@@ -2,9 +2,9 @@
  * Test and benchmark of select.cuh and topp.cuh.
  *
  * Checks select_pages and select_again against sorting: random scores, many of them equal, up to 32768 pages, random methods,
- * windows, pages that must be kept, one stage and two. Checks topp_logits_<KV>_<D>, topp_threshold and topp_select against
- * double: logits of stored keys and of their INT4 copies, the share of the mass that is kept, the lists and masks.
- * Measures the selection of pages and the three steps of top-p.
+ * windows, pages that must be kept, one stage and two. Checks topp_logits_<KV>_<D> and topp_tokens against double: logits of stored
+ * keys and of their INT4 copies, the share of the mass that is kept, the lists of tokens.
+ * Measures the selection of pages and the two steps of top-p.
  *
  * Build: nvcc -std=c++17 -O3 -gencode arch=compute_90a,code=sm_90a -Xcompiler -pthread -o select select.cu
  * Run:   select [test] [bench] [seed=NUMBER]    (both without a word)
@@ -26,9 +26,6 @@ static float normal() {
 }
 
 typedef void (*SelectKernel)(const SelectionArgs);
-static uint64_t range(int from, int end) {
-    return from >= end ? 0 : ~0ull >> (64 - (end - from)) << from;
-}
 
 // ---- a step's state ----
 
@@ -306,15 +303,31 @@ static uint16_t toBf16(float x) {
     return b >> 16;
 }
 
+// What a list of tokens holds as slots of the list, given its entries' pages, each once.
+static std::string slotsOf(const int* codes, int count, const std::vector<int>& pages, int ps, std::vector<int>& slots) {
+    slots.clear();
+    size_t e = 0;
+    for (int i = 0; i < count; i++) {
+        while (e < pages.size() && pages[e] != codes[i] / ps) e++;
+        int slot = (int)e * ps + codes[i] % ps;
+        if (e == pages.size() || codes[i] < 0 || (i > 0 && slot <= slots.back())) return "order of tokens";
+        slots.push_back(slot);
+    }
+    return "";
+}
+
 static void testTopp(int cases) {
     int bad = 0;
     double worst = 0, worstMass = 0;
     long kept = 0, all = 0;
     static const int dims[] = {64, 80, 96, 128}, groups[] = {1, 4, 8, 12, 3, 7};
     for (int c = 0; c < cases && !bad; c++) {
-        int D = dims[c % 4], kv = c / 4 % 4, group = groups[c % 6], ps = 16 << upTo(3), batch = 1 + upTo(4),
-            kvHeads = 1 + upTo(3);
-        int limit = (c % 5 == 4 ? 20000 : c % 5 == 3 ? 9000 : 1500) / ps, pool = 60;
+        // Some lists are longer than the bits of tokens that a block holds.
+        bool huge = c % 21 == 20;
+        int D = dims[c % 4], kv = c / 4 % 4, group = groups[huge ? c / 21 % 2 : c % 6], ps = 16 << upTo(3),
+            batch = huge ? 1 : 1 + upTo(4), kvHeads = huge ? 1 : 1 + upTo(3);
+        int limit = (huge ? TOPP_WORDS * 32 + 1 + upTo(TOPP_WORDS * 32) : c % 5 == 4 ? 20000 : c % 5 == 3 ? 9000 : 1500) / ps,
+            pool = 60;
         float sharpness = c % 3 == 0 ? 0.01f : c % 3 == 1 ? 1.f : 4.f;
         if (c % 11 == 10) sharpness = 0;
         std::vector<RowMethod> m;
@@ -322,11 +335,12 @@ static void testTopp(int cases) {
         for (int b = 0; b < batch; b++) {
             int n = b == 0 ? limit : 1 + upTo(limit);
             last.push_back(upTo(4) ? std::max(1, n * ps - upTo(ps)) : n * ps);
-            first.push_back(upTo(3) == 0 ? upTo(last.back()) : 0);
+            first.push_back(upTo(3) == 0 && !huge ? upTo(last.back()) : 0);
+            if (b == 3) last.back() = first.back() = 0;
             static const float ps_[] = {0.5f, 0.9f, 0.95f, 0.999f, 0.05f};
             int seen = (last.back() + ps - 1) / ps - first.back() / ps;
-            m.push_back(method(upTo(2) ? RANK_BOUNDS : RANK_NONE, 1 + upTo(seen), 0, 0, b == 1 ? 1.f : ps_[upTo(5)], upTo(4) == 0,
-                    upTo(40), upTo(60)));
+            m.push_back(method(upTo(2) && !huge ? RANK_BOUNDS : RANK_NONE, 1 + upTo(std::max(1, seen)), 0, 0,
+                    b == 1 ? 1.f : ps_[upTo(5)], upTo(4) == 0, upTo(3) ? upTo(40) : 0, upTo(3) ? upTo(200) : 0));
         }
         Step s(batch, kvHeads, group, ps, m, first, last, true, pool);
         std::vector<float> scores;
@@ -376,30 +390,72 @@ static void testTopp(int cases) {
         s.args.q = dQ.at;
         s.args.qStride = kvHeads * group * D;
         s.args.scale = (float)(1 / sqrt((double)D));
-        int logitStride = s.stride * ps + 4, parts = 1 + upTo(12);
-        Device<float> logits((size_t)s.lists * group * logitStride), maxima((size_t)s.lists * group * parts),
-                thresholds((size_t)s.lists * group);
-        Device<int> tickets(std::vector<int>(s.lists, 0));
-        ToppArgs args{s.args, dInt4.at, dCache.at, logits.at, logitStride, maxima.at, parts, thresholds.at, tickets.at};
+        int logitStride = toppLogitStride(s.stride * ps), parts = 1 + upTo(12);
+        size_t rows = (size_t)s.lists * group;
+        Device<float> logits(rows * logitStride), maxima(rows * parts);
+        Device<int> headTokens(rows * s.stride * ps), headCounts(rows), counted(s.lists), tickets(std::vector<int>(s.lists, 0));
+        Device<int> apart((size_t)s.lists * s.stride * ps);
+        ToppArgs args{s.args, dInt4.at, dCache.at, logits.at, logitStride, maxima.at, parts, apart.at, s.stride * ps, counted.at,
+                tickets.at};
+        if (upTo(2)) {   // in the rows of the first heads
+            args.tokens = reinterpret_cast<int*>(logits.at);
+            args.tokenStride = group * logitStride;
+        }
+        auto tokensOf = [&] {
+            CHECK(cudaDeviceSynchronize());
+            std::vector<int> x((size_t)s.lists * args.tokenStride);
+            CHECK(cudaMemcpy(x.data(), args.tokens, x.size() * sizeof(int), cudaMemcpyDeviceToHost));
+            return x;
+        };
+        dim3 logitGrid(parts, kvHeads * ((group + 7) / 8), batch), tokenGrid(kvHeads * group, batch);
         select_pages<<<dim3(kvHeads, batch), 1024>>>(s.args);
         CHECK(cudaDeviceSynchronize());
         Lists a = fetch(s);
-        logitKernel(kv, D)<<<dim3(parts, kvHeads * ((group + 7) / 8), batch), TOPP_LOGIT_THREADS>>>(args);
+        logitKernel(kv, D)<<<logitGrid, TOPP_LOGIT_THREADS>>>(args);
         CHECK(cudaGetLastError());
         CHECK(cudaDeviceSynchronize());
-        topp_threshold<<<dim3(kvHeads * group, batch), TOPP_THREADS>>>(args);
+        std::vector<float> gl = logits.get();
+        // What a single head keeps: the same logits as those of lists without groups. Pages that are there but once tell the slots.
+        std::vector<int> names(s.stride), rowPages, rowFirst;
+        for (int e = 0; e < s.stride; e++) names[e] = 3 * e + 1 + c % 3;
+        for (size_t r = 0; r < rows; r++) {
+            rowPages.insert(rowPages.end(), names.begin(), names.end());
+            rowFirst.push_back(a.first[r / group]);
+        }
+        Device<int> dRowPages(rowPages), dRowFirst(rowFirst);
+        ToppArgs single = args, named = args;
+        single.common.kvHeads = kvHeads * group;
+        single.common.group = 1;
+        single.common.lists.pages = named.common.lists.pages = dRowPages.at;
+        single.common.lists.first = dRowFirst.at;
+        single.tokens = headTokens.at;
+        single.tokenStride = s.stride * ps;
+        single.tokenCounts = headCounts.at;
+        topp_tokens<<<tokenGrid, TOPP_THREADS>>>(single);
         CHECK(cudaGetLastError());
-        CHECK(cudaDeviceSynchronize());
-        topp_select<<<dim3(1 + upTo(8), kvHeads, batch), TOPP_SELECT_THREADS>>>(args);
+        std::vector<int> ht = headTokens.get(), hc = headCounts.get();
+        topp_tokens<<<tokenGrid, TOPP_THREADS>>>(named);
         CHECK(cudaGetLastError());
-        CHECK(cudaDeviceSynchronize());
+        std::vector<int> gt = tokensOf(), gc = counted.get();
+        // Once more as the backend launches it.
+        counted.fill(0xCD);
+        cudaStream_t stream;
+        CHECK(cudaStreamCreate(&stream));
+        launchEarly(select_pages, dim3(kvHeads, batch), 1024, stream, s.args);
+        launchEarly(logitKernel(kv, D), logitGrid, TOPP_LOGIT_THREADS, stream, args);
+        launchEarly(topp_tokens, tokenGrid, TOPP_THREADS, stream, args);
+        std::vector<int> early = tokensOf(), earlyCounts = counted.get();
+        CHECK(cudaStreamDestroy(stream));
         Lists d = fetch(s);
-        std::vector<float> gl = logits.get(), gt = thresholds.get();
         for (int t : tickets.get())
             if (t != 0) {
                 bad++;
                 printf("FAIL ticket %d\n", t);
             }
+        if (earlyCounts != gc) {
+            bad++;
+            printf("FAIL counts of tokens differ between launches\n");
+        }
         for (int l = 0; l < s.lists && bad < 8; l++) {
             int b = l / kvHeads, h = l % kvHeads, n = a.counts[l], tokens = n * ps;
             size_t at = (size_t)l * s.stride;
@@ -408,19 +464,31 @@ static void testTopp(int cases) {
                     printf("FAIL top-p case %d D %d kv %d group %d page %d list %d of %d pages p %g exact %d: %s %g %g\n", c, D,
                             kv, group, ps, l, n, m[b].topP, m[b].exactLogits, what, x, y);
             };
-            if (m[b].topP >= 1) {
-                if (d.counts[l] != n) fail("list changed");
+            auto same = [&](const auto& x, const auto& y) { return std::equal(x.begin() + at, x.begin() + at + n, y.begin() + at); };
+            if (d.counts[l] != n || d.first[l] != a.first[l] || d.last[l] != a.last[l] || !same(d.pages, a.pages) ||
+                    !same(d.indices, a.indices) || !same(d.masks, a.masks))
+                fail("list changed");
+            if (m[b].topP >= 1 || n == 0) {
+                int want = m[b].topP >= 1 ? -1 : 0;
+                if (gc[l] != want) fail("count", gc[l], want);
+                for (int g = 0; g < group; g++)
+                    if (hc[l * group + g] != want) fail("count of a head", hc[l * group + g], want);
                 continue;
             }
-            std::vector<uint64_t> masks(n, 0);
+            std::vector<char> forced(tokens), seen(tokens), united(tokens, 0);
+            for (int i = 0; i < tokens; i++) {
+                int slot = a.indices[at + i / ps] * ps + i % ps;   // of the sequence
+                seen[i] = slot >= first[b] && slot < last[b];
+                forced[i] = seen[i] && (slot < m[b].sinks || slot >= std::min(last[b] - m[b].recent, (last[b] - 1) / ps * ps));
+            }
+            std::vector<int> slots;
             for (int g = 0; g < group; g++) {
                 const float* x = &gl[((size_t)l * group + g) * logitStride];
                 double err = 0, norm = 0;
                 const float* qq = &q[((size_t)b * kvHeads * group + h * group + g) * D];
-                double max = -INFINITY, total = 0, from = 0, above = 0;
+                double max = -INFINITY, total = 0;
                 for (int i = 0; i < tokens; i++) {
-                    bool seen = i >= a.first[l] && i < a.last[l];
-                    if (!seen) {
+                    if (!seen[i]) {
                         if (x[i] != -INFINITY) fail("unseen token has a logit", x[i]);
                         continue;
                     }
@@ -430,7 +498,8 @@ static void testTopp(int cases) {
                     double dot = 0;
                     if (m[b].exactLogits || i / ps == n - 1) {
                         const uint8_t* p = &cache[k * block];
-                        for (int e = 0; e < D; e++) dot += qq[e] * decodeValue(kv, p + (t * D + e) * bytesOf(kv));
+                        for (int e = 0; e < D; e++)
+                            dot += qq[e] * decodeValue(kv, p + kvRowOffset(D * bytesOf(kv), t, e * bytesOf(kv)));
                         if (kv == INT8) {
                             float sc;
                             memcpy(&sc, p + 2 * ps * D + 4 * t, 4);
@@ -454,44 +523,50 @@ static void testTopp(int cases) {
                 double rel = norm == 0 ? sqrt(err) : sqrt(err / norm);
                 worst = std::max(worst, rel);
                 if (!(rel < 3e-6)) fail("logits", rel);
-                float thr = gt[(size_t)l * group + g];
-                bool hit = false;
+                std::string wrong = slotsOf(&ht[((size_t)l * group + g) * s.stride * ps], std::min(hc[l * group + g], tokens), names,
+                        ps, slots);
+                if (!wrong.empty()) fail(wrong.c_str());
+                std::vector<char> got(tokens, 0);
+                for (int i : slots) got[i] = united[i] = 1;
+                // The threshold is above what was dropped, and no greater than the least of what was kept though it needn't be.
+                double keptLeast = INFINITY, droppedMost = -INFINITY;
+                bool drops = false;
+                for (int i = 0; i < tokens; i++) {
+                    if (got[i] && !seen[i]) fail("unseen token", i);
+                    if (!got[i] && forced[i]) fail("forced token is missing", i);
+                    if (got[i] && !forced[i]) keptLeast = std::min(keptLeast, (double)x[i]);
+                    if (seen[i] && !got[i]) {
+                        drops = true;
+                        droppedMost = std::max(droppedMost, (double)x[i]);
+                    }
+                }
+                double from = 0, above = 0, p = m[b].topP;
                 for (int i = 0; i < tokens; i++)
-                    if (x[i] != -INFINITY) {
+                    if (seen[i]) {
                         double w = exp((double)x[i] - max);
                         total += w;
-                        if (x[i] >= thr) from += w;
-                        if (x[i] > thr) above += w;
-                        hit |= x[i] == thr;
+                        if (!drops || x[i] > droppedMost) from += w;
+                        if (x[i] > keptLeast) above += w;
                     }
-                double p = m[b].topP;
-                if (!hit) fail("threshold is no logit", thr);
+                if (drops && !(droppedMost < keptLeast)) fail("dropped and kept", droppedMost, keptLeast);
                 worstMass = std::max(worstMass, std::max(p - from / total, above / total - p));
                 if (!(from >= p * total - 1e-5 * total)) fail("kept too little", from / total, p);
                 if (!(above < p * total + 1e-5 * total)) fail("kept too much", above / total, p);
-                for (int i = 0; i < tokens; i++)
-                    if (x[i] >= thr) masks[i / ps] |= 1ull << i % ps;
             }
-            int j = 0;
-            for (int e = 0; e < n; e++) {
-                int index = a.indices[at + e], slot = index * ps,
-                    recent = std::min(last[b] - m[b].recent, (last[b] - 1) / ps * ps);
-                uint64_t mask = masks[e] | range(0, std::min(ps, std::max(0, m[b].sinks - slot))) |
-                        range(std::min(ps, std::max(0, recent - slot)), ps);
-                mask &= range(std::max(0, first[b] - slot), std::min(ps, last[b] - slot));
-                if (mask == 0) continue;
-                if (j >= d.counts[l] || d.indices[at + j] != index || d.pages[at + j] != a.pages[at + e] ||
-                        d.masks[at + j] != mask) {
-                    fail("entry", e, j);
+            std::vector<int> want;
+            for (int i = 0; i < tokens; i++)
+                if (united[i]) want.push_back(i);
+            std::string wrong = slotsOf(&gt[(size_t)l * args.tokenStride], std::max(0, std::min(gc[l], tokens)), names, ps, slots);
+            if (!wrong.empty()) fail(wrong.c_str());
+            if (gc[l] != (int)want.size()) fail("count of tokens", gc[l], want.size());
+            if (slots != want) fail("tokens of the group", slots.size(), want.size());
+            for (size_t i = 0; i < want.size(); i++)
+                if (early[(size_t)l * args.tokenStride + i] != a.pages[at + want[i] / ps] * ps + want[i] % ps) {
+                    fail("token", i, want[i]);
                     break;
                 }
-                j++;
-                kept += __builtin_popcountll(mask);
-            }
+            kept += want.size();
             all += tokens;
-            if (d.counts[l] != j) fail("count", d.counts[l], j);
-            if (j > 0 && d.last[l] != (j - 1) * ps + (last[b] - 1) % ps + 1) fail("last");
-            if (j > 0 && d.first[l] != (d.indices[at] == first[b] / ps ? first[b] % ps : 0)) fail("first");
         }
     }
     printf("%s top-p: %d cases, logits' rel. error <= %.1e, mass off by <= %.1e, %ld of %ld tokens kept\n", bad ? "FAIL" : "ok  ",
@@ -504,9 +579,6 @@ static void testTopp(int cases) {
 static constexpr int LAUNCHES = 40;
 
 __global__ void nothing() {}
-__global__ void setCounts(int* counts, int n, int to) {
-    for (int i = threadIdx.x; i < n; i += blockDim.x) counts[i] = to;
-}
 
 static void benchSelect() {
     printf("an empty kernel: %.2f us\n", timeGraph(LAUNCHES, [](cudaStream_t s, int) { nothing<<<1, 32, 0, s>>>(); }));
@@ -550,12 +622,13 @@ static void benchSelect() {
             }
 }
 
-static void benchTopp() {
-    const int D = 128, ps = 16, pool = 8192;
-    printf("top-p 0.95 on bf16, D 128, us: logits (floor of INT4 bytes), threshold, select | all three; kept tokens a list\n");
-    static const int shapes[][2] = {{32, 1}, {8, 4}}, tokenCounts[] = {2048, 8192, 32768}, batches[] = {1, 8};
+static void benchTopp(int D, int pool, std::vector<std::pair<int, int>> shapes, std::vector<int> tokenCounts,
+        std::vector<int> batches) {
+    const int ps = 16;
+    printf("top-p 0.95 on bf16, D %d, us: logits (floor of INT4 bytes), tokens | both; kept tokens a list\n", D);
+    const LogitKernel logitsOf = logitKernel(BF16, D);
     for (auto& h : shapes) {
-        const int kvHeads = h[0], group = h[1];
+        const int kvHeads = h.first, group = h.second;
         size_t i4 = int4BlockBytes(D, ps), block = (size_t)ps * D * 4;
         std::vector<uint8_t> bytes((size_t)pool * kvHeads * i4);
         for (size_t i = 0; i + 8 <= bytes.size(); i += 8) {
@@ -571,81 +644,64 @@ static void benchTopp() {
         CHECK(cudaMemset(cache.at, 0x3c, cache.n));
         for (int tokens : tokenCounts)
             for (int batch : batches) {
-                if ((long)tokens * batch > 8192 * 8) continue;
-                const int n = tokens / ps, copies = 4;
+                if ((long)tokens * batch > 8192 * 16) continue;
+                const int copies = 4;
                 std::vector<float> q((size_t)batch * kvHeads * group * D);
                 for (auto& x : q) x = normal() * 2.5f;
                 Device<float> dQ(q);
                 std::vector<Step*> steps;
                 std::vector<ToppArgs> args;
-                int lists = batch * kvHeads, parts = std::max(1, std::min(64, 4 * multiprocessors() / lists));
-                parts = std::max(
-                        1, std::min(std::max(parts, tokens >= 8192 && lists > multiprocessors() ? 4 : 1), (tokens / 64 + 3) / 4));
-                int logitStride = tokens + 64;
-                Device<float> logits((size_t)lists * group * logitStride), maxima((size_t)lists * group * parts * 2),
-                        thresholds((size_t)lists * group);
-                Device<int> tickets(std::vector<int>(lists, 0));
+                // As CudaSelection has it.
+                int lists = batch * kvHeads;
+                int parts = std::max(1, std::min({64, 4 * multiprocessors() / lists, (tokens + 255) / 256}));
+                int logitStride = toppLogitStride(tokens + 64);
+                Device<float> logits((size_t)lists * group * logitStride), maxima((size_t)lists * group * parts * 2);
+                Device<int> counts(lists), apart((size_t)lists * tokens), tickets(std::vector<int>(lists, 0));
                 for (int i = 0; i < copies; i++) {
                     Step* s = new Step(batch, kvHeads, group, ps,
                             std::vector<RowMethod>(batch, method(0, 0, 0, 0, 0.95f, 0, 4, 16)), std::vector<int>(batch, 0),
-                            std::vector<int>(batch, tokens - 3), true, pool);
+                            std::vector<int>(batch, tokens - 3), false, pool);
                     s->args.q = dQ.at;
                     s->args.qStride = kvHeads * group * D;
                     s->args.scale = (float)(1 / sqrt((double)D));
                     select_pages<<<dim3(kvHeads, batch), 1024>>>(s->args);
                     CHECK(cudaDeviceSynchronize());
                     steps.push_back(s);
-                    args.push_back(
-                            {s->args, int4.at, cache.at, logits.at, logitStride, maxima.at, parts, thresholds.at, tickets.at});
+                    args.push_back({s->args, int4.at, cache.at, logits.at, logitStride, maxima.at, parts,
+                            reinterpret_cast<int*>(logits.at), group * logitStride, counts.at, tickets.at});
                 }
-                int maskParts = std::max(1, std::min(16, (tokens + TOPP_PART - 1) / TOPP_PART));
-                auto l = [&](cudaStream_t s, int i) {
-                    topp_logits_bf16_128<<<dim3(parts, kvHeads * ((group + 7) / 8), batch), TOPP_LOGIT_THREADS, 0, s>>>(
-                            args[i % copies]);
+                auto l = [&](cudaStream_t s, int i, int parts) {
+                    ToppArgs a = args[i % copies];
+                    a.logitParts = parts;
+                    logitsOf<<<dim3(parts, kvHeads * ((group + 7) / 8), batch), TOPP_LOGIT_THREADS, 0, s>>>(a);
                 };
-                auto t = [&](cudaStream_t s, int i) {
-                    topp_threshold<<<dim3(kvHeads * group, batch), TOPP_THREADS, 0, s>>>(args[i % copies]);
-                };
-                auto m = [&](cudaStream_t s, int i) {
-                    topp_select<<<dim3(maskParts, kvHeads, batch), TOPP_SELECT_THREADS, 0, s>>>(args[i % copies]);
-                };
-                auto r = [&](cudaStream_t s, int i) { setCounts<<<1, 256, 0, s>>>(steps[i % copies]->counts.at, lists, n); };
-                double other[2];
-                for (int k = 0; k < 2; k++) {
-                    int p = k == 0 ? std::max(1, parts / 2) : parts * 2;
-                    other[k] = timeGraph(LAUNCHES, [&](cudaStream_t s, int i) {
-                        ToppArgs a = args[i % copies];
-                        a.logitParts = p;
-                        topp_logits_bf16_128<<<dim3(p, kvHeads * ((group + 7) / 8), batch), TOPP_LOGIT_THREADS, 0, s>>>(a);
-                    });
-                }
-                double tp = timeGraph(LAUNCHES, [&](cudaStream_t s, int i) {
-                    const ToppArgs& a = args[i % copies];
-                    r(s, i);
-                    launchEarly(topp_logits_bf16_128, dim3(parts, kvHeads * ((group + 7) / 8), batch), TOPP_LOGIT_THREADS, s, a);
-                    launchEarly(topp_threshold, dim3(kvHeads * group, batch), TOPP_THREADS, s, a);
-                    launchEarly(topp_select, dim3(maskParts, kvHeads, batch), TOPP_SELECT_THREADS, s, a);
-                });
-                double tl = timeGraph(LAUNCHES, l), tt = timeGraph(LAUNCHES, t), tr = timeGraph(LAUNCHES, r);
-                double tm = timeGraph(LAUNCHES, [&](cudaStream_t s, int i) {
-                    r(s, i);
-                    m(s, i);
+                dim3 tokenGrid(kvHeads * group, batch);
+                double tl = timeGraph(LAUNCHES, [&](cudaStream_t s, int i) { l(s, i, parts); });
+                double half = timeGraph(LAUNCHES, [&](cudaStream_t s, int i) { l(s, i, std::max(1, parts / 2)); });
+                double twice = timeGraph(LAUNCHES, [&](cudaStream_t s, int i) { l(s, i, 2 * parts); });
+                l(nullptr, 0, parts);
+                CHECK(cudaDeviceSynchronize());
+                double tt = timeGraph(LAUNCHES, [&](cudaStream_t s, int i) {
+                    ToppArgs a = args[i % copies];
+                    a.tokens = apart.at;   // the logits are needed again
+                    a.tokenStride = tokens;
+                    topp_tokens<<<tokenGrid, TOPP_THREADS, 0, s>>>(a);
                 });
                 double ta = timeGraph(LAUNCHES, [&](cudaStream_t s, int i) {
-                    r(s, i);
-                    l(s, i);
-                    t(s, i);
-                    m(s, i);
+                    l(s, i, parts);
+                    topp_tokens<<<tokenGrid, TOPP_THREADS, 0, s>>>(args[i % copies]);
                 });
-                Lists out = fetch(*steps[0]);
+                double tp = timeGraph(LAUNCHES, [&](cudaStream_t s, int i) {
+                    const ToppArgs& a = args[i % copies];
+                    launchEarly(logitsOf, dim3(parts, kvHeads * ((group + 7) / 8), batch), TOPP_LOGIT_THREADS, s, a);
+                    launchEarly(topp_tokens, tokenGrid, TOPP_THREADS, s, a);
+                });
                 long kept = 0;
-                for (int i = 0; i < lists; i++)
-                    for (int e = 0; e < out.counts[i]; e++)
-                        kept += __builtin_popcountll(out.masks[(size_t)i * steps[0]->stride + e]);
-                printf("%2d/%-2d %6d tokens batch %2d | %7.2f (%.1f) %7.2f %7.2f | %7.2f (PDL %.2f) | logits with half, twice of "
+                for (int count : counts.get()) kept += count;
+                printf("%2d/%-2d %6d tokens batch %2d | %7.2f (%.1f) %7.2f | %7.2f (PDL %.2f) | logits with half, twice of "
                        "%d parts %.2f %.2f | %ld\n",
-                        kvHeads * group, kvHeads, tokens, batch, tl, floorUs((double)tokens * lists * (D / 2 + 4)), tt, tm - tr,
-                        ta - tr, tp - tr, parts, other[0], other[1], kept / lists);
+                        kvHeads * group, kvHeads, tokens, batch, tl, floorUs((double)tokens * lists * (D / 2 + 4)), tt, ta, tp,
+                        parts, half, twice, kept / lists);
                 for (Step* s : steps) delete s;
             }
     }
@@ -657,11 +713,12 @@ int main(int count, char** values) {
     if (line.wants("test")) {
         testSelect(select_pages, select_again, 0, 32768, 120, "select");
         testSelect(select_pages, select_again, 1024, 32768, 60, "select, 1024 threads");
-        testTopp(48);
+        testTopp(63);
     }
     if (line.wants("bench")) {
         benchSelect();
-        benchTopp();
+        benchTopp(128, 8192, {{32, 1}, {8, 4}}, {2048, 8192, 32768}, {1, 8});
+        benchTopp(64, 16384, {{32, 1}, {8, 4}}, {4096}, {1, 32});
     }
     printf(failures ? "FAIL\n" : "ok\n");
     return failures ? 1 : 0;

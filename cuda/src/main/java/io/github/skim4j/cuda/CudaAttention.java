@@ -1,6 +1,7 @@
 package io.github.skim4j.cuda;
 
 import io.github.skim4j.cuda.CudaModel.Layer;
+import io.github.skim4j.cuda.CudaSelection.Tokens;
 import io.github.skim4j.cuda.SelectionPlan.Stages;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.model.ModelConfig;
@@ -30,7 +31,7 @@ final class CudaAttention {
     private static final int BLOCKS_PER_PROCESSOR = 2;
 
     /** Fewest tokens that are worth a block. */
-    private static final int PART_TOKENS = 128;
+    private static final int PART_TOKENS = 192;
 
     private static final int CHUNK_ROWS = 128;
     private static final int CHUNK_THREADS = 128;
@@ -171,7 +172,8 @@ final class CudaAttention {
         Arguments arguments =
                 beginLists(cache, index, selection, stages, from, 0).address(selection.logWeights(stages));
         long tallies = tally.address() + 2L * from * Integer.BYTES;
-        attendEntries(arguments, index, output(out, step, from), step, from, count, 0, tallies, 0);
+        Lists lists = new Lists(kernel(stages), 0, tallies, 0, listParts(cache, stages), selection.tokens(stages, 0));
+        attendEntries(arguments, index, output(out, step, from), step, from, count, lists);
     }
 
     /** Attends an entry once more over all of its pages; {@code row} of {@code out} and of {@code logSums} takes the result. */
@@ -192,7 +194,8 @@ final class CudaAttention {
             int row) {
         Arguments arguments =
                 beginLists(cache, index, selection, stages, entry, entry).address(0);
-        attendEntries(arguments, index, new Output(out, logSums, row), step, entry, 1, 0, 0, 0);
+        Lists lists = new Lists(kernel(stages), 0, 0, 0, listParts(cache, stages), selection.tokens(stages, entry));
+        attendEntries(arguments, index, new Output(out, logSums, row), step, entry, 1, lists);
     }
 
     /**
@@ -202,6 +205,17 @@ final class CudaAttention {
      * @param row of both, the first entry's
      */
     private record Output(HalfRows rows, DeviceBuffer logSums, int row) {}
+
+    /**
+     * What is attended.
+     *
+     * @param kernel that knows such lists
+     * @param sequences of each entry, the row of its list; 0 if it is the entry's number
+     * @param tallies what is read is counted there; 0 if it isn't
+     * @param settled tokens at the end whose keys kernels may still be writing; 0 if they may be writing the list
+     * @param parts that a list has at most
+     */
+    private record Lists(String kernel, long sequences, long tallies, int settled, int parts, Tokens tokens) {}
 
     private Output output(HalfRows out, Step step, int from) {
         return new Output(out, step.observes() ? logSums : null, from);
@@ -235,7 +249,18 @@ final class CudaAttention {
                 .address(0);
         // The step writes no keys but those of its own tokens.
         int settled = step.longestOfEntries();
-        attendEntries(arguments, index, output, step, from, count, inputs.sequences(from), 0, settled);
+        Lists lists = new Lists("attend", inputs.sequences(from), 0, settled, splits, Tokens.NONE);
+        attendEntries(arguments, index, output, step, from, count, lists);
+    }
+
+    private static String kernel(Stages stages) {
+        return stages.masks() ? "attend_masked" : stages.prunes() ? "attend_tokens" : "attend";
+    }
+
+    /** Parts that lists of a selection may have. */
+    private int listParts(KvStorage cache, Stages stages) {
+        long tokens = (long) stages.mostPages() * cache.pageSize();
+        return (int) Math.min(splits, (tokens + PART_TOKENS - 1) / PART_TOKENS);
     }
 
     private Arguments beginEntries(KvStorage cache, int index, int from) {
@@ -250,15 +275,7 @@ final class CudaAttention {
     }
 
     private void attendEntries(
-            Arguments arguments,
-            int index,
-            Output output,
-            Step step,
-            int from,
-            int count,
-            long sequences,
-            long tallies,
-            int settled) {
+            Arguments arguments, int index, Output output, Step step, int from, int count, Lists lists) {
         boolean closesUp = step.closesUp();
         arguments
                 .address(0)
@@ -269,18 +286,21 @@ final class CudaAttention {
                 .address(tickets)
                 .integer(splits)
                 .integer(PART_TOKENS)
-                .address(sequences)
-                .address(tallies)
+                .address(lists.sequences)
+                .address(lists.tallies)
                 .address(closesUp ? inputs.gaps(from, windowed(index)) : 0)
                 .address(closesUp ? closedUpQueries.address() + (long) from * queryColumns() * Float.BYTES : 0)
                 .address(
                         output.logSums == null
                                 ? 0
                                 : output.logSums.address() + (long) output.row * config.heads() * Float.BYTES)
-                .integer(settled)
+                .integer(lists.settled)
+                .address(lists.tokens.codes())
+                .integer(lists.tokens.stride())
+                .address(lists.tokens.counts())
                 .endStruct();
-        device.kernel("attend" + variant)
-                .launch(stream, splits, config.kvHeads() * headTiles, count, DECODE_THREADS, 0, arguments);
+        device.kernel(lists.kernel + variant)
+                .launch(stream, lists.parts, config.kvHeads() * headTiles, count, DECODE_THREADS, 0, arguments);
     }
 
     private void attendChunks(KvStorage cache, int index, HalfRows out, Step step) {

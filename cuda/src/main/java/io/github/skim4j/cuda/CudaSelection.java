@@ -7,7 +7,8 @@ import java.util.Locale;
 
 /**
  * Makes, for each entry of a step and each KV head, the list of pages that attention reads: rank and keep the best, rank those again,
- * prune by top-p, add a sample of the rest. What each stage does for an entry is its {@link RowMethod}; see {@code selection.cuh}.
+ * add a sample of the rest; or by top-p the list of their tokens. What each stage does for an entry is its {@link RowMethod}; see
+ * {@code selection.cuh}.
  */
 final class CudaSelection {
 
@@ -40,9 +41,6 @@ final class CudaSelection {
     private static final int TOPP_LOGIT_TOKENS = 256;
     private static final int MOST_TOPP_LOGIT_PARTS = 64;
     private static final int TOPP_THREADS = 512;
-    private static final int TOPP_SELECT_THREADS = 256;
-    private static final int TOPP_SELECT_TOKENS = 4096;
-    private static final int MOST_TOPP_SELECT_PARTS = 16;
     private static final int HIDE_THREADS = 256;
 
     private final CudaDevice device;
@@ -59,7 +57,6 @@ final class CudaSelection {
     private final int referenceStride;
     private final int selectThreads;
     private final int logitParts;
-    private final int selectParts;
     private final int headTiles;
     private final String variant;
 
@@ -79,7 +76,18 @@ final class CudaSelection {
 
     /** Memory of top-p. */
     private record TopP(
-            DeviceBuffer logits, int logitStride, DeviceBuffer maxima, DeviceBuffer thresholds, DeviceBuffer tickets) {}
+            DeviceBuffer logits, int logitStride, DeviceBuffer maxima, DeviceBuffer counts, DeviceBuffer tickets) {}
+
+    /**
+     * Addresses of lists of tokens in place of pages.
+     *
+     * @param stride ints between two lists
+     * @param counts of tokens; negative: the list is one of pages
+     */
+    record Tokens(long codes, int stride, long counts) {
+
+        static final Tokens NONE = new Tokens(0, 0, 0);
+    }
 
     /** @param queries rotated queries of a step's rows, [row][heads * headDim] */
     CudaSelection(
@@ -106,8 +114,8 @@ final class CudaSelection {
         selectThreads = scoreStride <= FEW_PAGES ? FEW_SELECT_THREADS : SELECT_THREADS;
         headTiles = CudaAttention.headTiles(config);
         int tokens = scoreStride * cache.pageSize();
-        logitParts = parts(tokens, TOPP_LOGIT_TOKENS, Math.min(MOST_TOPP_LOGIT_PARTS, blocks(TOPP_LOGIT_BLOCKS, 1)));
-        selectParts = parts(tokens, TOPP_SELECT_TOKENS, MOST_TOPP_SELECT_PARTS);
+        int most = Math.min(MOST_TOPP_LOGIT_PARTS, blocks(TOPP_LOGIT_BLOCKS, 1));
+        logitParts = Math.max(1, Math.min(most, (tokens + TOPP_LOGIT_TOKENS - 1) / TOPP_LOGIT_TOKENS));
         variant = cache.variant(config);
         pages = lists(Integer.BYTES * (long) stride);
         indices = lists(Integer.BYTES * (long) stride);
@@ -116,10 +124,6 @@ final class CudaSelection {
         last = lists(Integer.BYTES);
         scores = lists((long) Float.BYTES * config.group() * scoreStride);
         references = lists(2L * Float.BYTES * config.group() * referenceStride);
-    }
-
-    private static int parts(int tokens, int tokensOfPart, int most) {
-        return Math.max(1, Math.min(most, (tokens + tokensOfPart - 1) / tokensOfPart));
     }
 
     /** Blocks for each list of {@code count} entries, no more in all than run at once. */
@@ -166,6 +170,20 @@ final class CudaSelection {
         return stages.samples() ? logWeights : null;
     }
 
+    /** What top-p left of the lists of an entry, counted among those made at a time, and of the entries after it. */
+    Tokens tokens(Stages stages, int entry) {
+        if (!stages.prunes()) {
+            return Tokens.NONE;
+        }
+        long list = (long) entry * config.kvHeads();
+        // In place of the logits of the lists' first heads.
+        int tokenStride = config.group() * topP.logitStride;
+        return new Tokens(
+                topP.logits.address() + list * tokenStride * Integer.BYTES,
+                tokenStride,
+                topP.counts.address() + list * Integer.BYTES);
+    }
+
     /** Takes the memory that stages need; not during a capture. */
     void prepare(Stages stages) {
         if (masks == null && stages.masks()) {
@@ -175,12 +193,14 @@ final class CudaSelection {
             logWeights = lists(Float.BYTES * (long) stride);
         }
         if (topP == null && stages.prunes()) {
-            int logitStride = scoreStride * cache.pageSize();
+            int slots = scoreStride * cache.pageSize();
+            // A bit of each slot lies behind the logits.
+            int logitStride = slots + (slots + 127) / 128 * 4;
             topP = new TopP(
                     lists((long) Float.BYTES * config.group() * logitStride),
                     logitStride,
                     lists((long) Float.BYTES * config.group() * logitParts),
-                    lists((long) Float.BYTES * config.group()),
+                    lists(Integer.BYTES),
                     lists(Integer.BYTES));
         }
         if (sample == null && stages.samples()) {
@@ -262,6 +282,7 @@ final class CudaSelection {
     private void prune(int layer, int interval, Stages stages, int from, int count) {
         int parts = Math.min(logitParts, blocks(TOPP_LOGIT_BLOCKS, count));
         PageData keys = new PageData(Rank.INT4, config.headDim());
+        Tokens tokens = tokens(stages, 0);
         Arguments arguments = common(new Arguments().beginStruct(), layer, interval, stages, from)
                 .address(pageData.has(keys) ? pageData.layer(keys, layer) : 0)
                 .address(cache.layer(layer))
@@ -269,14 +290,14 @@ final class CudaSelection {
                 .integer(topP.logitStride)
                 .address(topP.maxima)
                 .integer(parts)
-                .address(topP.thresholds)
+                .address(tokens.codes)
+                .integer(tokens.stride)
+                .address(tokens.counts)
                 .address(topP.tickets)
                 .endStruct();
         int lists = config.kvHeads() * headTiles;
         device.kernel("topp_logits" + variant).launch(stream, parts, lists, count, TOPP_LOGIT_THREADS, 0, arguments);
-        device.kernel("topp_threshold").launch(stream, config.heads(), count, 1, TOPP_THREADS, 0, arguments);
-        device.kernel("topp_select")
-                .launch(stream, selectParts, config.kvHeads(), count, TOPP_SELECT_THREADS, 0, arguments);
+        device.kernel("topp_tokens").launch(stream, config.heads(), count, 1, TOPP_THREADS, 0, arguments);
     }
 
     /** What all kernels of selection are given. */

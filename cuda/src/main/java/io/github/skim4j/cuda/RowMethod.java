@@ -35,10 +35,13 @@ record RowMethod(
 
     static final int BYTES = 64;
 
-    /** Bit of {@code verify} that makes pages what is sampled: they vary less than tokens, and cost no more to read. */
+    /** Bit of {@code verify} that makes pages what is sampled: they vary less than tokens, so that fewer are drawn. */
     private static final int SAMPLE_PAGES = 4;
 
     private static final int ALL = Integer.MAX_VALUE;
+
+    /** Tokens of a page of the GPU's cache, at least. */
+    private static final int SMALLEST_PAGE = 16;
 
     static final RowMethod DENSE = new RowMethod(Rank.NONE, ALL, Rank.NONE, ALL, 1, false, Always.DEFAULT, null, 0, 0);
 
@@ -142,6 +145,15 @@ record RowMethod(
     /** Whether all of so many pages are read whole. */
     boolean keepsAll(int pages) {
         return firstPages >= pages && secondPages >= pages && topP >= 1 && sample == null;
+    }
+
+    /** Pages that a list has at most, whatever their size; {@link Integer#MAX_VALUE} if only the sequence says so. */
+    int mostPages() {
+        if (sample != null) {
+            return ALL;
+        }
+        int forced = always.sinks() / SMALLEST_PAGE + always.recent() / SMALLEST_PAGE + 4;
+        return Math.max(Math.min(firstPages, secondPages), forced);
     }
 
     /** Whether top-p needs weights of tokens. */

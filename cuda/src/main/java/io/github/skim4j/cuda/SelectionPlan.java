@@ -32,6 +32,8 @@ record SelectionPlan(List<Interval> intervals) {
      * The kernels that an interval needs, which make it another graph if they differ.
      *
      * @param first rankings of all pages
+     * @param mostPages that a list has at most: a power of two, so that growing lists seldom make another graph, or
+     *     {@link Integer#MAX_VALUE}
      */
     record Stages(
             Set<PageData> first,
@@ -39,14 +41,15 @@ record SelectionPlan(List<Interval> intervals) {
             boolean prunes,
             boolean samples,
             boolean verifiesNumerators,
-            boolean hides) {
+            boolean hides,
+            int mostPages) {
 
         boolean none() {
             return first.isEmpty() && !prunes && !samples && !hides;
         }
 
         boolean masks() {
-            return prunes || samples || hides;
+            return samples || hides;
         }
     }
 
@@ -140,12 +143,14 @@ record SelectionPlan(List<Interval> intervals) {
                 first.add(new PageData(method.first(), method.channels(headDim)));
             }
         }
+        int mostPages = methods.stream().mapToInt(RowMethod::mostPages).max().orElse(0);
         return new Stages(
                 first,
                 methods.stream().anyMatch(method -> method.second() != Rank.NONE),
                 methods.stream().anyMatch(RowMethod::prunes),
                 methods.stream().anyMatch(method -> method.sample() != null),
                 methods.stream().anyMatch(RowMethod::verifiesNumerator),
-                intervals.get(interval).hides);
+                intervals.get(interval).hides,
+                mostPages > 1 << 30 ? Integer.MAX_VALUE : Integer.highestOneBit(Math.max(1, 2 * mostPages - 1)));
     }
 }

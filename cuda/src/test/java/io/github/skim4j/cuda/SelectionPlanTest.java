@@ -70,4 +70,23 @@ class SelectionPlanTest {
         assertThat(plan.method(0, 0).first()).isEqualTo(Rank.MOMENTS);
         assertThat(plan.method(0, 1)).isEqualTo(RowMethod.DENSE);
     }
+
+    @Test
+    void saysHowLongListsCanBeWhereTheMethodSaysSo() {
+        assertThat(mostPages(999, "quest:budget=256,dense-layers=0")).isEqualTo(16);
+        assertThat(mostPages(999, "sketch:budget=272,dense-layers=0")).isEqualTo(32);
+        assertThat(mostPages(999, "quest:budget=256,dense-layers=0", "sketch:budget=700,dense-layers=0"))
+                .isEqualTo(64);
+        assertThat(mostPages(999, "twilight:base=quest,budget=256,dense-layers=0"))
+                .isEqualTo(16);
+        // First and latest tokens are kept whatever the budget: 4 and 64 of them lie on up to 7 pages.
+        assertThat(mostPages(999, "quest:budget=96,dense-layers=0")).isEqualTo(8);
+        assertThat(mostPages(999, "vattention:budget=256,dense-layers=0")).isEqualTo(Integer.MAX_VALUE);
+        assertThat(mostPages(999, "twilight:base=dense,dense-layers=0")).isEqualTo(Integer.MAX_VALUE);
+        assertThat(mostPages(999, "quest:budget=256,dense-layers=0", "dense")).isEqualTo(Integer.MAX_VALUE);
+    }
+
+    private static int mostPages(int length, String... methods) {
+        return plan(length, methods).stages(0, CONFIG.headDim()).mostPages();
+    }
 }
