@@ -16,10 +16,11 @@ public final class PagePool {
     /** Sequences that hold a page. */
     private final int[] holders;
 
-    /** Free pages that nobody needs; {@code empty} of them are valid. */
-    private final int[] stack;
+    /** Free pages that nobody needs. The lowest goes first, so that pages of a sequence lie side by side: backends read them in groups. */
+    private final BitSet empty;
 
-    private int empty;
+    /** No page before it is empty. */
+    private int lowest;
 
     /** Pages whose contents the prefix cache knows. */
     private final BitSet kept;
@@ -35,17 +36,14 @@ public final class PagePool {
             throw new IllegalArgumentException("a page pool needs at least one page, but has " + pages);
         }
         holders = new int[pages];
-        stack = new int[pages];
+        empty = new BitSet(pages);
+        empty.set(0, pages);
         kept = new BitSet(pages);
-        for (int i = 0; i < pages; i++) {
-            stack[i] = pages - 1 - i;
-        }
-        empty = pages;
         free = pages;
     }
 
     public int total() {
-        return stack.length;
+        return holders.length;
     }
 
     public int free() {
@@ -56,9 +54,10 @@ public final class PagePool {
         if (free == 0) {
             throw new IllegalStateException("no free page");
         }
-        int page;
-        if (empty > 0) {
-            page = stack[--empty];
+        int page = empty.nextSetBit(lowest);
+        if (page >= 0) {
+            empty.clear(page);
+            lowest = page + 1;
         } else {
             Iterator<Integer> oldest = idle.iterator();
             page = oldest.next();
@@ -92,7 +91,8 @@ public final class PagePool {
         if (kept.get(page)) {
             idle.add(page);
         } else {
-            stack[empty++] = page;
+            empty.set(page);
+            lowest = Math.min(lowest, page);
         }
         free++;
     }

@@ -9,6 +9,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -26,6 +27,19 @@ class KvSequenceTest {
         assertThat(sequence.reserve(17)).isTrue();
         assertThat(pool.free()).isEqualTo(1);
         assertThat(sequence.heldPages()).isEqualTo(3);
+    }
+
+    @Test
+    void pagesThatBecameFreeInAnyOrderAreTakenAgainSideBySide() {
+        PagePool pool = new PagePool(8);
+        KvSequence first = filled(pool, 16, 16);
+        KvSequence second = filled(pool, 16, 32);
+        KvSequence third = filled(pool, 16, 16);
+        third.close();
+        first.close();
+        second.close();
+        KvSequence next = filled(pool, 16, 5 * 16);
+        assertThat(IntStream.range(0, 5).map(next::page)).containsExactly(0, 1, 2, 3, 4);
     }
 
     @Test
