@@ -29,12 +29,9 @@ final class Attention {
     private final Selection.Scratch[] scratch;
     private final float[][] fillScratch;
 
-    private final List<TokenList> lists = new ArrayList<>();
+    private final List<Retained> lists = new ArrayList<>();
     private final List<Selection> selections = new ArrayList<>();
     private final List<Reading> readings = new ArrayList<>();
-    /** The tile that each of the lists was made for in this step. */
-    private final List<QueryTile> listed = new ArrayList<>();
-
     private int usedLists;
     private int usedSelections;
     /** The layer that was run before, in the same step if it is the one before. */
@@ -92,7 +89,7 @@ final class Attention {
     void run(int layer, List<Span> spans, Queries queries, float[] output, AttentionStats[] stats) {
         long start = System.nanoTime();
         if (layer == 0 || layer != lastLayer + 1) {
-            listed.clear();
+            lists.forEach(retained -> retained.tile = null);
         }
         lastLayer = -1;
         readings.clear();
@@ -160,18 +157,22 @@ final class Attention {
         }
     }
 
+    /** A list and the tile that it was made for in this step, if it was. */
+    private static final class Retained {
+        final TokenList list = new TokenList();
+        QueryTile tile;
+    }
+
     /** All that a tile sees: the same for all heads and layers of a step, unless they keep tokens of their own or differ in their window. */
     private TokenList retained(QueryTile tile) {
         if (usedLists == lists.size()) {
-            lists.add(new TokenList());
+            lists.add(new Retained());
         }
-        TokenList list = lists.get(usedLists);
-        QueryTile before = usedLists < listed.size() ? listed.set(usedLists, tile) : null;
-        if (before == null) {
-            listed.add(tile);
-        }
-        usedLists++;
-        if (before != null && tile.seesTheSame(before)) {
+        Retained retained = lists.get(usedLists++);
+        TokenList list = retained.list;
+        boolean isMade = retained.tile != null && tile.seesTheSame(retained.tile);
+        retained.tile = tile;
+        if (isMade) {
             return list;
         }
         list.clear();

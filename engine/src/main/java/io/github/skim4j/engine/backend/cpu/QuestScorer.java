@@ -27,9 +27,9 @@ record QuestScorer(ModelConfig config, SelectionKernels kernels, PageStatistics 
     public void prepare(Selection selection) {
         int size = Attend.even(selection.rows()) * config.headDim();
         float[] weights = selection.prepared(2 * size);
+        boolean bounds = statistics.kind().score() == Score.BOUNDS;
         for (int i = 0; i < size; i++) {
             float q = selection.queries()[i];
-            boolean bounds = statistics.kind().score() == Score.BOUNDS;
             weights[i] = bounds ? Math.max(q, 0) : q;
             weights[size + i] = bounds ? Math.min(q, 0) : q * q;
         }
