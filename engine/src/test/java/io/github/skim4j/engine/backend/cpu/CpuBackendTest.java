@@ -392,4 +392,24 @@ class CpuBackendTest {
                     .hasMessageContaining(Integer.toString(token));
         }
     }
+
+    @Test
+    void aSequenceThatBeginsAnewOnOtherPagesReadsThose() {
+        Random random = new Random(3);
+        ModelConfig config = RandomModels.config(random, 32, CONTEXT);
+        ModelWeights weights = RandomModels.weights(config, TensorType.F32, random);
+        KvCacheConfig kv = new KvCacheConfig(16, KvType.F32, 0, false);
+        int[] tokens = {4, 5, 6};
+        float[][] expected;
+        try (Fixture fixture = new Fixture(weights, new ScalarKernels(), 1, kv)) {
+            expected = fixture.all(fixture.sequence(), tokens);
+        }
+        try (Fixture fixture = new Fixture(weights, new ScalarKernels(), 1, kv)) {
+            KvSequence sequence = fixture.sequence();
+            fixture.all(sequence, new int[] {1, 2, 3});
+            sequence.close();
+            assertThat(fixture.sequence().reserve(1)).isTrue(); // its page is another's now
+            assertThat(fixture.all(sequence, tokens)).isDeepEqualTo(expected);
+        }
+    }
 }
