@@ -249,7 +249,7 @@ final class CudaAttention {
                 .address(0);
         // The step writes no keys but those of its own tokens.
         int settled = step.longestOfEntries();
-        Lists lists = new Lists("attend", inputs.sequences(from), 0, settled, splits, Tokens.NONE);
+        Lists lists = new Lists("attend", inputs.sequences(from), 0, settled, parts(step), Tokens.NONE);
         attendEntries(arguments, index, output, step, from, count, lists);
     }
 
@@ -257,7 +257,17 @@ final class CudaAttention {
         return stages.masks() ? "attend_masked" : stages.prunes() ? "attend_tokens" : "attend";
     }
 
-    /** Parts that lists of a selection may have. */
+    /**
+     * Blocks for the parts of each entry that is attended over all of its pages: as many as the longest has, rounded up so that growing
+     * sequences seldom need others. Blocks without a part cost time too.
+     */
+    int parts(Step step) {
+        int sinks = step.closesUp() ? 1 : 0;
+        int parts = sinks + Math.max(1, (step.mostSlotsOfEntries() + PART_TOKENS - 1) / PART_TOKENS);
+        return Math.min(splits, Integer.highestOneBit(2 * parts - 1));
+    }
+
+    /** The same for the lists of a selection. */
     private int listParts(KvStorage cache, Stages stages) {
         long tokens = (long) stages.mostPages() * cache.pageSize();
         return (int) Math.min(splits, (tokens + PART_TOKENS - 1) / PART_TOKENS);

@@ -283,7 +283,7 @@ final class CudaBackend implements Backend {
 
     private List<Object> shape(Step step, SelectionPlan plan) {
         List<Object> shape = new ArrayList<>(plan.shape(config.headDim()));
-        shape.addAll(List.of(step.closesUp(), step.records(), step.observes()));
+        shape.addAll(List.of(transformer.attention().parts(step), step.closesUp(), step.records(), step.observes()));
         return shape;
     }
 

@@ -114,6 +114,16 @@ record Step(List<Span> spans, List<Integer> origins, int entries, int chunks, in
                 .orElse(0);
     }
 
+    /** Slots of the longest list of all pages that a token has which is attended by itself. */
+    int mostSlotsOfEntries() {
+        return spans.stream()
+                .filter(span -> !isChunk(span))
+                .mapToInt(span -> VisibleSlots.of(span, span.count() - 1, Integer.MAX_VALUE)
+                        .last())
+                .max()
+                .orElse(0);
+    }
+
     /** How many of a span's rows, the last ones, need logits. */
     static int logitRows(Span span) {
         return switch (span.logits()) {

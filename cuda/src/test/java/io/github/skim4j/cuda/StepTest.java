@@ -53,6 +53,33 @@ class StepTest {
     }
 
     @Test
+    void theLongestListIsThatOfATokenByItselfAndLeavesOutWhatWasEvicted() {
+        PagePool pool = new PagePool(64);
+        KvSequence gapped = filled(pool, 400);
+        gapped.evict(4, 340);
+        KvSequence whole = filled(pool, 60);
+        KvSequence chunk = filled(pool, 200);
+        Step step = Step.of(List.of(token(gapped), token(whole)));
+        assertThat(step.mostSlotsOfEntries())
+                .as("a page of sinks, 61 tokens on the pages from 336 on")
+                .isEqualTo(81);
+        Span chunked = new Span(chunk, new int[8], 0, 8, new Dense(), Logits.NONE);
+        assertThat(Step.of(List.of(token(whole), chunked)).mostSlotsOfEntries()).isEqualTo(61);
+        assertThat(Step.of(List.of(chunked)).mostSlotsOfEntries()).isZero();
+    }
+
+    private static KvSequence filled(PagePool pool, int tokens) {
+        KvSequence sequence = new KvSequence(pool, 16);
+        assertThat(sequence.reserve(tokens)).isTrue();
+        sequence.advance(tokens);
+        return sequence;
+    }
+
+    private static Span token(KvSequence sequence) {
+        return new Span(sequence, new int[1], 0, 1, new Dense(), Logits.TOKEN);
+    }
+
+    @Test
     void rowsComeWithTheirSpansDrawAndGreedyOnesWithoutAndInThePadding() {
         TokenDraw draw = new TokenDraw(1, 0, 0.9, 0, 0.25);
         KvSequence sequence = new KvSequence(new PagePool(4), 16);
