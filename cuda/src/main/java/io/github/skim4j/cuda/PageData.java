@@ -43,9 +43,11 @@ record PageData(Rank rank, int channels) {
     private static void addRanking(PageSelector selector, int headDim, Set<PageData> kinds) {
         if (selector instanceof Quest quest) {
             kinds.add(new PageData(Rank.of(quest), headDim));
-        } else if (selector instanceof Sketch) {
+        } else if (selector instanceof Sketch sketch) {
             kinds.add(new PageData(Rank.SKETCH, headDim));
-            kinds.add(new PageData(Rank.INT4, headDim));
+            if (sketch.hasSecondLook()) {
+                kinds.add(new PageData(Rank.INT4, headDim));
+            }
         } else if (selector instanceof DoubleSparsity sparsity) {
             kinds.add(new PageData(Rank.LABELS, storedChannels(sparsity.channels())));
         }

@@ -111,7 +111,9 @@ record RowMethod(
         long seed = selector instanceof RandomPages random ? random.seed() : 0;
         if (selector instanceof Sketch sketch) {
             int coarse = sketch.coarsePages(pages, visiblePages);
-            return new RowMethod(Rank.SKETCH, coarse, Rank.INT4, pages, 1, false, selector.always(), null, seed, 0);
+            Rank second = coarse > pages ? Rank.INT4 : Rank.NONE;
+            int secondPages = coarse > pages ? pages : ALL;
+            return new RowMethod(Rank.SKETCH, coarse, second, secondPages, 1, false, selector.always(), null, seed, 0);
         }
         int channels = selector instanceof DoubleSparsity sparsity ? PageData.storedChannels(sparsity.channels()) : 0;
         return new RowMethod(rank(selector), pages, Rank.NONE, ALL, 1, false, selector.always(), null, seed, channels);

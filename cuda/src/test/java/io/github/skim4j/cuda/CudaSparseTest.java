@@ -91,6 +91,7 @@ class CudaSparseTest {
                 "quest:budget=25%,score=bounds,statistics=fp8,dense-layers=0",
                 "quest:budget=12.5%,score=moments,statistics=fp8,dense-layers=0",
                 "sketch:budget=12.5%,coarse=0.25,dense-layers=1",
+                "sketch:budget=12.5%,coarse=0,dense-layers=1",
                 "double-sparsity:budget=25%,channels=16,dense-layers=0",
                 "twilight:base=quest,budget=50%,p=0.8,dense-layers=0",
                 "twilight:base=dense,p=0.9,dense-layers=0",

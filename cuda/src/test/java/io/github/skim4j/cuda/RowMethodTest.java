@@ -19,9 +19,6 @@ class RowMethodTest {
                 "sketch:budget=12.5% | 64 | 32",
                 "sketch:budget=1024 | 128 | 64",
                 "sketch:budget=60% | 250 | 150",
-                "sketch:budget=100% | 250 | 250",
-                "sketch:budget=12.5%,coarse=0.125 | 32 | 32",
-                "sketch:budget=12.5%,coarse=0.05 | 32 | 32",
                 "sketch:budget=12.5%,coarse=0.5 | 125 | 32",
                 "twilight | 126 | 63",
                 "twilight:base=sketch,budget=12.5% | 64 | 32",
@@ -34,5 +31,23 @@ class RowMethodTest {
         assertThat(method.firstPages()).isEqualTo(coarse);
         assertThat(method.second()).isEqualTo(Rank.INT4);
         assertThat(method.secondPages()).isEqualTo(pages);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "sketch:budget=12.5%,coarse=0 | 32",
+                "sketch:budget=12.5%,coarse=0.05 | 32",
+                "sketch:budget=12.5%,coarse=0.125 | 32",
+                "sketch:budget=100% | 250",
+                "twilight:base=sketch,budget=12.5%,coarse=0 | 32",
+            })
+    void signsAloneChooseWhereTheyLeaveNoMoreThanIsRead(String spec, int pages) {
+        RowMethod method = RowMethod.of(AttentionMethod.parse(spec), 4000, 250, 16);
+        assertThat(method.first()).isEqualTo(Rank.SKETCH);
+        assertThat(method.firstPages()).isEqualTo(pages);
+        assertThat(method.second()).isEqualTo(Rank.NONE);
+        assertThat(method.mostPages()).isEqualTo(pages);
     }
 }

@@ -6,7 +6,8 @@ import java.util.Objects;
  * Skim's own cascade: signs of rotated keys (in the spirit of RaBitQ, arXiv 2405.12497) rank all pages, 4-bit keys rank the best of
  * them again, and the best of those are read. A page's score is its share of the estimated attention.
  *
- * @param coarse share of the pages that the signs leave over, or the budget if that is more; {@code null} follows the budget
+ * @param coarse share of the pages that the signs leave over, or the budget if that is more; 0: the signs alone choose, and no 4-bit
+ *     keys are made; {@code null} follows the budget
  */
 public record Sketch(Budget budget, Double coarse, Always always) implements PageSelector {
 
@@ -24,13 +25,18 @@ public record Sketch(Budget budget, Double coarse, Always always) implements Pag
         Objects.requireNonNull(budget, "budget");
         Objects.requireNonNull(always, "always");
         if (coarse != null) {
-            Checks.requirePositiveShare(coarse, "sketch coarse");
+            Checks.requireShare(coarse, "sketch coarse");
         }
     }
 
     @Override
     public Sketch withBudget(Budget budget) {
         return new Sketch(budget, coarse, always);
+    }
+
+    /** Whether 4-bit keys rank what the signs leave over. */
+    public boolean hasSecondLook() {
+        return coarse == null || coarse > 0;
     }
 
     /**

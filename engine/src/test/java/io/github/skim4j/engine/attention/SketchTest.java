@@ -29,7 +29,13 @@ class SketchTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"0.05, 125, 1000, 125", "0.125, 125, 1000, 125", "0.2, 125, 1000, 200", "1, 125, 1000, 1000"})
+    @CsvSource({
+        "0, 125, 1000, 125",
+        "0.05, 125, 1000, 125",
+        "0.125, 125, 1000, 125",
+        "0.2, 125, 1000, 200",
+        "1, 125, 1000, 1000"
+    })
     void whatIsSaidIsTakenAsItIs(double coarse, int pages, int visible, int expected) {
         assertThat(sketch("sketch:budget=12.5%,coarse=" + coarse).coarsePages(pages, visible))
                 .isEqualTo(expected);

@@ -91,7 +91,9 @@ final class Pipelines {
             Limit coarse = selection ->
                     sketch.coarsePages(budget.pages(selection), selection.list().size());
             stages.add(new RankPages(sketchScorer(data), kernels, coarse));
-            stages.add(new RankPages(quantizedScorer(data), kernels, budget));
+            if (sketch.hasSecondLook()) {
+                stages.add(new RankPages(quantizedScorer(data), kernels, budget));
+            }
         } else {
             stages.add(new RankPages(scorer(selector, data), kernels, budget));
         }

@@ -188,6 +188,8 @@ class SelectionTest {
                 first = coarse < full ? (headDim / 8 + 2L) * pageSize * full : 0;
                 second = ranked ? fourBits * coarse : 0;
                 assertStats("seed " + seed, fixture, sketch, sketched ? first + second : 0);
+                first = ranked ? (headDim / 8 + 2L) * pageSize * full : 0;
+                assertStats("seed " + seed, fixture, new Sketch(budget, 0., always), sketched ? first : 0);
             }
         }
     }
