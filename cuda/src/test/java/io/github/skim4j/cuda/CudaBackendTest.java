@@ -143,7 +143,8 @@ class CudaBackendTest {
             int[][] prompts = new int[batch][];
             int[][] answers = new int[batch][];
             for (int s = 0; s < batch; s++) {
-                prompts[s] = tokens(random, config, 1 + random.nextInt(60));
+                // Some are attended in several parts.
+                prompts[s] = tokens(random, config, 1 + random.nextInt(s % 4 == 1 ? 500 : 60));
                 answers[s] = tokens(random, config, 3);
             }
             try (Sequences sequences = new Sequences(new CudaBackendProvider(), weights, kv)) {

@@ -1,6 +1,7 @@
 package io.github.skim4j.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.skim4j.engine.Engine;
 import io.github.skim4j.engine.EngineConfig;
@@ -13,6 +14,7 @@ import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.chat.ChatMessage;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.function.LongFunction;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -90,6 +92,22 @@ class CudaEngineTest {
             assertThat(answers(gpu, false)).isEqualTo(expected);
             assertThat(answers(gpu, true)).isEqualTo(expected);
             assertThat(gpu.stats().pagesFree()).isEqualTo(gpu.stats().pagesTotal());
+        }
+    }
+
+    @Test
+    void twoGpusRunAnEngineEach() {
+        String unavailable = new CudaBackendProvider().unavailable(1);
+        assumeTrue(unavailable == null, () -> "needs two GPUs: " + unavailable);
+        try (Engine second = Engine.open(config("cuda:1"))) {
+            List<List<Integer>> expected = answers(second, true);
+            try (Engine first = Engine.open(config("cuda:0"))) {
+                CompletableFuture<List<List<Integer>>> meanwhile =
+                        CompletableFuture.supplyAsync(() -> answers(second, true));
+                assertThat(answers(first, true)).isEqualTo(expected);
+                assertThat(meanwhile.join()).isEqualTo(expected);
+            }
+            assertThat(answers(second, false)).isEqualTo(expected);
         }
     }
 
