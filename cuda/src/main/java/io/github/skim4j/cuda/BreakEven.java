@@ -11,9 +11,9 @@ import io.github.skim4j.engine.model.ModelConfig;
 final class BreakEven {
 
     /** Microseconds a layer, as are all. */
-    private static final double STATISTICS = 18;
+    private static final double RANKING = 18;
 
-    private static final double TOKENS = 31;
+    private static final double RANKING_AGAIN = 13;
     private static final double PRUNING = 18;
     private static final double SAMPLING = 11;
 
@@ -91,11 +91,13 @@ final class BreakEven {
     /** NaN for methods that are not there for speed. */
     private static double micros(RowMethod row) {
         double ranking = switch (row.first()) {
-            case BOUNDS, MOMENTS, BOUNDS8, MOMENTS8 -> STATISTICS;
-            case SKETCH, LABELS -> TOKENS;
+            case BOUNDS, MOMENTS, BOUNDS8, MOMENTS8, SKETCH, LABELS -> RANKING;
             case NONE -> row.prunes() ? 0 : Double.NaN;
             default -> Double.NaN;
         };
-        return ranking + (row.prunes() ? PRUNING : 0) + (row.sample() != null ? SAMPLING : 0);
+        return ranking
+                + (row.second() != RowMethod.Rank.NONE ? RANKING_AGAIN : 0)
+                + (row.prunes() ? PRUNING : 0)
+                + (row.sample() != null ? SAMPLING : 0);
     }
 }

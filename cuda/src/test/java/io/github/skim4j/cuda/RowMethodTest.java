@@ -15,17 +15,12 @@ class RowMethodTest {
             delimiter = '|',
             value = {
                 "sketch:budget=3% | 32 | 8",
-                "sketch:budget=6% | 60 | 15",
-                "sketch:budget=12.5% | 64 | 32",
-                "sketch:budget=1024 | 128 | 64",
-                "sketch:budget=60% | 250 | 150",
+                "sketch:budget=128 | 32 | 8",
                 "sketch:budget=12.5%,coarse=0.5 | 125 | 32",
-                "twilight | 126 | 63",
-                "twilight:base=sketch,budget=12.5% | 64 | 32",
-                "vattention | 52 | 13",
-                "vattention:base=sketch,budget=10% | 63 | 25",
+                "twilight:base=sketch,budget=3% | 32 | 8",
+                "vattention | 32 | 13",
             })
-    void fourBitKeysOfASketchGetSeveralTimesItsBudgetIfNothingElseIsSaid(String spec, int coarse, int pages) {
+    void fourBitKeysRankWhatTheSignsOfASketchLeaveOver(String spec, int coarse, int pages) {
         RowMethod method = RowMethod.of(AttentionMethod.parse(spec), 4000, 250, 16);
         assertThat(method.first()).isEqualTo(Rank.SKETCH);
         assertThat(method.firstPages()).isEqualTo(coarse);
@@ -37,7 +32,10 @@ class RowMethodTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "sketch:budget=12.5%,coarse=0 | 32",
+                "sketch:budget=6% | 15",
+                "sketch:budget=1024 | 64",
+                "sketch:budget=3%,coarse=0 | 8",
+                "twilight | 63",
                 "sketch:budget=12.5%,coarse=0.05 | 32",
                 "sketch:budget=12.5%,coarse=0.125 | 32",
                 "sketch:budget=100% | 250",

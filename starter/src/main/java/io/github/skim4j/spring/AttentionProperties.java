@@ -167,7 +167,7 @@ public class AttentionProperties {
     /** Settings of the attention method sketch. */
     public static class SketchSettings {
 
-        /** Share of the pages that one-bit keys leave over for the second look, above 0 and at most 1. If not set, four times the budget from 0.125 up to 0.25, and at least twice the budget. */
+        /** Share of the pages that one-bit keys leave over for the second look, between 0 (none) and 1. If not set, 0.125 where less than 6 % of the pages are read, else 0. */
         private Double coarse;
 
         public Double getCoarse() {

@@ -7,19 +7,14 @@ import java.util.Objects;
  * them again, and the best of those are read. A page's score is its share of the estimated attention.
  *
  * @param coarse share of the pages that the signs leave over, or the budget if that is more; 0: the signs alone choose, and no 4-bit
- *     keys are made; {@code null} follows the budget
+ *     keys are made; {@code null}: {@value #COARSE} where less than {@value #SIGNS_SUFFICE} of the pages are read, else 0
  */
 public record Sketch(Budget budget, Double coarse, Always always) implements PageSelector {
 
-    /** What the signs leave over at least, unless it is set. */
-    private static final double LEAST_COARSE = 0.125;
+    private static final double COARSE = 0.125;
 
-    /** Up to this share of the pages they leave over {@value #WIDE} times the budget, beyond it {@value #NARROW} times. */
-    private static final double WIDE_COARSE = 0.25;
-
-    private static final int WIDE = 4;
-
-    private static final int NARROW = 2;
+    /** Share of the pages from which on the signs alone find what 4-bit keys would. */
+    private static final double SIGNS_SUFFICE = 0.06;
 
     public Sketch {
         Objects.requireNonNull(budget, "budget");
@@ -34,9 +29,12 @@ public record Sketch(Budget budget, Double coarse, Always always) implements Pag
         return new Sketch(budget, coarse, always);
     }
 
-    /** Whether 4-bit keys rank what the signs leave over. */
+    /** Whether 4-bit keys rank what the signs leave over, on sequences of some length at least. */
     public boolean hasSecondLook() {
-        return coarse == null || coarse > 0;
+        if (coarse != null) {
+            return coarse > 0;
+        }
+        return budget.isAbsolute() || budget.share() < SIGNS_SUFFICE;
     }
 
     /**
@@ -48,16 +46,11 @@ public record Sketch(Budget budget, Double coarse, Always always) implements Pag
      */
     public int coarsePages(int pages, int visiblePages) {
         int kept = Math.min(pages, visiblePages);
-        int left = coarse == null
-                ? Math.max(
-                        share(LEAST_COARSE, visiblePages),
-                        Math.max(Math.min(WIDE * kept, share(WIDE_COARSE, visiblePages)), NARROW * kept))
-                : Math.max(share(coarse, visiblePages), kept);
-        return Math.min(left, visiblePages);
-    }
-
-    private static int share(double share, int pages) {
-        return (int) Math.ceil(share * pages);
+        if (!hasSecondLook() || coarse == null && kept >= SIGNS_SUFFICE * visiblePages) {
+            return kept;
+        }
+        double left = coarse == null ? COARSE : coarse;
+        return Math.max((int) Math.ceil(left * visiblePages), kept);
     }
 
     @Override
