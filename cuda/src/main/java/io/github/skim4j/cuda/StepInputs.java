@@ -8,6 +8,7 @@ import io.github.skim4j.engine.backend.TokenDraw;
 import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.Rope;
+import java.nio.ByteBuffer;
 import java.nio.DoubleBuffer;
 import java.nio.IntBuffer;
 import java.util.List;
@@ -15,7 +16,7 @@ import jcuda.driver.JCudaDriver;
 
 /**
  * What the kernels of a step read besides weights and cache: numbers in one piece of pinned memory, which goes to the device in one
- * copy, to fixed addresses, so that a captured graph reads those of its step.
+ * copy, to fixed addresses, so that a captured graph reads those of its step. The addresses are those of the step written last.
  */
 final class StepInputs implements AutoCloseable {
 
@@ -28,30 +29,6 @@ final class StepInputs implements AutoCloseable {
     /** Numbers of a {@code skim::evict::Observed}. */
     private static final int OBSERVED_NUMBERS = 5;
 
-    /** Parts of the piece, in order; the page tables are the last, since only those of the step's sequences are copied. */
-    private final int tokens;
-
-    private final int positions;
-    private final int slots;
-    private final int sequences;
-    private final int counts;
-    private final int first;
-    private final int windowFirst;
-    private final int last;
-    private final int closedUpPositions;
-    private final int gaps;
-    private final int windowGaps;
-    private final int recorded;
-    private final int firstVisible;
-    private final int observed;
-    private final int chunkRows;
-    private final int chunkCounts;
-    private final int chunkPositions;
-    private final int chunkSequences;
-    private final int logitRows;
-    private final int draws;
-    private final int pageTables;
-
     /** Intervals of layers that a step's plan may have. */
     static final int MOST_INTERVALS = 4;
 
@@ -63,12 +40,81 @@ final class StepInputs implements AutoCloseable {
     private final int maxSequences;
     private final int tableStride;
     private final int maxIntervals;
-    private final int frequencyBytes;
-    private final int methodBytes;
+    private final int frequencyStride;
+    private final Layout any;
+    /** For steps of few rows, which copy little then. */
+    private final Layout few;
+
     private final PinnedBuffer pinned;
     private final DeviceBuffer device;
+    private final ByteBuffer bytes;
     private final IntBuffer numbers;
     private final DoubleBuffer frequencies;
+    /** Of the step that was written last. */
+    private Layout layout;
+
+    /** Where the parts of the piece are, in ints; the page tables are the last, since only those of the step's sequences are copied. */
+    private static final class Layout {
+
+        final int rows;
+        final int methods;
+        final int tokens;
+        final int positions;
+        final int slots;
+        final int sequences;
+        final int logitRows;
+        final int draws;
+        final int counts;
+        final int first;
+        final int windowFirst;
+        final int last;
+        final int closedUpPositions;
+        final int gaps;
+        final int windowGaps;
+        final int recorded;
+        final int firstVisible;
+        final int observed;
+        final int chunkRows;
+        final int chunkCounts;
+        final int chunkPositions;
+        final int chunkSequences;
+        final int pageTables;
+        private int end;
+
+        /** @param frequencyRows that come with frequencies of their own */
+        Layout(int rows, int sequenceCount, int intervals, int frequencyRows, int frequencyStride) {
+            this.rows = rows;
+            take(frequencyRows * frequencyStride * (Double.BYTES / Integer.BYTES));
+            methods = take(intervals * rows * (RowMethod.BYTES / Integer.BYTES));
+            tokens = take(rows);
+            positions = take(rows);
+            slots = take(rows);
+            sequences = take(rows);
+            logitRows = take(rows);
+            draws = take(rows * DRAW_NUMBERS);
+            counts = take(rows);
+            first = take(rows);
+            windowFirst = take(rows);
+            last = take(rows);
+            closedUpPositions = take(rows);
+            gaps = take(rows * GAP_NUMBERS);
+            windowGaps = take(rows * GAP_NUMBERS);
+            recorded = take(rows);
+            firstVisible = take(rows);
+            observed = take(rows * OBSERVED_NUMBERS);
+            chunkRows = take(sequenceCount);
+            chunkCounts = take(sequenceCount);
+            chunkPositions = take(sequenceCount);
+            chunkSequences = take(sequenceCount);
+            pageTables = end;
+        }
+
+        private int take(int count) {
+            int at = end;
+            end += count;
+            return at;
+        }
+    }
 
     /**
      * @param maxRows most tokens of a step
@@ -84,44 +130,25 @@ final class StepInputs implements AutoCloseable {
         this.maxRows = maxRows;
         this.maxSequences = maxSequences;
         this.tableStride = tableStride;
-        int at = 0;
-        tokens = at;
-        positions = at += maxRows;
-        slots = at += maxRows;
-        sequences = at += maxRows;
-        logitRows = at += maxRows;
-        draws = at += maxRows;
-        counts = at += maxRows * DRAW_NUMBERS;
-        first = at += maxRows;
-        windowFirst = at += maxRows;
-        last = at += maxRows;
-        closedUpPositions = at += maxRows;
-        gaps = at += maxRows;
-        windowGaps = at += maxRows * GAP_NUMBERS;
-        recorded = at += maxRows * GAP_NUMBERS;
-        firstVisible = at += maxRows;
-        observed = at += maxRows;
-        chunkRows = at += maxSequences * OBSERVED_NUMBERS;
-        chunkCounts = at += maxSequences;
-        chunkPositions = at += maxSequences;
-        chunkSequences = at += maxSequences;
-        pageTables = at += maxSequences;
-        int all = Math.addExact(at, Math.multiplyExact(maxSequences, tableStride));
-        // Frequencies that depend on the length come with each row.
-        frequencyBytes = (rope.dependsOnLength() ? maxRows : 1) * headDim / 2 * Double.BYTES;
-        methodBytes = maxIntervals * maxRows * RowMethod.BYTES;
-        long bytes = frequencyBytes + methodBytes + (long) all * Integer.BYTES;
-        pinned = new PinnedBuffer(bytes);
-        device = cuda.allocateCleared(bytes, "page tables", "Lower context-length or scheduler.max-batch-size");
-        frequencies = pinned.bytes()
-                .slice(0, frequencyBytes)
-                .order(pinned.bytes().order())
-                .asDoubleBuffer();
-        numbers = pinned.bytes()
-                .slice(frequencyBytes + methodBytes, all * Integer.BYTES)
-                .order(pinned.bytes().order())
-                .asIntBuffer();
+        frequencyStride = headDim / 2;
+        any = layout(maxRows);
+        few = layout(Math.min(maxRows, CudaTransformer.LOGIT_ROWS));
+        layout = any;
+        int all = Math.addExact(any.pageTables, Math.multiplyExact(maxSequences, tableStride));
+        long size = (long) all * Integer.BYTES;
+        pinned = new PinnedBuffer(size);
+        device = cuda.allocateCleared(size, "page tables", "Lower context-length or scheduler.max-batch-size");
+        bytes = pinned.bytes();
+        numbers = bytes.slice(0, all * Integer.BYTES).order(bytes.order()).asIntBuffer();
+        frequencies =
+                bytes.slice(0, any.methods * Integer.BYTES).order(bytes.order()).asDoubleBuffer();
         frequencies.put(0, rope.frequencies(headDim, 0));
+    }
+
+    private Layout layout(int rows) {
+        // Frequencies that depend on the length come with each row.
+        int frequencyRows = rope.dependsOnLength() ? rows : 1;
+        return new Layout(rows, Math.min(rows, maxSequences), maxIntervals, frequencyRows, frequencyStride);
     }
 
     /** Whether a step's plan is one that {@link #write} takes. */
@@ -135,6 +162,7 @@ final class StepInputs implements AutoCloseable {
      * @param rows of the step and padding
      */
     void write(Step step, SelectionPlan plan, int rows, int sparePage, List<LogitRow> wantedRows) {
+        layout = rows <= few.rows ? few : any;
         int row = 0;
         int chunk = 0;
         for (int s = 0; s < step.spans().size(); s++) {
@@ -145,38 +173,40 @@ final class StepInputs implements AutoCloseable {
                 VisibleSlots visible = VisibleSlots.of(span, i, Integer.MAX_VALUE);
                 int position = sequence.length() + i;
                 writeRow(row + i, span.tokens()[span.from() + i], position, visible.last() - 1, s);
-                numbers.put(closedUpPositions + row + i, position - sequence.gap());
-                numbers.put(recorded + row + i, span.observation() != null ? 1 : 0);
+                numbers.put(layout.closedUpPositions + row + i, position - sequence.gap());
+                numbers.put(layout.recorded + row + i, span.observation() != null ? 1 : 0);
                 if (!isChunk) {
                     writeEntry(row + i, visible, VisibleSlots.of(span, i, window), sequence.gap() > 0);
-                    numbers.put(firstVisible + row + i, sequence.isPacked() ? Math.max(0, position - window + 1) : 0);
+                    numbers.put(
+                            layout.firstVisible + row + i,
+                            sequence.isPacked() ? Math.max(0, position - window + 1) : 0);
                 }
             }
             writeObserved(s, span, row);
             if (isChunk) {
-                numbers.put(chunkRows + chunk, row);
-                numbers.put(chunkCounts + chunk, span.count());
-                numbers.put(chunkPositions + chunk, sequence.slots());
-                numbers.put(chunkSequences + chunk, s);
+                numbers.put(layout.chunkRows + chunk, row);
+                numbers.put(layout.chunkCounts + chunk, span.count());
+                numbers.put(layout.chunkPositions + chunk, sequence.slots());
+                numbers.put(layout.chunkSequences + chunk, s);
                 chunk++;
             }
-            sequence.copyPages(numbers.slice(pageTables + s * tableStride, tableStride));
+            sequence.copyPages(numbers.slice(layout.pageTables + s * tableStride, tableStride));
             row += span.count();
         }
         for (; row < rows; row++) {
             VisibleSlots itself = new VisibleSlots(0, 0, 0, 1, 1);
             writeRow(row, 0, 0, 0, row);
             writeEntry(row, itself, itself, false);
-            numbers.put(closedUpPositions + row, 0);
-            numbers.put(recorded + row, 0);
-            numbers.put(firstVisible + row, 0);
-            numbers.put(observed + row * OBSERVED_NUMBERS + 1, 0);
-            numbers.put(pageTables + row * tableStride, sparePage);
+            numbers.put(layout.closedUpPositions + row, 0);
+            numbers.put(layout.recorded + row, 0);
+            numbers.put(layout.firstVisible + row, 0);
+            numbers.put(layout.observed + row * OBSERVED_NUMBERS + 1, 0);
+            numbers.put(layout.pageTables + row * tableStride, sparePage);
         }
         writeMethods(step, plan, rows);
         for (int i = 0; i < wantedRows.size(); i++) {
-            numbers.put(logitRows + i, wantedRows.get(i).row());
-            writeDraw(draws + i * DRAW_NUMBERS, wantedRows.get(i).draw());
+            numbers.put(layout.logitRows + i, wantedRows.get(i).row());
+            writeDraw(layout.draws + i * DRAW_NUMBERS, wantedRows.get(i).draw());
         }
     }
 
@@ -185,8 +215,9 @@ final class StepInputs implements AutoCloseable {
             List<RowMethod> methods = plan.intervals().get(i).methods();
             for (int entry = 0; !methods.isEmpty() && entry < rows; entry++) {
                 RowMethod method = entry < methods.size() ? methods.get(entry) : RowMethod.DENSE;
-                int position = numbers.get(positions + entry);
-                method.write(pinned.bytes(), frequencyBytes + (i * maxRows + entry) * RowMethod.BYTES, position);
+                int position = numbers.get(layout.positions + entry);
+                method.write(
+                        bytes, layout.methods * Integer.BYTES + (i * layout.rows + entry) * RowMethod.BYTES, position);
             }
         }
     }
@@ -195,12 +226,12 @@ final class StepInputs implements AutoCloseable {
         if (token < 0 || token >= vocabSize) {
             throw new IllegalArgumentException("token " + token + " is outside the vocabulary of " + vocabSize);
         }
-        numbers.put(tokens + row, token);
-        numbers.put(positions + row, position);
-        numbers.put(slots + row, slot);
-        numbers.put(sequences + row, sequence);
+        numbers.put(layout.tokens + row, token);
+        numbers.put(layout.positions + row, position);
+        numbers.put(layout.slots + row, slot);
+        numbers.put(layout.sequences + row, sequence);
         if (rope.dependsOnLength()) {
-            frequencies.put(row * (headDim / 2), rope.frequencies(headDim, position + 1));
+            frequencies.put(row * frequencyStride, rope.frequencies(headDim, position + 1));
         }
     }
 
@@ -215,13 +246,13 @@ final class StepInputs implements AutoCloseable {
 
     /** @param inWindow what is visible in layers with a sliding window */
     private void writeEntry(int entry, VisibleSlots visible, VisibleSlots inWindow, boolean hasGap) {
-        numbers.put(counts + entry, (visible.last() - 1) / visible.pageSize() + 1);
+        numbers.put(layout.counts + entry, (visible.last() - 1) / visible.pageSize() + 1);
         // Lists of a sequence with a gap have its sinks.
-        numbers.put(first + entry, 0);
-        numbers.put(windowFirst + entry, hasGap ? 0 : inWindow.first());
-        numbers.put(last + entry, visible.last());
-        writeGap(gaps + entry * GAP_NUMBERS, visible, hasGap);
-        writeGap(windowGaps + entry * GAP_NUMBERS, inWindow, hasGap);
+        numbers.put(layout.first + entry, 0);
+        numbers.put(layout.windowFirst + entry, hasGap ? 0 : inWindow.first());
+        numbers.put(layout.last + entry, visible.last());
+        writeGap(layout.gaps + entry * GAP_NUMBERS, visible, hasGap);
+        writeGap(layout.windowGaps + entry * GAP_NUMBERS, inWindow, hasGap);
     }
 
     private void writeGap(int at, VisibleSlots visible, boolean hasGap) {
@@ -232,7 +263,7 @@ final class StepInputs implements AutoCloseable {
 
     private void writeObserved(int index, Span span, int row) {
         Observed tokens = Observed.of(span);
-        int at = observed + index * OBSERVED_NUMBERS;
+        int at = layout.observed + index * OBSERVED_NUMBERS;
         numbers.put(at, row + tokens.from());
         numbers.put(at + 1, tokens.count());
         numbers.put(at + 2, span.sequence().slots() + tokens.from());
@@ -242,9 +273,9 @@ final class StepInputs implements AutoCloseable {
 
     /** Queues the copy of what {@code count} sequences need. */
     void copy(int count, CudaStream stream) {
-        long bytes = frequencyBytes + methodBytes + (pageTables + (long) count * tableStride) * Integer.BYTES;
+        long size = (layout.pageTables + (long) count * tableStride) * Integer.BYTES;
         Driver.check(
-                JCudaDriver.cuMemcpyHtoDAsync(device.pointer(), pinned.pointer(), bytes, stream), "cuMemcpyHtoDAsync");
+                JCudaDriver.cuMemcpyHtoDAsync(device.pointer(), pinned.pointer(), size, stream), "cuMemcpyHtoDAsync");
     }
 
     int maxRows() {
@@ -261,7 +292,7 @@ final class StepInputs implements AutoCloseable {
 
     /** Numbers between the frequencies of two rows: 0 if all have the same. */
     int frequencyStride() {
-        return rope.dependsOnLength() ? headDim / 2 : 0;
+        return rope.dependsOnLength() ? frequencyStride : 0;
     }
 
     long frequencies() {
@@ -269,99 +300,99 @@ final class StepInputs implements AutoCloseable {
     }
 
     long tokens() {
-        return address(tokens);
+        return address(layout.tokens);
     }
 
     long positions() {
-        return address(positions);
+        return address(layout.positions);
     }
 
     long slots() {
-        return address(slots);
+        return address(layout.slots);
     }
 
     /** The sequence of each row from {@code from} on. */
     long sequences(int from) {
-        return address(sequences + from);
+        return address(layout.sequences + from);
     }
 
     /** Pages of each entry's sequence. */
     long counts(int from) {
-        return address(counts + from);
+        return address(layout.counts + from);
     }
 
     /** First slot that each entry reads. */
     long first(int from, boolean windowed) {
-        return address((windowed ? windowFirst : first) + from);
+        return address((windowed ? layout.windowFirst : layout.first) + from);
     }
 
     /** Slot after the last that each entry reads. */
     long last(int from) {
-        return address(last + from);
+        return address(layout.last + from);
     }
 
     /** Position of each row's token without those that its sequence lost. */
     long closedUpPositions() {
-        return address(closedUpPositions);
+        return address(layout.closedUpPositions);
     }
 
     /** What each entry sees of a sequence that lost tokens between sinks and window. */
     long gaps(int from, boolean windowed) {
-        return address((windowed ? windowGaps : gaps) + from * GAP_NUMBERS);
+        return address((windowed ? layout.windowGaps : layout.gaps) + from * GAP_NUMBERS);
     }
 
     /** Whether each row's token has records. */
     long recorded() {
-        return address(recorded);
+        return address(layout.recorded);
     }
 
     /** Position of the first token that each entry of a packed sequence sees where there is a sliding window; 0 for others. */
     long firstVisible(int from) {
-        return address(firstVisible + from);
+        return address(layout.firstVisible + from);
     }
 
     /** Each sequence's tokens whose attention counts for eviction. */
     long observed() {
-        return address(observed);
+        return address(layout.observed);
     }
 
     /** How each entry selects in an interval of layers. */
     long methods(int interval, int from) {
-        return device.address() + frequencyBytes + (long) (interval * maxRows + from) * RowMethod.BYTES;
+        return address(layout.methods) + (long) (interval * layout.rows + from) * RowMethod.BYTES;
     }
 
     long chunkRows() {
-        return address(chunkRows);
+        return address(layout.chunkRows);
     }
 
     long chunkCounts() {
-        return address(chunkCounts);
+        return address(layout.chunkCounts);
     }
 
     long chunkPositions() {
-        return address(chunkPositions);
+        return address(layout.chunkPositions);
     }
 
     long chunkSequences() {
-        return address(chunkSequences);
+        return address(layout.chunkSequences);
     }
 
     /** Rows whose logits are wanted, from the {@code from}th on. */
     long logitRows(int from) {
-        return address(logitRows + from);
+        return address(layout.logitRows + from);
     }
 
     /** How the tokens of {@link #logitRows} are drawn. */
     long draws(int from) {
-        return address(draws + from * DRAW_NUMBERS);
+        return address(layout.draws + from * DRAW_NUMBERS);
     }
 
     long pageTables() {
-        return address(pageTables);
+        return address(layout.pageTables);
     }
 
     private long address(int number) {
-        return device.address() + frequencyBytes + methodBytes + (long) number * Integer.BYTES;
+        return device.address() + (long) number * Integer.BYTES;
     }
 
     @Override

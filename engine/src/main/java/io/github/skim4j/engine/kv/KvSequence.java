@@ -97,6 +97,10 @@ public final class KvSequence implements AutoCloseable {
 
     /** Writes the pages that are held in the order of their slots, at most as many as {@code target} takes. */
     public void copyPages(IntBuffer target) {
+        if (gap() == 0) {
+            target.put(pages, 0, Math.min(pageCount, target.remaining()));
+            return;
+        }
         for (int i = 0; i < pageCount && target.hasRemaining(); i++) {
             if (pages[i] != NONE) {
                 target.put(pages[i]);
