@@ -32,17 +32,11 @@
  */
 #pragma once
 
+#include "hopper.cuh"
 #include "launch.cuh"
 
 #include <cstdint>
 #include <cuda_fp16.h>
-
-// The kernels for sm_90a are absent from the code of other GPUs; the host's pass of the compiler (no __CUDA_ARCH__) sees them.
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL) || !defined(__CUDA_ARCH__)
-#define SKIM_SM90A 1
-#else
-#define SKIM_SM90A 0
-#endif
 
 namespace skim::gemm {
 
@@ -388,51 +382,7 @@ constexpr int TMA_SHARED = 1024 + TMA_RING + 2 * 6 * 8;   // room to align the r
 
 #if SKIM_SM90A
 
-__device__ __forceinline__ void barrier_init(uint32_t barrier, int arrivals) {
-    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
-}
-
-__device__ __forceinline__ void barrier_wait(uint32_t barrier, int parity) {
-    uint32_t done = 0;
-    while (done == 0) {
-        asm volatile("{\n.reg .pred p;\n"
-                     "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
-                     "selp.u32 %0, 1, 0, p;\n}"
-                : "=r"(done) : "r"(barrier), "r"(parity) : "memory");
-    }
-}
-
-__device__ __forceinline__ void barrier_expect(uint32_t barrier, int bytes) {
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
-}
-
-/** The address of another block of the cluster that corresponds to `address` here. */
-__device__ __forceinline__ uint32_t address_in(uint32_t address, int block) {
-    uint32_t mapped;
-    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(mapped) : "r"(address), "r"(block));
-    return mapped;
-}
-
-__device__ __forceinline__ void barrier_arrive(uint32_t barrier, int block) {
-    asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(address_in(barrier, block)) : "memory");
-}
-
-__device__ __forceinline__ float4 load_remote(uint32_t address) {
-    float4 value;
-    asm volatile("ld.shared::cluster.v4.f32 {%0, %1, %2, %3}, [%4];"
-            : "=f"(value.x), "=f"(value.y), "=f"(value.z), "=f"(value.w) : "r"(address) : "memory");
-    return value;
-}
-
-__device__ __forceinline__ int cluster_rank() {
-    uint32_t rank;
-    asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-    return rank;
-}
-
-__device__ __forceinline__ void cluster_sync() {
-    asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
-}
+using namespace hopper;
 
 __device__ __forceinline__ void load_box(uint32_t to, const TensorMap* map, int column, int row, uint32_t barrier) {
     asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];"
@@ -485,20 +435,6 @@ __device__ __forceinline__ void multiply(float (&acc)[32][4], uint64_t x, uint64
 #undef SKIM_ACC_16
 #undef SKIM_REGISTERS_0_63
 #undef SKIM_REGISTERS_64_127
-
-/** Keeps the compiler from moving uses of the accumulators across: it does not know that wgmma is still writing them. */
-template <int BLOCKS>
-__device__ __forceinline__ void pin(float (&acc)[BLOCKS][4]) {
-#pragma unroll
-    for (int i = 0; i < BLOCKS; i++) {
-        asm volatile("" : "+f"(acc[i][0]), "+f"(acc[i][1]), "+f"(acc[i][2]), "+f"(acc[i][3])::"memory");
-    }
-}
-
-template <int PENDING>
-__device__ __forceinline__ void wait_products() {
-    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory");
-}
 
 /**
  * Tiles of 128 x BN; SHARING blocks of a cluster share the weights of neighbouring tiles, or SPLIT blocks the columns of one
@@ -748,4 +684,3 @@ extern "C" __global__ void tensor_map(const half* matrix, int rows, int columns,
 
 #undef SKIM_GEMM
 #endif
-#undef SKIM_SM90A

@@ -15,16 +15,12 @@
  * A warp has a ring of STAGES slots in shared memory, which asynchronous copies fill with groups, over the ends of sets; what is
  * in flight costs no registers, and no warp waits for another before the sums of a set meet. Activations come from L1.
  *
- * Clusters (linear_<TYPE>_<NT>_cluster; sm_90 on). A cluster of 8 CTAs takes 8 ROW_TILES row tiles, and each CTA one part, for
- * which each warp multiplies ROW_TILES of the tiles with all columns: a group's activations are in shared memory once for all
- * warps, in the order of the fragments. Then each CTA adds up the parts of an eighth of the tiles from the others' shared memory.
- *
  * Registers (linear_<TYPE>_2 ... 8). Parts and sets as streams have them, but a warp holds STAGES stages of STAGE_UNITS units in
  * registers, loaded before they are used. Weights skip L1 and leave L2 first, as nothing reads them again. Activations come
- * straight from L1/L2. Best for few rows of quantised weights: see what is chosen in Products.java.
+ * straight from L1/L2. On sm_90a the kernels of warpgroup.cuh take their place.
  *
- * Launched with programmatic stream serialization (sm_90 on), a kernel of the first or third kind fetches its first weights while
- * the previous kernel ends, and waits for that before it touches x or y.
+ * Launched with programmatic stream serialization (sm_90 on), a kernel fetches its first weights while the previous kernel ends,
+ * and waits for that before it touches x or y.
  *
  * x rows need columns rounded up to 64, the pad zero. It must be 16-byte aligned, xStride a multiple of 8.
  */
@@ -79,11 +75,6 @@ __device__ __forceinline__ void copy_once(uint32_t to, const void* from) {
 
 __device__ __forceinline__ void clear(uint32_t to) {
     asm volatile("st.shared.v4.u32 [%0], {%1, %1, %1, %1};" ::"r"(to), "r"(0) : "memory");
-}
-
-__device__ __forceinline__ void store_shared(uint32_t to, float4 four) {
-    asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(to), "f"(four.x), "f"(four.y), "f"(four.z), "f"(four.w)
-            : "memory");
 }
 
 __device__ __forceinline__ uint32_t load_shared_word(uint32_t at) {
@@ -654,220 +645,6 @@ __device__ __forceinline__ void stream(const Args& args) {
     Stream<T, NT, ROW_TILES, STAGES, UNROLL>{args, shared}.run();
 }
 
-__device__ __forceinline__ void cluster_barrier() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
-#endif
-}
-
-/** 4 floats of the shared memory of another CTA of the cluster, at the place that is {@code at} in this one's. */
-__device__ __forceinline__ float4 load_of_cluster(uint32_t at, uint32_t rank) {
-    float4 four = make_float4(0, 0, 0, 0);
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    uint32_t remote;
-    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(at), "r"(rank));
-    asm volatile("ld.shared::cluster.v4.f32 {%0, %1, %2, %3}, [%4];"
-            : "=f"(four.x), "=f"(four.y), "=f"(four.z), "=f"(four.w)
-            : "r"(remote)
-            : "memory");
-#endif
-    return four;
-}
-
-/** Many columns, see "Clusters" at the top. */
-template <class T, int NT, int ROW_TILES>
-struct Cluster {
-    static constexpr int STAGES = 2;
-    static constexpr int TILES = WARPS * ROW_TILES;
-    static constexpr int GROUP_BYTES = GROUP_UNITS * UNIT_BYTES;
-    static constexpr int SCALE_ROWS = T::PLANES * T::BLOCKS;
-    static constexpr int SCALE_ROW_BYTES = T::SCALE_ROW * static_cast<int>(sizeof(__half2));
-    static constexpr int SCALE_BYTES = SCALE_ROWS * SCALE_ROW_BYTES;
-    static constexpr int TILE_BYTES = GROUP_BYTES + SCALE_BYTES;
-    static constexpr int GROUP_COLUMNS = GROUP_UNITS * T::UNIT;
-    static constexpr int GROUP_BLOCKS = GROUP_UNITS * T::BLOCKS;
-    /** Activations in the order of the fragments: [block][n][lane] RUN halves. */
-    static constexpr int X_BYTES = NT * 8 * GROUP_COLUMNS * 2;
-    static constexpr int FRAGMENT_BYTES = 32 * T::RUN * 2;
-    static constexpr int STAGE_BYTES = TILES * TILE_BYTES + X_BYTES;
-    static constexpr int SUM_BYTES = TILES * NT * 512;
-    static constexpr int RING_BYTES = STAGES * STAGE_BYTES;
-    static constexpr int SHARED_BYTES = RING_BYTES > SUM_BYTES ? RING_BYTES : SUM_BYTES;
-
-    const Args& args;
-    const uint32_t shared;
-    const int warp = __shfl_sync(0xffffffff, threadIdx.x / 32, 0);
-    const int lane = threadIdx.x % 32;
-    const int unitCount = T::units(args.columns);
-    const int groups = T::groups(unitCount);
-    const int tiles = (args.rows + TILE_ROWS - 1) / TILE_ROWS;
-    const int rank = blockIdx.x % WARPS;
-    const int firstTile = blockIdx.x / WARPS * TILES;
-
-    __device__ __forceinline__ void fetch(int group, uint32_t stage) const {
-        if (group >= groups) {
-            return;
-        }
-#pragma unroll
-        for (int r = 0; r < ROW_TILES; r++) {
-            const int tile = min(firstTile + warp * ROW_TILES + r, tiles - 1);
-            const uint32_t to = stage + (warp * ROW_TILES + r) * TILE_BYTES + lane * 16;
-            const char* from = static_cast<const char*>(args.units) + lane * 16
-                    + (static_cast<int64_t>(tile) * unitCount + group * GROUP_UNITS) * UNIT_BYTES;
-#pragma unroll
-            for (int i = 0; i < GROUP_UNITS; i++) {
-                if (group * GROUP_UNITS + i < unitCount) {
-                    copy_once(to + i * UNIT_BYTES, from + i * UNIT_BYTES);
-                } else {
-                    clear(to + i * UNIT_BYTES);
-                }
-            }
-            if (lane * 16 < SCALE_BYTES) {
-                const char* scales = static_cast<const char*>(args.scales) + lane * 16;
-                copy_once(to + GROUP_BYTES, scales + (static_cast<int64_t>(tile) * groups + group) * SCALE_BYTES);
-            }
-        }
-        // 16 bytes are one lane's of a fragment, or, of half as large ones, two lanes'.
-        constexpr int LANES = T::RUN * 4;
-        constexpr int PIECES = 32 / LANES;
-        const int g = lane % LANES / (LANES / 8);
-        const int t = lane % (LANES / 8) * (8 / T::RUN);
-#pragma unroll
-        for (int i = 0; i < GROUP_BLOCKS * NT / PIECES; i += WARPS) {
-            const int piece = (i + warp) * PIECES + lane / LANES;
-            if (piece >= GROUP_BLOCKS * NT) {
-                break;
-            }
-            const int column = group * GROUP_COLUMNS + piece / NT * T::BLOCK_COLUMNS + t * T::RUN;
-            const int row = min(piece % NT * 8 + g, args.batch - 1);
-            const uint32_t at = stage + TILES * TILE_BYTES + piece * FRAGMENT_BYTES + (g * 4 + t) * (T::RUN * 2);
-            if (column < args.columns) {
-                copy_once(at, args.x + (row * args.xStride + column));
-            } else {
-                clear(at);
-            }
-        }
-    }
-
-    static __device__ __forceinline__ void load_fragment(uint32_t (&x)[2 * T::BLOCK_STEPS], uint32_t at) {
-        if constexpr (T::RUN == 8) {
-            const uint4 four = load_shared(at);
-            x[0] = four.x;
-            x[1] = four.y;
-            x[2] = four.z;
-            x[3] = four.w;
-        } else {
-            asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(x[0]), "=r"(x[1]) : "r"(at) : "memory");
-        }
-    }
-
-    __device__ __forceinline__ void multiply(uint32_t stage, float (&sums)[ROW_TILES][NT][4]) const {
-        const uint32_t weightsAt = stage + warp * ROW_TILES * TILE_BYTES;
-        const uint32_t xAt = stage + TILES * TILE_BYTES + lane * (T::RUN * 2);
-#pragma unroll 1
-        for (int i = 0; i < GROUP_UNITS; i++) {
-            uint32_t words[ROW_TILES][4];
-            load_units(words, weightsAt + i * UNIT_BYTES + lane * 16, TILE_BYTES);
-#pragma unroll
-            for (int block = 0; block < T::BLOCKS; block++) {
-                __half2 scales[ROW_TILES];
-                __half2 minima[ROW_TILES];
-                load_scales<T>(scales, minima, block, weightsAt + GROUP_BYTES + lane / 4 * 16 + i * 4, TILE_BYTES);
-                uint32_t x[NT][2 * T::BLOCK_STEPS];
-#pragma unroll
-                for (int n = 0; n < NT; n++) {
-                    load_fragment(x[n], xAt + ((i * T::BLOCKS + block) * NT + n) * FRAGMENT_BYTES);
-                }
-                multiply_block<T, NT, ROW_TILES>(block, words, scales, minima, x, sums);
-            }
-        }
-    }
-
-    __device__ __forceinline__ void write(int row, int column, float total) const {
-        if (row < args.rows && column < args.batch) {
-            float* y = static_cast<float*>(args.y) + static_cast<size_t>(column) * args.yStride + row;
-            float addend = args.bias != nullptr ? args.bias[row] : 0;
-            if (args.mode == 1) {
-                addend += *y;
-            }
-            *y = fmaf(total, args.outScale, addend);
-        }
-    }
-
-    /** Columns come in twos: a gate and an up row of each. */
-    __device__ __forceinline__ void write_pair(int row, int column, float gate, float up) const {
-        const int pair = row / TILE_ROWS * 8 + row % TILE_ROWS;
-        if (pair < args.rows / 2 && column < args.batch) {
-            const float scale = args.outScale;
-            const float gateBias = args.bias != nullptr ? args.bias[row] : 0;
-            const float upBias = args.bias != nullptr ? args.bias[row + 8] : 0;
-            static_cast<__half*>(args.y)[static_cast<size_t>(column) * args.yStride + pair] =
-                    __float2half_rn(activation(fmaf(gate, scale, gateBias), fmaf(up, scale, upBias)));
-        }
-    }
-
-    __device__ __forceinline__ void run() const {
-        letNextKernelStart();
-        waitForPreviousKernel();
-#pragma unroll 1
-        for (int s = 0; s < STAGES - 1; s++) {
-            fetch(rank + s * WARPS, shared + s * STAGE_BYTES);
-            copies_commit();
-        }
-        float sums[ROW_TILES][NT][4] = {};
-        uint32_t stage = shared;
-        uint32_t fetched = shared + (STAGES - 1) * STAGE_BYTES;
-#pragma unroll 1
-        for (int group = rank; group < groups; group += WARPS) {
-            copies_wait<STAGES - 2>();
-            __syncthreads();
-            fetch(group + (STAGES - 1) * WARPS, fetched);
-            copies_commit();
-            multiply(stage, sums);
-            fetched = stage;
-            stage = stage == shared + RING_BYTES - STAGE_BYTES ? shared : stage + STAGE_BYTES;
-        }
-        copies_wait<0>();
-        __syncthreads();
-        const uint32_t sumsAt = shared + lane * 16;
-#pragma unroll
-        for (int i = 0; i < ROW_TILES * NT; i++) {
-            const float(&sum)[4] = sums[i / NT][i % NT];
-            store_shared(sumsAt + (warp * ROW_TILES * NT + i) * 512, make_float4(sum[0], sum[1], sum[2], sum[3]));
-        }
-        cluster_barrier();
-        for (int i = warp; i < ROW_TILES * NT; i += WARPS) {
-            float total[4] = {};
-#pragma unroll
-            for (int w = 0; w < WARPS; w++) {
-                const float4 four = load_of_cluster(sumsAt + (rank * ROW_TILES * NT + i) * 512, w);
-                total[0] += four.x;
-                total[1] += four.y;
-                total[2] += four.z;
-                total[3] += four.w;
-            }
-            const int row = (firstTile + rank * ROW_TILES + i / NT) * TILE_ROWS + lane / 4;
-            const int column = i % NT * 8 + lane % 4 * 2;
-            if (args.mode == 2) {
-                write_pair(row, column, total[0], total[2]);
-                write_pair(row, column + 1, total[1], total[3]);
-            } else {
-                write(row, column, total[0]);
-                write(row, column + 1, total[1]);
-                write(row + 8, column, total[2]);
-                write(row + 8, column + 1, total[3]);
-            }
-        }
-        cluster_barrier();  // others may still read here
-    }
-};
-
-template <class T, int NT, int ROW_TILES>
-__device__ __forceinline__ void cluster(const Args& args) {
-    extern __shared__ __align__(16) char shared[];
-    Cluster<T, NT, ROW_TILES>{args, shared_address(shared)}.run();
-}
-
 /** W as halves, row-major: out [rows][outStride], columns up to the next multiple of 64 written, the pad with zeros. Any grid. */
 template <class T>
 __device__ __forceinline__ void unpack(
@@ -942,25 +719,17 @@ __device__ __forceinline__ void embed(
     const void *units, const void *scales, int rows, int columns, const __half *x, int xStride, int batch, const float *bias, \
             float outScale, int mode, void *y, int yStride
 
-#define SKIM_LINEAR(NAME, ATTRIBUTES, CTAS, RUN)                                                                              \
-    extern "C" __global__ void __launch_bounds__(skim::linear::THREADS, CTAS) ATTRIBUTES                                      \
+#define SKIM_LINEAR(NAME, CTAS, RUN)                                                                                          \
+    extern "C" __global__ void __launch_bounds__(skim::linear::THREADS, CTAS)                                                 \
             linear_##NAME(SKIM_LINEAR_ARGUMENTS) {                                                                            \
         RUN({units, scales, rows, columns, x, xStride, batch, bias, outScale, mode, y, yStride});                             \
     }
 
 #define SKIM_STREAM(NAME, TYPE, ROW_TILES, STAGES, UNROLL, CTAS)                                                              \
-    SKIM_LINEAR(NAME##_1, , CTAS, (skim::linear::stream<skim::weights::TYPE, 1, ROW_TILES, STAGES, UNROLL>))
+    SKIM_LINEAR(NAME##_1, CTAS, (skim::linear::stream<skim::weights::TYPE, 1, ROW_TILES, STAGES, UNROLL>))
 
 #define SKIM_PRODUCT(NAME, TYPE, NT, ROW_TILES, STAGE_UNITS, STAGES, CTAS)                                                    \
-    SKIM_LINEAR(NAME##_##NT, , CTAS, (skim::linear::run<skim::weights::TYPE, NT, ROW_TILES, STAGE_UNITS, STAGES>))
-
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
-#define SKIM_CLUSTER(NAME, TYPE, NT, ROW_TILES, CTAS)                                                                         \
-    SKIM_LINEAR(NAME##_##NT##_cluster, __cluster_dims__(skim::linear::WARPS), CTAS,                                           \
-            (skim::linear::cluster<skim::weights::TYPE, NT, ROW_TILES>))
-#else
-#define SKIM_CLUSTER(NAME, TYPE, NT, ROW_TILES, CTAS)
-#endif
+    SKIM_LINEAR(NAME##_##NT, CTAS, (skim::linear::run<skim::weights::TYPE, NT, ROW_TILES, STAGE_UNITS, STAGES>))
 
 #define SKIM_WEIGHT_TYPE(NAME, TYPE)                                                                                          \
     SKIM_PRODUCT(NAME, TYPE, 2, 1, 2, 3, 2)                                                                                   \
@@ -987,25 +756,7 @@ SKIM_STREAM(q8s16, Q8S16, 1, 2, 4, 4)
 SKIM_STREAM(q4, Q4, 1, 2, 2, 4)
 SKIM_STREAM(q4m, Q4M, 1, 3, 2, 3)
 
-SKIM_CLUSTER(f16, F16, 2, 1, 4)
-SKIM_CLUSTER(f16, F16, 4, 1, 4)
-SKIM_CLUSTER(f16, F16, 8, 2, 2)
-SKIM_CLUSTER(q8, Q8, 2, 1, 4)
-SKIM_CLUSTER(q8, Q8, 4, 1, 4)
-SKIM_CLUSTER(q8, Q8, 8, 2, 2)
-SKIM_CLUSTER(q8s16, Q8S16, 2, 1, 4)
-SKIM_CLUSTER(q8s16, Q8S16, 4, 1, 3)
-SKIM_CLUSTER(q8s16, Q8S16, 8, 1, 3)
-SKIM_CLUSTER(q4, Q4, 2, 1, 4)
-SKIM_CLUSTER(q4, Q4, 4, 2, 2)
-SKIM_CLUSTER(q4, Q4, 8, 1, 2)
-SKIM_CLUSTER(q4m, Q4M, 2, 1, 3)
-SKIM_CLUSTER(q4m, Q4M, 4, 1, 3)
-SKIM_CLUSTER(q4m, Q4M, 8, 1, 2)
-
 #undef SKIM_WEIGHT_TYPE
 #undef SKIM_STREAM
 #undef SKIM_PRODUCT
-#undef SKIM_CLUSTER
 #undef SKIM_LINEAR
-#undef SKIM_LINEAR_ARGUMENTS

@@ -1,24 +1,24 @@
 /*
  * Page selection: makes the list of pages that an entry's query group reads of a KV head, from the scores of selection.cuh's
- * ranked pages. Both kernels take SelectionArgs.
+ * ranked pages. All kernels take SelectionArgs.
  *
- *   select_pages   (stage 1) writes the list from the page table: all visible pages where rank1 is off or the budget has room
- *                  for all of them, else the pages1 best
- *   select_again   (stage 2) shortens the list in place to its pages2 best; leaves it alone where rank2 is off or it is short
- *                  enough
+ *   select_pages_<size>   (stage 1) writes the list from the page table: all visible pages where rank1 is off or the budget has
+ *                         room for all of them, else the pages1 best
+ *   select_again_<size>   (stage 2) shortens the list in place to its pages2 best; leaves it alone where rank2 is off or it is
+ *                         short enough
  *
- * Kept are forced pages and the best others; of equal ones the first; in the order of the sequence. Where forced pages fill the
- * budget, one other is kept.
+ * A list that is cut has at most `size` ranked pages; longer ones may be listed whole. There is a kernel for each size since in a
+ * chain of many kernels it is instructions that take the time, those that are fetched for the first time above all. For the same
+ * reason what seldom runs stands behind the rest.
  *
- * Work split: grid = (kvHeads, batch), one CTA for each list; block = selectThreads(most pages of a list). Warps that a shorter
- * list does not need leave at once: it is instructions that take the time. A warp holds consecutive entries, 32 a register, so
- * that loads are coalesced and one scan over the warps' counts gives every kept entry its place. Where to cut is found by a
- * histogram over the scores' distances from the best, in shared memory, and if need be one over the bin of the cut; what falls into
- * the bin is ranked by counting, as few entries are at once. Where that is too much (many equal scores), a radix select over the scores as
- * ordered integers finds the cut, 11 + 11 + 10 bits from the top. Forced pages, the first and the last of a list, take part with the
- * greatest key of all. Nothing depends on the order in which threads run.
+ * Kept are forced pages, the first and the last of a list, and the best others; of equal ones the first; in the order of the
+ * sequence. Where forced pages fill the budget, one other is kept.
  *
- * A list that is cut may have up to SELECT_MAX_PAGES ranked pages.
+ * Work split: grid = (kvHeads, batch), one CTA for each list; block = selectThreads(size). A warp holds consecutive entries, a lane
+ * four of them side by side (one, of the smallest size), whose scores are one load. Entries are counted in bins by their distance
+ * from the best score, in shared memory, and in 32 groups of bins, so that each warp finds the bin of the cut by itself; what is in
+ * this bin is ranked by comparing each with all. Where that is too much, it is counted again in narrower bins. Nothing depends on
+ * the order in which threads run.
  */
 #pragma once
 
@@ -27,10 +27,11 @@
 
 namespace skim::sparse {
 
-constexpr int SELECT_MAX_PAGES = 32 * 1024;
+/** Sizes that there are kernels of; as CudaSelection has them. */
+constexpr int SELECT_SIZES[] = {512, 2048, 4096, 8192, 32768};
 
 /** Threads of a CTA. */
-constexpr int selectThreads(int maxPages) { return maxPages <= 4096 ? 512 : 1024; }
+__host__ __device__ constexpr int selectThreads(int size) { return size <= 2048 ? 512 : 1024; }
 
 constexpr int SELECT_MAX_GROUP = 32;
 
@@ -42,8 +43,16 @@ __device__ inline T warpScan(T x) {
     const int lane = threadIdx.x % 32;
 #pragma unroll
     for (int step = 1; step < 32; step *= 2) {
-        const T lower = __shfl_up_sync(0xffffffffu, x, step);
-        x += lane >= step ? lower : 0;
+        if constexpr (sizeof(T) == 4) {
+            // The shuffle says itself whether there is such a lane.
+            asm volatile(
+                    "{ .reg .pred p; .reg .u32 lower; shfl.sync.up.b32 lower|p, %0, %1, 0, 0xffffffff; @p add.u32 %0, %0, lower; }"
+                    : "+r"(x)
+                    : "r"(step));
+        } else {
+            const T lower = __shfl_up_sync(0xffffffffu, x, step);
+            x += lane >= step ? lower : 0;
+        }
     }
     return x;
 }
@@ -147,93 +156,55 @@ __device__ inline uint32_t orderedKey(float x) {
     return x == x ? key : 1u;
 }
 
+/** The same where there is no NaN. */
+__device__ inline uint32_t scoreKey(float x) {
+    const uint32_t bits = __float_as_uint(x);
+    return bits ^ (static_cast<uint32_t>(static_cast<int>(bits) >> 31) | 0x80000000u);
+}
+
 __device__ inline float orderedValue(uint32_t key) { return __uint_as_float(key >> 31 ? key & 0x7fffffffu : ~key); }
 
 // ---- a list ----
-
-/** A list's candidates: ranked pages with scores. */
-struct RankedPages {
-    int list;
-    int count;              // entries, the page being filled the last
-    int pages;              // how many to keep
-    int rank;
-    int leading, trailing;  // entries that are forced
-    VisiblePages visible;
-    const int* table;       // stage 1: physical pages of the entries
-
-    __device__ int wanted() const { return max(1, pages - leading - trailing) + leading + trailing; }
-    __device__ bool isForced(int entry) const { return entry < leading || entry >= count - trailing; }
-};
-
-constexpr int SELECT_BINS = 2048, SELECT_MEMBERS = 128;
-
-struct SelectShared {
-    alignas(16) uint32_t bins[SELECT_BINS];         // from the greatest score down
-    uint2 members[SELECT_MEMBERS];      // key and entry of what lies in the bin of the cut
-    int memberCount;
-    uint2 cut;
-    BinSearch<uint32_t> search;
-    float2 references[SELECT_MAX_GROUP];   // and the head's best score relative to it
-    int totals[2][32];
-};
-
-constexpr uint32_t FORCED_KEY = ~0u;    // 0: no entry
-
-/** Where keys are in a histogram, from the greatest down: forced ones in bin 0, the others by the distance from the best score. */
-struct ScoreBins {
-    static constexpr int SHIFT = 16;   // 128 bins an octave of 1 + distance
-    float best;
-
-    __device__ uint32_t distance(uint32_t key) const {
-        const float score = orderedValue(key), distance = score == score ? fmaxf(0.f, best - score) : INFINITY;
-        return __float_as_uint(1.f + distance) - __float_as_uint(1.f);
-    }
-
-    __device__ int bin(uint32_t key) const {
-        return key == FORCED_KEY ? 0 : 1 + min(SELECT_BINS - 2, static_cast<int>(distance(key) >> SHIFT));
-    }
-
-    /** Of a key in a bin that is not the first or the last, where it is in this bin. */
-    __device__ int subBin(uint32_t key) const {
-        static_assert(SELECT_BINS == 1 << 11, "as many");
-        return distance(key) >> (SHIFT - 11) & (SELECT_BINS - 1);
-    }
-};
-
-/** A cut as (key, entry): kept are greater keys, and equal ones up to the entry. */
-__device__ inline bool isKept(uint32_t key, int entry, uint2 cut) {
-    return key > cut.x || (key == cut.x && entry <= static_cast<int>(cut.y));
-}
 
 __device__ inline float warpMaximum(float x) { return orderedValue(__reduce_max_sync(0xffffffffu, orderedKey(x))); }
 
 /**
  * What scores of a head are relative to, and the greatest of them relative to it. They are so to the greatest, or to the logarithm of
- * the sum of exponentials. By a warp.
+ * the sum of exponentials. By a warp; MOST: chunks that there may be.
  */
+template <int MOST>
 __device__ inline float2 headReference(const float2* chunks, int count, bool share) {
-    constexpr int OWN = 4;
+    constexpr int OWN = MOST < 128 ? (MOST + 31) / 32 : 4;
     const int lane = threadIdx.x % 32;
     float top = -INFINITY, sum = 0.f;
-    for (int from = 0; from < count; from += 32 * OWN) {
+    for (int from = 0; from < (MOST > 32 * OWN ? count : 1); from += 32 * OWN) {
         float2 own[OWN];
         float maximum = top;
+        const bool more = OWN > 1 && count - from > 32;   // than the first of each lane
 #pragma unroll
         for (int i = 0; i < OWN; i++) {
             const int c = from + 32 * i + lane;
-            own[i] = c < count ? __ldcg(chunks + c) : make_float2(-INFINITY, 0.f);
-        }
-#pragma unroll
-        for (int i = 0; i < OWN; i++) {
-            maximum = fmaxf(maximum, own[i].x);
-        }
-        maximum = warpMaximum(maximum);
-        if (share && maximum > -INFINITY) {
-            sum *= __expf(top - maximum);
-#pragma unroll
-            for (int i = 0; i < OWN; i++) {
-                sum += own[i].x == -INFINITY ? 0.f : own[i].y * __expf(own[i].x - maximum);
+            own[i] = make_float2(-INFINITY, 0.f);
+            if ((i == 0 || more) && c < count) {
+                own[i] = __ldcg(chunks + c);
             }
+        }
+        const auto each = [&](const auto& body) {
+            body(own[0]);
+            if (more) {
+#pragma unroll
+                for (int i = 1; i < OWN; i++) {
+                    body(own[i]);
+                }
+            }
+        };
+        each([&](float2 chunk) { maximum = fmaxf(maximum, chunk.x); });
+        maximum = orderedValue(__reduce_max_sync(0xffffffffu, scoreKey(maximum)));
+        if (share && maximum > -INFINITY) {
+            if (MOST > 32 * OWN) {
+                sum *= __expf(top - maximum);
+            }
+            each([&](float2 chunk) { sum += chunk.x == -INFINITY ? 0.f : chunk.y * __expf(chunk.x - maximum); });
         }
         top = maximum;
     }
@@ -248,335 +219,224 @@ __device__ inline float2 headReference(const float2* chunks, int count, bool sha
     return make_float2(top + sum, -sum);
 }
 
-/** Entries that this thread holds: item i is entry from + 32 * i, if 32 * i is below left. */
-struct Held {
-    int from;
-    int left;
+/** Scores or numbers of entries side by side. */
+template <int SIDE, class T>
+__device__ inline void loadSide(const T* from, T* to) {
+    if constexpr (SIDE == 1) {
+        to[0] = __ldcg(from);
+    } else {
+        static_assert(SIDE == 4 && sizeof(T) == 4, "16 bytes");
+        const int4 four = __ldcg(reinterpret_cast<const int4*>(from));
+        memcpy(to, &four, sizeof four);
+    }
+}
 
-    __device__ Held(int count, int threads) {
-        const int items = (count + threads - 1) / threads;
-        const int warpFrom = static_cast<int>(threadIdx.x / 32) * items * 32, lane = threadIdx.x % 32;
-        from = warpFrom + lane;
-        left = min(count, warpFrom + items * 32) - from;
+/** The entries of a list that this thread holds: item i is entry(i), if that is below end. */
+template <int SIZE>
+struct Held {
+    static constexpr int THREADS = selectThreads(SIZE), ITEMS = SIZE / THREADS;
+    static constexpr int SIDE = ITEMS < 4 ? 1 : 4;   // items that are entries side by side
+    static constexpr int ROWS = ITEMS / SIDE, ROW = 32 * SIDE;
+    static constexpr int UNROLL = ITEMS < 8 ? ITEMS : 8;   // items that registers have room for
+    int warpFrom, from, end;
+
+    __device__ explicit Held(int count) {
+        // Of shorter lists all warps have a part.
+        const int rows = ROWS == 1 ? 1 : (count + THREADS * SIDE - 1) / (THREADS * SIDE);
+        warpFrom = static_cast<int>(threadIdx.x / 32) * rows * ROW;
+        from = warpFrom + static_cast<int>(threadIdx.x % 32) * SIDE;
+        end = ROWS == 1 ? count : min(count, warpFrom + rows * ROW);
     }
 
-    __device__ int entry(int item) const { return from + 32 * item; }
-    __device__ bool has(int item) const { return 32 * item < left; }
+    __device__ int entry(int item) const { return from + item / SIDE * ROW + item % SIDE; }
+    __device__ bool has(int item) const { return entry(item) < end; }
 };
 
-/** The cut that keeps `wanted` entries, fewer than there are, by radix select. */
-template <int THREADS, int ITEMS>
-__device__ uint2 radixCut(SelectShared& shared, const uint32_t (&keys)[ITEMS], const Held& held, uint32_t wanted) {
-    BinSearch<uint32_t>& search = shared.search;
-    uint32_t prefix = 0, missing = wanted;
-    for (int shift = 21;;) {
-        const int bits = shift == 0 ? 10 : 11;
-        __syncthreads();
-        for (int bin = threadIdx.x; bin < SELECT_BINS; bin += THREADS) {
-            shared.bins[bin] = 0;
-        }
-        __syncthreads();
-#pragma unroll
-        for (int i = 0; i < ITEMS; i++) {
-            if (keys[i] != 0 && static_cast<uint32_t>(static_cast<uint64_t>(keys[i]) >> (shift + bits)) == prefix) {
-                atomicAdd(&shared.bins[(1 << bits) - 1 - (keys[i] >> shift & ((1 << bits) - 1))], 1u);
-            }
-        }
-        __syncthreads();
-        findCount<THREADS, SELECT_BINS>(search, shared.bins, missing);
-        prefix = prefix << bits | ((1 << bits) - 1 - search.bin);
-        missing -= search.before;
-        if (missing == search.inside) {
-            return make_uint2(max(1u, prefix << shift), 0x7fffffff);
-        }
-        if (shift == 0) {
-            break;
-        }
-        shift = max(0, shift - 11);
-    }
-    // Of those that equal the last that is kept, the first `missing`.
-    const int lane = threadIdx.x % 32;
-    int own = 0;
-#pragma unroll
-    for (int i = 0; i < ITEMS; i++) {
-        own += __popc(__ballot_sync(0xffffffffu, keys[i] == prefix));
-    }
-    int before = sumOfWarpsBefore<THREADS>(own, shared.totals[0]);
-#pragma unroll
-    for (int i = 0; i < ITEMS; i++) {
-        const uint32_t equal = __ballot_sync(0xffffffffu, keys[i] == prefix);
-        if (keys[i] == prefix && before + __popc(equal & ((1u << lane) - 1)) + 1 == static_cast<int>(missing)) {
-            shared.cut = make_uint2(prefix, held.entry(i));
-        }
-        before += __popc(equal);
-    }
-    __syncthreads();
-    return shared.cut;
-}
+constexpr int SELECT_GROUPS = 32, SELECT_MEMBERS = 128;
 
-/** The cut that keeps `wanted` of the members: each is compared with all. */
-template <int THREADS>
-__device__ uint2 compareMembers(SelectShared& shared, int members, int wanted) {
-    constexpr int LANES = THREADS / SELECT_MEMBERS;   // that share a member
-    const int member = threadIdx.x / LANES, lane = threadIdx.x % LANES;
-    if (threadIdx.x / 32 * (32 / LANES) < members) {
-        const uint2 own = shared.members[min(member, members - 1)];
-        int before = 0;
-#pragma unroll 4
-        for (int i = lane; i < members; i += LANES) {
-            const uint2 other = shared.members[i];
-            before += other.x > own.x || (other.x == own.x && other.y < own.y);
-        }
-#pragma unroll
-        for (int step = 1; step < LANES; step *= 2) {
-            before += __shfl_xor_sync(0xffffffffu, before, step);
-        }
-        if (member < members && before == wanted - 1) {
-            shared.cut = own;
-        }
-    }
-    __syncthreads();
-    return shared.cut;
-}
+template <int SIZE>
+struct SelectShared {
+    static constexpr int BINS = SIZE <= 2048 ? 1024 : 4096;   // enough that few entries share one
 
-/** The cut that keeps `wanted` entries, fewer than there are; their histogram is there. */
-template <int THREADS, int ITEMS>
-__device__ uint2 findCut(SelectShared& shared, const ScoreBins& bins, const uint32_t (&keys)[ITEMS], const Held& held,
-                         uint32_t wanted) {
-    BinSearch<uint32_t>& search = shared.search;
-    findCount<THREADS, SELECT_BINS>(search, shared.bins, wanted);
-    const int bin = search.bin;
-    int members = search.inside, missing = wanted - search.before, subBin = -1;
-    if (members > SELECT_MEMBERS && bin > 0 && bin < SELECT_BINS - 1) {
-        __syncthreads();
-        for (int b = threadIdx.x; b < SELECT_BINS; b += THREADS) {
-            shared.bins[b] = 0;
-        }
-        __syncthreads();
-#pragma unroll
-        for (int i = 0; i < ITEMS; i++) {
-            if (keys[i] != 0 && bins.bin(keys[i]) == bin) {
-                atomicAdd(&shared.bins[bins.subBin(keys[i])], 1u);
-            }
-        }
-        __syncthreads();
-        findCount<THREADS, SELECT_BINS>(search, shared.bins, missing);
-        subBin = search.bin;
-        members = search.inside;
-        missing -= search.before;
-    }
-    if (members > SELECT_MEMBERS) {
-        return radixCut<THREADS, ITEMS>(shared, keys, held, wanted);
-    }
-#pragma unroll
-    for (int i = 0; i < ITEMS; i++) {
-        if (keys[i] != 0 && bins.bin(keys[i]) == bin && (subBin < 0 || bins.subBin(keys[i]) == subBin)) {
-            shared.members[atomicAdd(&shared.memberCount, 1)] = make_uint2(keys[i], held.entry(i));
-        }
-    }
-    __syncthreads();
-    return compareMembers<THREADS>(shared, members, missing);
-}
+    alignas(16) uint32_t bins[BINS + 4];    // from the greatest score down; then what does not count
+    uint32_t groups[SELECT_GROUPS + 1];     // of as many neighbouring bins
+    uint32_t memberCount;
+    uint32_t least, greatest;               // keys, when it is counted again
+    uint64_t members[SELECT_MEMBERS];       // ranks of what is in the bin of the cut
+    uint64_t cut;
+    float2 references[SELECT_MAX_GROUP];    // and the head's best score relative to it
+    int totals[32];
 
-/**
- * Cuts a list of up to THREADS * ITEMS entries. HEADS: heads whose scores are loaded at a time. LISTED: stage 2.
- */
-template <int THREADS, int ITEMS, int HEADS, bool LISTED>
-__device__ void selectList(const SelectionArgs& args, const RankedPages& ranked, SelectShared& shared) {
-    constexpr bool EARLY = ITEMS <= 8;              // whether registers hold pages beside the scores
-    constexpr int BLOCK = ITEMS > 16 ? 4 : ITEMS;   // items whose scores are loaded at a time
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, pageSize = args.pageSize;
-    const Held held(ranked.count, THREADS);
-    const size_t at = static_cast<size_t>(ranked.list) * args.lists.stride;
-    const int* const fromPages = LISTED ? args.lists.pages + at : ranked.table;
-    const int* const fromIndices = args.lists.indices + at;
-    const float* const scores = args.scores + static_cast<size_t>(ranked.list) * args.group * args.scoreStride;
+    __device__ void clear() {
+        constexpr int THREADS = selectThreads(SIZE);
+#pragma unroll
+        for (int i = 0; i < BINS / THREADS; i++) {
+            bins[i * THREADS + threadIdx.x] = 0;
+        }
+        if (threadIdx.x < SELECT_GROUPS) {
+            groups[threadIdx.x] = 0;
+        }
+    }
 
-    // Loads first: scores of the first heads, pages, references.
-    const int scored = min(held.left, ranked.count - 1 - held.from);   // the last has none
-    float x[HEADS][BLOCK];
-    const auto load = [&](int block, int head) {
-        const float* row = scores + static_cast<size_t>(head) * args.scoreStride + held.entry(block * BLOCK);
-#pragma unroll
-        for (int h = 0; h < HEADS; h++) {
-            if (head + h < args.group) {
-#pragma unroll
-                for (int i = 0; i < BLOCK; i++) {
-                    x[h][i] = 32 * (block * BLOCK + i) < scored ? __ldcg(row + 32 * i) : -INFINITY;
-                }
-                row += args.scoreStride;
-            }
-        }
-    };
-    int pages[ITEMS], indices[LISTED && EARLY ? ITEMS : 1];
-    const auto loadPages = [&] {
-        if constexpr (EARLY) {
-#pragma unroll
-            for (int i = 0; i < ITEMS; i++) {
-                pages[i] = held.has(i) ? fromPages[held.entry(i)] : 0;
-                if constexpr (LISTED) {
-                    indices[i] = held.has(i) ? fromIndices[held.entry(i)] : 0;
-                }
-            }
-        }
-    };
-#pragma unroll
-    for (int i = 0; i < SELECT_BINS / THREADS; i++) {
-        shared.bins[i * THREADS + threadIdx.x] = 0;
+    __device__ void count(uint32_t bin) {
+        atomicAdd(&bins[bin], 1u);
+        atomicAdd(&groups[bin / (BINS / SELECT_GROUPS)], 1u);
     }
-    if (threadIdx.x == 0) {
-        shared.memberCount = 0;
-    }
-    if (!LISTED) {
-        loadPages();
-    }
-    waitForPreviousKernel();
-    letNextKernelStart();
-    load(0, 0);
-    if (LISTED) {
-        loadPages();
-    }
-    for (int head = warp; head < args.group; head += THREADS / 32) {
-        const float2* chunks = args.references + (static_cast<size_t>(ranked.list) * args.group + head) * args.referenceStride;
-        const float2 reference = headReference(chunks, scoreChunks(ranked.count - 1, scoreChunk(ranked.rank)), isShare(ranked.rank));
-        if (lane == 0) {
-            shared.references[head] = reference;
-        }
-    }
-    __syncthreads();
+};
 
-    // A page counts as much as it does to the head that it means most to.
-    float best[ITEMS];
-#pragma unroll
-    for (int block = 0; block < ITEMS / BLOCK; block++) {
-#pragma unroll
-        for (int i = 0; i < BLOCK; i++) {
-            best[block * BLOCK + i] = -INFINITY;
-        }
-        if (block > 0) {
-            load(block, 0);
-        }
-        for (int head = 0;;) {
-#pragma unroll
-            for (int h = 0; h < HEADS; h++) {
-                if (head + h < args.group) {
-                    const float reference = shared.references[head + h].x;
-#pragma unroll
-                    for (int i = 0; i < BLOCK; i++) {
-                        best[block * BLOCK + i] = fmaxf(best[block * BLOCK + i], x[h][i] - reference);
-                    }
-                }
-            }
-            head += HEADS;
-            if (head >= args.group) {
-                break;
-            }
-            load(block, head);
-        }
+/** The bin of the cut: how many of those inside it are kept. */
+struct FoundBin {
+    int bin;
+    uint32_t wanted, inside;
+
+    /** By a warp whose lanes have a count each as `inside`: the lane up to which the counts reach `wanted`. */
+    __device__ int findLane() {
+        const uint32_t own = inside, upTo = warpScan(own);
+        const int found = __popc(__ballot_sync(0xffffffffu, upTo < wanted));
+        wanted -= __shfl_sync(0xffffffffu, upTo - own, found);
+        inside = __shfl_sync(0xffffffffu, own, found);
+        return found;
     }
-    uint32_t keys[ITEMS];
-#pragma unroll
-    for (int i = 0; i < ITEMS; i++) {
-        keys[i] = !held.has(i) ? 0 : ranked.isForced(held.entry(i)) ? FORCED_KEY : orderedKey(best[i]);
-    }
-    const int wanted = ranked.wanted();
-    uint2 cut = make_uint2(1, 0x7fffffff);
-    if (wanted < ranked.count) {
-        if (ranked.count <= SELECT_MEMBERS) {
-            if (held.has(0)) {
-                shared.members[held.entry(0)] = make_uint2(keys[0], held.entry(0));
-            }
-            __syncthreads();
-            cut = compareMembers<THREADS>(shared, ranked.count, wanted);
+
+    /** The bin up to which there are `wanted` entries; by each warp. */
+    template <int SIZE>
+    static __device__ FoundBin of(const SelectShared<SIZE>& shared, uint32_t wanted) {
+        constexpr int IN_GROUP = SelectShared<SIZE>::BINS / SELECT_GROUPS, OWN = IN_GROUP / 32;
+        static_assert(OWN == 1 || OWN == 4, "bins of a lane");
+        const int lane = threadIdx.x % 32;
+        FoundBin found{0, wanted, shared.groups[lane]};
+        const int firstBin = found.findLane() * IN_GROUP;
+        if constexpr (OWN == 1) {
+            found.inside = shared.bins[firstBin + lane];
+            found.bin = firstBin + found.findLane();
         } else {
-            ScoreBins bins{shared.references[0].y};
-            for (int head = 1; head < args.group; head++) {
-                bins.best = fmaxf(bins.best, shared.references[head].y);
-            }
-#pragma unroll
-            for (int i = 0; i < ITEMS; i++) {
-                if (keys[i] != 0) {
-                    atomicAdd(&shared.bins[bins.bin(keys[i])], 1u);
+            const uint4* bins = reinterpret_cast<const uint4*>(shared.bins + firstBin);
+            const uint4 own = bins[lane];
+            found.inside = own.x + own.y + own.z + own.w;
+            const int owner = found.findLane();
+            const uint4 four = bins[owner];
+            found.bin = firstBin + OWN * owner;
+            found.inside = four.x;
+            for (const uint32_t next : {four.y, four.z, four.w}) {
+                if (found.wanted > found.inside) {
+                    found.wanted -= found.inside;
+                    found.inside = next;
+                    found.bin++;
                 }
             }
-            __syncthreads();
-            cut = findCut<THREADS, ITEMS>(shared, bins, keys, held, wanted);
         }
+        return found;
     }
+};
 
-    // Places.
-    const uint32_t lanesBefore = (1u << lane) - 1;
-    uint32_t kept = 0;   // bit i: item i
-#pragma unroll
-    for (int i = 0; i < ITEMS; i++) {
-        kept |= static_cast<uint32_t>(isKept(keys[i], held.entry(i), cut)) << i;
-    }
-    int own = 0;
-#pragma unroll
-    for (int i = 0; i < ITEMS; i++) {
-        own += __popc(__ballot_sync(0xffffffffu, kept >> i & 1));
-    }
-    const int firstPlace = sumOfWarpsBefore<THREADS>(own, shared.totals[1]);
-    const auto forKept = [&](const auto& body) {
-        int place = firstPlace;
-#pragma unroll
-        for (int i = 0; i < ITEMS; i++) {
-            const uint32_t those = __ballot_sync(0xffffffffu, kept >> i & 1);
-            if (kept >> i & 1) {
-                body(i, place + __popc(those & lanesBefore));
-            }
-            place += __popc(those);
+/** For the items whose bits are set, few as a rule: a loop is less to fetch. */
+template <int SIZE, class Body>
+__device__ inline void forItems(uint32_t bits, const Body& body) {
+    if constexpr (Held<SIZE>::ITEMS == 1) {
+        if (bits & 1) {
+            body(0);
         }
-    };
-    // In stage 2 what is written is what was read: all of it must have been read before.
-    if constexpr (EARLY) {
-        forKept([&](int i, int to) { args.lists.pages[at + to] = pages[i]; });
     } else {
-#pragma unroll
-        for (int i = 0; i < ITEMS; i++) {
-            pages[i] = kept >> i & 1 ? fromPages[held.entry(i)] : 0;
+        for (; bits != 0; bits &= bits - 1) {
+            body(__ffs(bits) - 1);
         }
-        __syncthreads();
-        forKept([&](int i, int to) { args.lists.pages[at + to] = pages[i]; });
-        if constexpr (LISTED) {
-#pragma unroll
-            for (int i = 0; i < ITEMS; i++) {
-                pages[i] = kept >> i & 1 ? fromIndices[held.entry(i)] : 0;
-            }
-            __syncthreads();
-        }
-    }
-    forKept([&](int i, int to) {
-        int index = ranked.visible.firstPage + held.entry(i);
-        if constexpr (LISTED) {
-            index = EARLY ? indices[EARLY ? i : 0] : pages[i];
-        }
-        args.lists.indices[at + to] = index;
-        if (!LISTED && args.lists.masks != nullptr) {
-            args.lists.masks[at + to] = ~uint64_t{0};
-        }
-        if (!LISTED && args.lists.logWeights != nullptr) {
-            args.lists.logWeights[at + to] = 0.f;
-        }
-        if (to == 0) {
-            args.lists.first[ranked.list] = ranked.visible.firstListSlot(index, pageSize);
-        }
-    });
-    if (threadIdx.x == 0) {
-        const int listed = min(wanted, ranked.count);
-        args.lists.counts[ranked.list] = listed;
-        args.lists.last[ranked.list] = ranked.visible.lastListSlot(listed, pageSize);
     }
 }
 
-/** The list of all visible pages. */
-__device__ inline void listAll(const SelectionArgs& args, int list, const VisiblePages& visible, const int* table) {
-    const PageLists& lists = args.lists;
-    const size_t at = static_cast<size_t>(list) * lists.stride;
-#pragma unroll 4
-    for (int e = threadIdx.x; e < visible.count; e += blockDim.x) {
-        lists.pages[at + e] = table[e];
-        lists.indices[at + e] = visible.firstPage + e;
+/** An item that is not known when it is compiled: registers have no index. */
+template <int SIZE, class T>
+__device__ inline T pick(const T* items, int item) {
+    if constexpr (Held<SIZE>::ITEMS > Held<SIZE>::UNROLL) {
+        return items[item];
+    }
+    T picked = items[0];
+#pragma unroll
+    for (int i = 1; i < Held<SIZE>::UNROLL; i++) {
+        picked = item == i ? items[i] : picked;
+    }
+    return picked;
+}
+
+/** The scores of a thread's items. */
+template <int SIZE>
+struct ItemScores {
+    float best[Held<SIZE>::ITEMS];
+
+    __device__ uint32_t key(int item) const { return scoreKey(best[item]); }
+    __device__ uint32_t keyAt(int item) const { return scoreKey(pick<SIZE>(best, item)); }
+};
+
+/** What is known of a thread's items, bit i: item i is better than what is in the bin, is in it. */
+struct ItemBits {
+    uint32_t kept, inside;
+    FoundBin found;
+};
+
+/** Narrows the bin of the cut until it has few members: bins are equal ranges of the ranks of those inside it. Seldom needed. */
+template <int SIZE>
+__device__ __noinline__ ItemBits narrowBin(SelectShared<SIZE>& shared, Held<SIZE> held, ItemScores<SIZE> scores, ItemBits bits) {
+    constexpr int ITEMS = Held<SIZE>::ITEMS, UNROLL = Held<SIZE>::UNROLL, BINS = SelectShared<SIZE>::BINS, ENTRY_BITS = 15;
+    static_assert(SIZE <= 1 << ENTRY_BITS, "entries");
+    do {
+        __syncthreads();
+        shared.clear();
+        if (threadIdx.x == 0) {
+            shared.least = ~0u;
+            shared.greatest = 0;
+        }
+        __syncthreads();
+        uint32_t least = ~0u, greatest = 0;
+#pragma unroll UNROLL
+        for (int i = 0; i < ITEMS; i++) {
+            if (bits.inside >> i & 1) {
+                least = min(least, scores.key(i));
+                greatest = max(greatest, scores.key(i));
+            }
+        }
+        least = __reduce_min_sync(0xffffffffu, least);
+        greatest = __reduce_max_sync(0xffffffffu, greatest);
+        if (threadIdx.x % 32 == 0) {
+            atomicMin(&shared.least, least);
+            atomicMax(&shared.greatest, greatest);
+        }
+        __syncthreads();
+        const uint64_t top = (static_cast<uint64_t>(shared.greatest) + 1 << ENTRY_BITS) - 1;
+        const uint64_t range = top - (static_cast<uint64_t>(shared.least) << ENTRY_BITS);
+        const int shift = max(0, 64 - __clzll(range) - (BINS == 1024 ? 10 : 12));
+        const auto bin = [&](int i) {
+            const uint64_t last = (1 << ENTRY_BITS) - 1 - held.entry(i);
+            return static_cast<int>(top - (static_cast<uint64_t>(scores.key(i)) << ENTRY_BITS | last) >> shift);
+        };
+#pragma unroll UNROLL
+        for (int i = 0; i < ITEMS; i++) {
+            if (bits.inside >> i & 1) {
+                shared.count(bin(i));
+            }
+        }
+        __syncthreads();
+        bits.found = FoundBin::of(shared, bits.found.wanted);
+#pragma unroll UNROLL
+        for (int i = 0; i < ITEMS; i++) {
+            if (bits.inside >> i & 1) {
+                bits.kept |= bin(i) < bits.found.bin ? 1u << i : 0;
+                bits.inside &= bin(i) == bits.found.bin ? ~0u : ~(1u << i);
+            }
+        }
+    } while (bits.found.inside > SELECT_MEMBERS);
+    return bits;
+}
+
+/** Ranks of entries, the greater the better: their keys, and of equal ones the first. */
+__device__ inline uint64_t entryRank(uint32_t key, int entry) {
+    return static_cast<uint64_t>(key) << 32 | ~static_cast<uint32_t>(entry);
+}
+
+/** Says of the first pages of a list that they are read whole. */
+__device__ inline void readWhole(const PageLists& lists, size_t at, int count) {
+    if (lists.masks == nullptr && lists.logWeights == nullptr) {
+        return;
+    }
+    for (int e = threadIdx.x; e < count; e += blockDim.x) {
         if (lists.masks != nullptr) {
             lists.masks[at + e] = ~uint64_t{0};
         }
@@ -584,6 +444,241 @@ __device__ inline void listAll(const SelectionArgs& args, int list, const Visibl
             lists.logWeights[at + e] = 0.f;
         }
     }
+}
+
+/**
+ * Cuts a list to `listed` of its `ranked` entries, of which the first `leading` and the last `trailing` are forced. LISTED: stage 2; in
+ * stage 1 the entries are those of `table`.
+ */
+template <int SIZE, bool LISTED>
+__device__ __forceinline__ void cutList(const SelectionArgs& args, const VisiblePages& visible, const int* table, int list, int rank,
+                                        int ranked, int listed, int leading, int trailing, SelectShared<SIZE>& shared) {
+    using Items = Held<SIZE>;
+    constexpr int THREADS = Items::THREADS, WARPS = THREADS / 32, ITEMS = Items::ITEMS, SIDE = Items::SIDE;
+    constexpr int BINS = SelectShared<SIZE>::BINS, UNROLL = Items::UNROLL, BLOCK = UNROLL;
+    constexpr bool EARLY = ITEMS < (LISTED ? 8 : 16);        // whether registers hold pages beside the scores
+    constexpr int HEADS = ITEMS != 8 ? 4 : LISTED ? 1 : 2;   // whose scores of a block are loaded at a time
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, pageSize = args.pageSize;
+    const Items held(ranked);
+    const size_t at = static_cast<size_t>(list) * args.lists.stride;
+    int* const listPages = args.lists.pages + at;
+    int* const listIndices = args.lists.indices + at;
+
+    // Loads first. What the kernel before the last one wrote is there, see launch.cuh.
+    int pages[ITEMS], indices[LISTED && EARLY ? ITEMS : 1];
+    const int firstIndex = LISTED ? __ldcg(listIndices) : visible.firstPage;
+    // Beyond the last entry of a row all load the same: nothing depends on it.
+    const auto side = [&](int item) { return min(held.entry(item), (ranked - 1) & ~(SIDE - 1)); };
+    if constexpr (EARLY) {
+#pragma unroll
+        for (int i = 0; i < ITEMS; i += LISTED ? SIDE : 1) {
+            if constexpr (LISTED) {
+                loadSide<SIDE>(listPages + side(i), pages + i);
+                loadSide<SIDE>(listIndices + side(i), indices + i);
+            } else {
+                pages[i] = held.has(i) ? table[held.entry(i)] : 0;
+            }
+        }
+    }
+    shared.clear();
+    if (threadIdx.x == 0) {
+        shared.memberCount = 0;
+    }
+    waitForPreviousKernel();
+    letNextKernelStart();
+    const uint32_t firstRow = list * args.group, scoreStride = args.scoreStride, referenceStride = args.referenceStride;
+    float x[HEADS][BLOCK];
+    const auto load = [&](int block, int head) {
+#pragma unroll
+        for (int i = 0; i < BLOCK; i += SIDE) {
+            const float* from = args.scores + side(block * BLOCK + i) + static_cast<uint64_t>(firstRow + head) * scoreStride;
+#pragma unroll
+            for (int h = 0; h < HEADS; h++, from += scoreStride) {
+                if (h == 0 || head + h < args.group) {
+                    loadSide<SIDE>(from, x[h] + i);
+                }
+            }
+        }
+    };
+    load(0, 0);
+    for (int head = warp; head < args.group; head += WARPS) {
+        const float2* chunks = args.references + static_cast<uint64_t>(firstRow + head) * referenceStride;
+        const float2 reference =
+                headReference<SIZE / SCORE_CHUNK_INT4>(chunks, scoreChunks(ranked - 1, scoreChunk(rank)), isShare(rank));
+        if (lane == 0) {
+            shared.references[head] = reference;
+        }
+    }
+    __syncthreads();
+
+    if (threadIdx.x == 0) {
+        args.lists.counts[list] = listed;
+        args.lists.first[list] = visible.firstListSlot(firstIndex, pageSize);   // if it is kept
+        args.lists.last[list] = visible.lastListSlot(listed, pageSize);
+    }
+    // A page counts as much as it does to the head that it means most to.
+    ItemScores<SIZE> own;
+    float greatest = -INFINITY;
+#pragma unroll 1
+    for (int block = 0; block < ITEMS / BLOCK; block++) {
+#pragma unroll
+        for (int i = 0; i < BLOCK; i++) {
+            own.best[block * BLOCK + i] = -INFINITY;
+        }
+        if (block > 0) {
+            load(block, 0);
+        }
+#pragma unroll 1
+        for (int head = 0;;) {
+#pragma unroll
+            for (int h = 0; h < HEADS; h++) {
+                if (h == 0 || head + h < args.group) {
+                    const float2 reference = shared.references[head + h];
+                    greatest = fmaxf(greatest, reference.y);
+#pragma unroll
+                    for (int i = 0; i < BLOCK; i++) {
+                        own.best[block * BLOCK + i] = fmaxf(own.best[block * BLOCK + i], x[h][i] - reference.x);
+                    }
+                }
+            }
+            head += HEADS;
+            if (__builtin_expect(head >= args.group, true)) {
+                break;
+            }
+            load(block, head);
+        }
+    }
+
+    // Bins are an octave's equal parts of 1 + distance from the best score: -1 of a forced entry, BINS of none.
+    constexpr int SHIFT = 23 - (BINS == 1024 ? 6 : 8);
+    constexpr uint32_t ONE = 0x3f800000;
+    const float near = 1.f + greatest, far = __uint_as_float(ONE + (BINS - 1 << SHIFT));
+    const uint32_t candidates = max(0, min(held.end, ranked - trailing) - leading);
+    const auto isCandidate = [&](int i) { return static_cast<uint32_t>(held.entry(i) - leading) < candidates; };
+    const auto scoreBin = [&](int i) {
+        return static_cast<int>(__float_as_uint(fminf(fmaxf(near - own.best[i], 1.f), far)) >> SHIFT) - static_cast<int>(ONE >> SHIFT);
+    };
+    const auto anyBin = [&](int i) { return isCandidate(i) ? scoreBin(i) : held.has(i) ? -1 : BINS; };
+    int bins[EARLY ? ITEMS : 1];
+#pragma unroll UNROLL
+    for (int i = 0; i < ITEMS; i++) {
+        if constexpr (EARLY) {
+            bins[i] = anyBin(i);
+        }
+        shared.count(min(static_cast<uint32_t>(EARLY ? bins[EARLY ? i : 0] : anyBin(i)), static_cast<uint32_t>(BINS)));
+    }
+    __syncthreads();
+    ItemBits bits{0, 0, FoundBin::of(shared, listed - leading - trailing)};
+#pragma unroll UNROLL
+    for (int i = 0; i < ITEMS; i++) {
+        const int bin = EARLY ? bins[EARLY ? i : 0] : anyBin(i);
+        bits.kept |= bin < bits.found.bin ? 1u << i : 0;
+        bits.inside |= bin == bits.found.bin ? 1u << i : 0;
+    }
+    if (__builtin_expect(bits.found.inside > SELECT_MEMBERS, false)) {
+        bits = narrowBin(shared, held, own, bits);
+    }
+
+    // Where to cut.
+    forItems<SIZE>(bits.inside, [&](int i) {
+        shared.members[atomicAdd(&shared.memberCount, 1u)] = entryRank(own.keyAt(i), held.entry(i));
+    });
+    const int total = __reduce_add_sync(0xffffffffu, __popc(bits.kept));
+    if (lane == 0) {
+        shared.totals[warp] = total;
+    }
+    __syncthreads();
+    const int members = bits.found.inside;
+    for (int m = warp; m < members; m += WARPS) {
+        const uint64_t one = shared.members[m];
+        uint32_t better = 0;
+        int i = lane;
+        do {
+            better += __popc(__ballot_sync(0xffffffffu, i < members && shared.members[i] > one));
+            i += 32;
+        } while (i - lane < members);
+        if (lane == 0 && better + 1 == bits.found.wanted) {
+            shared.cut = one;
+        }
+    }
+    int place = __reduce_add_sync(0xffffffffu, lane < warp ? shared.totals[lane] : 0);   // of the warp's first
+    __syncthreads();
+    const uint64_t cut = shared.cut;
+    int member = lane;
+    do {
+        const uint64_t one = member < members ? shared.members[member] : 0;
+        const bool isBefore = static_cast<uint32_t>(one) > ~static_cast<uint32_t>(held.warpFrom);
+        place += __popc(__ballot_sync(0xffffffffu, one >= cut && isBefore));
+        member += 32;
+    } while (member - lane < members);
+    forItems<SIZE>(bits.inside, [&](int i) {
+        bits.kept |= entryRank(own.keyAt(i), held.entry(i)) >= cut ? 1u << i : 0;
+    });
+
+    const auto forKept = [&](const auto& body) {
+        int rowPlace = place;
+#pragma unroll UNROLL / SIDE
+        for (int row = 0; row < Items::ROWS; row++) {
+            const uint32_t those = bits.kept >> row * SIDE & ((1 << SIDE) - 1);
+            int to;
+            if constexpr (SIDE == 1) {
+                to = rowPlace + __popc(__ballot_sync(0xffffffffu, those) & ((1u << lane) - 1));
+            } else {
+                const int upTo = warpScan(__popc(those));
+                to = rowPlace + upTo - __popc(those);
+                if (row + 1 < Items::ROWS) {
+                    rowPlace += __shfl_sync(0xffffffffu, upTo, 31);
+                }
+            }
+            forItems<SIZE>(those, [&](int i) { body(row * SIDE + i, to++); });
+        }
+    };
+    if constexpr (EARLY) {
+        forKept([&](int i, int to) {
+            listPages[to] = pick<SIZE>(pages, i);
+            if constexpr (LISTED) {
+                listIndices[to] = pick<SIZE>(indices, i);
+            } else {
+                listIndices[to] = visible.firstPage + held.entry(i);
+            }
+        });
+    } else {
+        // In stage 2 what is written is what was read: all of it must have been read before.
+        const auto move = [&](const int* from, int* to) {
+#pragma unroll UNROLL
+            for (int i = 0; i < ITEMS; i++) {
+                pages[i] = bits.kept >> i & 1 ? from[held.entry(i)] : 0;
+            }
+            __syncthreads();
+            forKept([&](int i, int place) { to[place] = pick<SIZE>(pages, i); });
+        };
+        move(LISTED ? listPages : table, listPages);
+        if constexpr (LISTED) {
+            move(listIndices, listIndices);
+        } else {
+            forKept([&](int i, int to) { listIndices[to] = visible.firstPage + held.entry(i); });
+        }
+    }
+    if (threadIdx.x == 0 && !(bits.kept & 1)) {
+        args.lists.first[list] = 0;
+    }
+    if constexpr (!LISTED) {
+        readWhole(args.lists, at, listed);
+    }
+}
+
+/** The list of all visible pages. */
+__device__ __noinline__ void listAll(const SelectionArgs& args, int entry, int list) {
+    const VisiblePages visible(args, entry);
+    const int* const table = pageTable(args, entry) + visible.firstPage;
+    const PageLists& lists = args.lists;
+    const size_t at = static_cast<size_t>(list) * lists.stride;
+#pragma unroll 4
+    for (int e = threadIdx.x; e < visible.count; e += blockDim.x) {
+        lists.pages[at + e] = table[e];
+        lists.indices[at + e] = visible.firstPage + e;
+    }
+    readWhole(lists, at, visible.count);
     if (threadIdx.x == 0) {
         const bool any = visible.count > 0;
         lists.counts[list] = visible.count;
@@ -592,52 +687,48 @@ __device__ inline void listAll(const SelectionArgs& args, int list, const Visibl
     }
 }
 
-/** THREADS, ITEMS, HEADS: of lists of up to THREADS * ITEMS entries, as selectList takes them. */
-template <int THREADS, int ITEMS, int HEADS, bool LISTED>
-__device__ void selectBy(const SelectionArgs& args, const RankedPages& ranked, SelectShared& shared) {
-    if (threadIdx.x < THREADS) {   // barriers do not wait for threads that have left
-        selectList<THREADS, ITEMS, HEADS, LISTED>(args, ranked, shared);
-    }
-}
-
-template <bool LISTED>
-__device__ void selectPages(const SelectionArgs& args) {
-    __shared__ SelectShared shared;
+template <int SIZE, bool LISTED>
+__device__ __forceinline__ void selectPages(const SelectionArgs& args) {
+    __shared__ SelectShared<SIZE> shared;
     const int entry = blockIdx.y, list = entry * args.kvHeads + blockIdx.x;
     const RowMethod& method = args.methods[entry];
     const VisiblePages visible(args, entry);
-    const int rank = LISTED ? method.rank2 : method.rank1, pages = LISTED ? method.pages2 : method.pages1;
-    const int count = LISTED ? visible.listedPages(method, args.pageSize) : visible.count;
     const int leading = visible.leadingForced(method, args.pageSize), trailing = visible.trailingForced(method, args.pageSize);
-    const int* table = pageTable(args, entry) + visible.firstPage;
-    if (rank == RANK_NONE || pages >= count || count <= 1) {
+    const int ofFirst = VisiblePages::keptPages(method.rank1, method.pages1, visible.count, leading + trailing);
+    const int ranked = LISTED ? ofFirst : visible.count;
+    const int listed = LISTED ? VisiblePages::keptPages(method.rank2, method.pages2, ofFirst, leading + trailing) : ofFirst;
+    const int* table = nullptr;
+    if constexpr (!LISTED) {
+        table = pageTable(args, entry) + visible.firstPage;
+        asm volatile("" ::"l"(table));   // what it takes is loaded with the rest
+    }
+    if (__builtin_expect(listed >= ranked, false)) {
         waitForPreviousKernel();
         letNextKernelStart();
         if (!LISTED) {
-            listAll(args, list, visible, table);
+            listAll(args, entry, list);
         }
         return;
     }
-    const RankedPages ranked{list, count, pages, rank, leading, trailing, visible, table};
-    if (count <= 512) {
-        selectBy<512, 1, 4, LISTED>(args, ranked, shared);
-    } else if (count <= 2048) {
-        selectBy<512, 4, 2, LISTED>(args, ranked, shared);
-    } else if (count <= 4096) {
-        selectBy<512, 8, 1, LISTED>(args, ranked, shared);
-    } else if (count <= 8192) {
-        selectBy<1024, 8, 1, LISTED>(args, ranked, shared);
-    } else {
-        selectBy<1024, 32, 1, LISTED>(args, ranked, shared);
+    cutList<SIZE, LISTED>(args, visible, table, list, LISTED ? method.rank2 : method.rank1, ranked, listed, leading, trailing, shared);
+}
+
+#define SELECT_KERNELS(SIZE)                                                                                             \
+    extern "C" __global__ void __launch_bounds__(selectThreads(SIZE), 1)                                                 \
+            select_pages_##SIZE(const __grid_constant__ SelectionArgs args) {                                            \
+        selectPages<SIZE, false>(args);                                                                                  \
+    }                                                                                                                    \
+    extern "C" __global__ void __launch_bounds__(selectThreads(SIZE), 1)                                                 \
+            select_again_##SIZE(const __grid_constant__ SelectionArgs args) {                                            \
+        selectPages<SIZE, true>(args);                                                                                   \
     }
-}
 
-extern "C" __global__ void __launch_bounds__(1024, 1) select_pages(const __grid_constant__ SelectionArgs args) {
-    selectPages<false>(args);
-}
+SELECT_KERNELS(512)
+SELECT_KERNELS(2048)
+SELECT_KERNELS(4096)
+SELECT_KERNELS(8192)
+SELECT_KERNELS(32768)
 
-extern "C" __global__ void __launch_bounds__(1024, 1) select_again(const __grid_constant__ SelectionArgs args) {
-    selectPages<true>(args);
-}
+#undef SELECT_KERNELS
 
 }  // namespace skim::sparse

@@ -30,7 +30,7 @@ namespace skim::sparse {
 // ---- methods ----
 
 /** Written by the host for each step. */
-struct RowMethod {
+struct alignas(16) RowMethod {
     int rank1;        // Rank of all visible pages
     int pages1;       // how many are kept, forced ones and the page being filled included; no fewer than there are: all
     int rank2;        // Rank of what is left
@@ -71,7 +71,7 @@ struct PageLists {
     int* last;          // [list]
     uint64_t* masks;    // [list][stride] ... and of them the tokens of these masks; nullable: all
     float* logWeights;  // [list][stride] added to the logits of an entry's tokens; nullable: 0
-    int stride;
+    int stride;         // a multiple of 4, as scoreStride is
 };
 
 /** What all kernels of selection are given. */
@@ -104,7 +104,12 @@ __host__ __device__ constexpr int scoreChunk(int rank) {
     return rank == RANK_INT4 || rank == RANK_LABELS ? SCORE_CHUNK_INT4 : SCORE_CHUNK;
 }
 
-__host__ __device__ constexpr int scoreChunks(int scored, int chunk) { return (scored + chunk - 1) / chunk; }
+__host__ __device__ constexpr int scoreChunks(int scored, int chunk) {
+    return chunk == SCORE_CHUNK ? (scored + SCORE_CHUNK - 1) / SCORE_CHUNK : (scored + chunk - 1) / SCORE_CHUNK_INT4;   // by constants
+}
+
+/** The binary logarithm of a page's tokens: a shift takes fewer instructions than a division. */
+__device__ inline int pageShift(int pageSize) { return 31 - __clz(pageSize); }
 
 /** The pages of its table that an entry sees. */
 struct VisiblePages {
@@ -116,30 +121,32 @@ struct VisiblePages {
     __device__ VisiblePages(const SelectionArgs& args, int entry) {
         last = args.last[entry];
         first = args.first == nullptr ? 0 : args.first[entry];
-        firstPage = first / args.pageSize;
-        count = last <= 0 ? 0 : (last - 1) / args.pageSize + 1 - firstPage;
+        firstPage = first >> pageShift(args.pageSize);
+        count = last <= 0 ? 0 : (last - 1 >> pageShift(args.pageSize)) + 1 - firstPage;
     }
 
     /** First and end of the visible slots of a list: its first entry is page `index` of the table, its last the current. */
     __device__ int firstListSlot(int index, int pageSize) const { return index == firstPage ? first - firstPage * pageSize : 0; }
-    __device__ int lastListSlot(int listed, int pageSize) const { return (listed - 1) * pageSize + (last - 1) % pageSize + 1; }
+    __device__ int lastListSlot(int listed, int pageSize) const { return (listed - 1) * pageSize + (last - 1 & pageSize - 1) + 1; }
 
     /** The first and the last so many pages are read whatever their scores: sinks' and recent tokens', the page being filled. */
     __device__ int leadingForced(const RowMethod& method, int pageSize) const {
-        return min(count, max(0, (method.sinks + pageSize - 1) / pageSize - firstPage));
+        return min(count, max(0, (method.sinks + pageSize - 1 >> pageShift(pageSize)) - firstPage));
     }
     __device__ int trailingForced(const RowMethod& method, int pageSize) const {
-        const int recent = max(0, last - max(1, method.recent)) / pageSize;
+        const int recent = max(0, last - max(1, method.recent)) >> pageShift(pageSize);
         return max(0, firstPage + count - max(firstPage + leadingForced(method, pageSize), recent));
     }
 
     /** How many of `from` pages a stage keeps that may keep `pages`: forced ones, and one other at least. */
+    static __device__ int keptPages(int rank, int pages, int from, int forced) {
+        return rank == RANK_NONE || pages >= from ? from : min(from, max(1, pages - forced) + forced);
+    }
     __device__ int keptPages(const RowMethod& method, int rank, int pages, int from, int pageSize) const {
         if (rank == RANK_NONE || pages >= from) {
             return from;
         }
-        const int forced = leadingForced(method, pageSize) + trailingForced(method, pageSize);
-        return min(from, max(1, pages - forced) + forced);
+        return keptPages(rank, pages, from, leadingForced(method, pageSize) + trailingForced(method, pageSize));
     }
 
     /** Entries of the list that stage 1 makes. */

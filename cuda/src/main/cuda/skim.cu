@@ -1,5 +1,6 @@
 /* All kernels, one translation unit: BuildKernels.java compiles it to skim.fatbin. */
 #include "linear.cuh"
+#include "warpgroup.cuh"
 #include "pack.cuh"
 #include "gemm.cuh"
 #include "rows.cuh"

@@ -25,7 +25,7 @@ using namespace skim::sparse;
 
 namespace {
 
-constexpr int PAGE = 16, PART_TOKENS = 192;   // as CudaAttention has it
+constexpr int PAGE = 16;
 constexpr int CHECK_THREADS = 256;
 constexpr size_t CACHE_OF_GPU = size_t(240) << 20;
 
@@ -220,7 +220,8 @@ __global__ void keptMass(SelectionArgs s, const uint8_t* cache, bool listed, con
     }
 }
 
-enum Kind { DENSE, QUEST, QUEST8, MOMENTS8, SKETCH };
+/** SKETCH: signs, then 4-bit keys; SIGNS: these alone. */
+enum Kind { DENSE, QUEST, QUEST8, MOMENTS8, SKETCH, SIGNS };
 
 struct Method {
     const char* name;
@@ -240,13 +241,13 @@ struct Method {
         const int tokens = budget > 1 ? (int)budget : (int)ceil(budget * visible);
         const int kept = std::min(pages, (tokens + PAGE - 1) / PAGE);
         if (kind == SKETCH) {
-            const auto share = [&](double x) { return (int)ceil(x * pages); };
-            m.rank1 = RANK_SKETCH;   // Sketch.coarsePages
-            m.pages1 = std::min(pages, std::max({share(0.125), std::min(4 * kept, share(0.25)), 2 * kept}));
+            m.rank1 = RANK_SKETCH;
+            m.pages1 = std::max((int)ceil(0.125 * pages), kept);
             m.rank2 = RANK_INT4;
             m.pages2 = kept;
         } else if (kind != DENSE) {
-            m.rank1 = kind == QUEST8 ? RANK_BOUNDS8 : kind == MOMENTS8 ? RANK_MOMENTS8 : RANK_BOUNDS;
+            static const int ranks[] = {0, RANK_BOUNDS, RANK_BOUNDS8, RANK_MOMENTS8, 0, RANK_SKETCH};
+            m.rank1 = ranks[kind];
             m.pages1 = kept;
         }
         return m;
@@ -272,14 +273,15 @@ private:
     Device<int> listPages, indices, listCounts, listFirst, listLast, tickets, tokenCounts, toppTickets;
     Device<half> out;
     const int logitStride, tokenStride;
-    int splits, listParts, logitParts;
+    const int partTokens = shape.kvHeads < 32 ? 192 : 384;   // as CudaAttention has it
+    int splits, listParts, logitParts, mostRanked2;
 
 public:
     Bench(const Shape& s, uint64_t seed, const Capture* capture)
         : shape(s), capture(capture), kernels(Kernels::of(s.D)), D(s.D), group(s.heads / s.kvHeads),
           pages((s.tokens + PAGE - 1) / PAGE),
           layers((int)std::max<size_t>(2, std::min<size_t>(32, CACHE_OF_GPU / ((size_t)s.batch * pages * s.kvHeads * 3 * D)))),
-          lists(s.batch * s.kvHeads), tableStride(pages + 4), blocks((size_t)s.batch * pages * s.kvHeads),
+          lists(s.batch * s.kvHeads), tableStride(pages + 7 & ~3), blocks((size_t)s.batch * pages * s.kvHeads),
           cacheBytes(blocks * kvBlockBytes<KvBf16>(D, PAGE)), boundsBytes(blocks * statisticsBytes(D)),
           bounds8Bytes(blocks * statistics8Bytes(D)),
           sketchBytesOf(blocks * sketchBytes(D, PAGE)), int4Bytes(blocks * int4BlockBytes(D, PAGE)), cache(cacheBytes * layers),
@@ -373,8 +375,18 @@ public:
                 ScoreArgs{selection(), stage, rank, data, nullptr, D});
     }
 
-    void select(cudaStream_t stream, void (*kernel)(SelectionArgs)) {
-        launchEarly(kernel, dim3(shape.kvHeads, shape.batch), selectThreads(tableStride), stream, selection());
+    /** By the kernel of the least size for lists of `most` pages. */
+    void select(cudaStream_t stream, bool again, int most) {
+        static constexpr struct {
+            int size;
+            void (*pages)(SelectionArgs), (*again)(SelectionArgs);
+        } kernels[] = {{512, select_pages_512, select_again_512}, {2048, select_pages_2048, select_again_2048},
+                {4096, select_pages_4096, select_again_4096}, {8192, select_pages_8192, select_again_8192},
+                {32768, select_pages_32768, select_again_32768}};
+        const auto* kernel = kernels;
+        while (kernel->size < most) kernel++;
+        launchEarly(again ? kernel->again : kernel->pages, dim3(shape.kvHeads, shape.batch), selectThreads(kernel->size), stream,
+                selection());
     }
 
     /** The lists of tokens, which are where the logits of their first heads were. */
@@ -400,7 +412,7 @@ public:
         a.partials = partials.at;
         a.tickets = tickets.at;
         a.splits = splits;
-        a.partTokens = PART_TOKENS;
+        a.partTokens = partTokens;
         a.settled = listed ? 0 : 1;
         if (pruned) {
             a.tokens = keptTokens();
@@ -425,12 +437,12 @@ public:
                 m.kind == QUEST8 ? score(s, kernels.scoreBounds8, RANK_BOUNDS8, 1, bounds8.at + layer * bounds8Bytes)
                 : m.kind == MOMENTS8
                         ? score(s, kernels.scoreMoments8, RANK_MOMENTS8, 1, moments8.at + layer * bounds8Bytes)
-                : sketch ? score(s, kernels.scoreSketch, RANK_SKETCH, 1, sketches.at + layer * sketchBytesOf)
+                : sketch || m.kind == SIGNS ? score(s, kernels.scoreSketch, RANK_SKETCH, 1, sketches.at + layer * sketchBytesOf)
                          : score(s, kernels.scoreBounds, RANK_BOUNDS, 1, bounds.at + layer * boundsBytes);
-            if (count-- > 0) select(s, select_pages);
+            if (count-- > 0) select(s, false, pages);
             if (sketch) {
                 if (count-- > 0) score(s, kernels.scoreInt4, RANK_INT4, 2, int4.at + layer * int4Bytes);
-                if (count-- > 0) select(s, select_again);
+                if (count-- > 0) select(s, true, mostRanked2);
             }
             if (m.prunes) {
                 if (count > 0) topp(s, layer, std::min(count, 2));
@@ -446,7 +458,9 @@ public:
         methods.put(rows);
         int most = 1;   // pages of a list
         for (const RowMethod& row : rows) most = std::max(most, std::min({row.pages1, row.pages2, pages}));
-        for (listParts = 1; listParts * PART_TOKENS < most * PAGE && listParts < splits;) listParts *= 2;
+        mostRanked2 = 0;
+        for (const RowMethod& row : rows) mostRanked2 = std::max(mostRanked2, std::min(std::max(row.pages1, 16), pages));   // 16: forced
+        for (listParts = 1; listParts * partTokens < most * PAGE && listParts < splits;) listParts *= 2;
         listParts = std::min(listParts, splits);
     }
 
@@ -513,10 +527,10 @@ int main(int count, char** values) {
                 capture->tokens, capture->queries);
         const Method methods[] = {dense, {"quest:2048", QUEST, 2048, false}, {"quest fp8:2048", QUEST8, 2048, false},
                 {"quest moments fp8:2048", MOMENTS8, 2048, false}, {"quest moments fp8:25%", MOMENTS8, 0.25, false},
-                {"sketch:1024", SKETCH, 1024, false}, {"sketch:512", SKETCH, 512, false}, {"sketch:256", SKETCH, 256, false},
-                {"sketch:3%", SKETCH, 0.03, false}, {"twilight on quest:8192", QUEST, 8192, true},
-                {"twilight on moments fp8:25%", MOMENTS8, 0.25, true}, {"twilight on sketch:12.5%", SKETCH, 0.125, true},
-                {"twilight on sketch:6%", SKETCH, 0.06, true}};
+                {"signs:1024", SIGNS, 1024, false}, {"signs:512", SIGNS, 512, false}, {"signs:6%", SIGNS, 0.06, false},
+                {"sketch:1024", SKETCH, 1024, false}, {"sketch:256", SKETCH, 256, false}, {"sketch:3%", SKETCH, 0.03, false},
+                {"twilight on quest:8192", QUEST, 8192, true}, {"twilight on moments fp8:25%", MOMENTS8, 0.25, true},
+                {"twilight on signs:12.5%", SIGNS, 0.125, true}, {"twilight on signs:6%", SIGNS, 0.06, true}};
         for (const Shape& s : shapes) {
             Bench bench(s, line.seed, capture.get());
             for (const Method& m : methods) bench.report(m, line.has("stages"));
@@ -524,8 +538,8 @@ int main(int count, char** values) {
         return 0;
     }
     const Method methods[] = {{"quest:2048", QUEST, 2048, false}, {"quest fp8:2048", QUEST8, 2048, false},
-            {"sketch:1024", SKETCH, 1024, false}, {"sketch:256", SKETCH, 256, false},
-            {"twilight on quest:8192", QUEST, 8192, true}};
+            {"signs:1024", SIGNS, 1024, false}, {"signs:512", SIGNS, 512, false}, {"signs:256", SIGNS, 256, false},
+            {"sketch:1024", SKETCH, 1024, false}, {"sketch:256", SKETCH, 256, false}};
     for (const Shape& s : shapes) {
         Bench bench(s, line.seed, nullptr);
         printf("%2d/%-2d %4dK b%-2d  dense %7.1f", s.heads, s.kvHeads, s.tokens / 1024, s.batch, bench.time(dense, 1));

@@ -181,6 +181,29 @@ double timeGraph(int launches, Body&& body, int replays = 10) {
     return times[times.size() / 2] * 1e3 / launches;
 }
 
+/** Whose instructions take all room that a multiprocessor has for instructions: 256 KB. A template, for those who use it. */
+template <int SEED>
+__global__ void manyInstructions(float* out) {
+    float x = threadIdx.x, y = SEED;
+#define FOUR(x) x x x x
+    FOUR(FOUR(FOUR(FOUR(FOUR(FOUR(asm volatile("fma.rn.f32 %0, %0, %0, 0f3F800000; fma.rn.f32 %1, %1, %1, 0f3F800000;"
+                                               "fma.rn.f32 %0, %0, %0, 0f40000000; fma.rn.f32 %1, %1, %1, 0f40000000;"
+                                               : "+f"(x), "+f"(y));))))))
+#undef FOUR
+    if (out != nullptr) *out = x + y;
+}
+
+/** As timeGraph, but the instructions of each launch are fetched anew: of other ones that come between the time is taken off. */
+template <class Body>
+double timeCold(int launches, Body&& body) {
+    const auto between = [](cudaStream_t stream) { manyInstructions<0><<<multiprocessors(), 128, 0, stream>>>(nullptr); };
+    const double both = timeGraph(launches, [&](cudaStream_t stream, int i) {
+        between(stream);
+        body(stream, i);
+    });
+    return both - timeGraph(launches, [&](cudaStream_t stream, int) { between(stream); });
+}
+
 /** Launches a kernel whose beginning may run beside the end of the one before it (programmatic dependent launch). */
 template <class... Parameters, class... Values>
 void launchEarly(void (*kernel)(Parameters...), dim3 grid, int threads, cudaStream_t stream, Values&&... values) {

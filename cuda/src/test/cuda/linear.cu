@@ -1,19 +1,20 @@
 /*
- * Test and benchmark of pack.cuh and linear.cuh.
+ * Test and benchmark of pack.cuh, linear.cuh and warpgroup.cuh.
  *
  * Checks pack_<format>, unpack_<TYPE> and embed_<TYPE> against decoders of ggml's blocks written from the format;
- * linear_<TYPE>_<NT>, with and without clusters, against products in double in all modes: random shapes, bias, one tensor or a
- * gate and an up tensor, any grid; that a row's result has the same bits at any batch and in either form; that nothing is
+ * linear_<TYPE>_<NT> and the kernels of warpgroup.cuh against products in double in all modes: random shapes, bias, one tensor or
+ * a gate and an up tensor, any grid; that a row's result has the same bits at any batch and from any kernel; that nothing is
  * written outside and no row past the batch is read.
  * Measures products of 1 to 64 rows in the shapes of a model of 7 or 8 billion parameters, and the rate of packing and
- * unpacking. "variants" measures products with other numbers of row tiles, stages, units and blocks of an SM than the kernels
- * have, and checks that they give the same bits: to tune linear.cuh for another GPU.
+ * unpacking. "variants" measures products of up to 8 rows with other numbers of row tiles, stages, units and blocks of an SM than
+ * the kernels have, "groups" those of warpgroup.cuh in other shapes; both check that the bits are the same: to tune for another GPU.
  *
  * Build: nvcc -std=c++17 -O3 -gencode arch=compute_90a,code=sm_90a -Xcompiler -pthread -o linear linear.cu
- * Run:   linear [test] [bench] [variants] [seed=NUMBER]    (test and bench without a word)
+ * Run:   linear [test] [bench] [variants] [groups] [seed=NUMBER]    (test and bench without a word)
  */
 #include "../../main/cuda/pack.cuh"
 #include "../../main/cuda/linear.cuh"
+#include "../../main/cuda/warpgroup.cuh"
 #include "harness.cuh"
 using namespace harness;
 
@@ -64,23 +65,53 @@ static int rows_per_block(Type, int i) {
 #define SH(T, ...) {skim::linear::Stream<skim::weights::T, 1, __VA_ARGS__>::SHARED_BYTES, 0, 0, 0}
 static const int SHARED[TYPES][4] = {SH(F16, 1, 3, 4), SH(Q8, 1, 2, 4), SH(Q8S16, 1, 2, 4), SH(Q4, 1, 2, 2), SH(Q4M, 1, 3, 2)};
 static const int STREAM_CTAS[TYPES] = {3, 4, 4, 4, 3};  // an SM
-#define CL(T) {nullptr, linear_##T##_2_cluster, linear_##T##_4_cluster, linear_##T##_8_cluster}
-static const LinearFn CLUSTER[TYPES][4] = {CL(f16), CL(q8), CL(q8s16), CL(q4), CL(q4m)};
-static const int CLUSTER_TILES[TYPES][4] = {{0, 1, 1, 2}, {0, 1, 1, 2}, {0, 1, 1, 1}, {0, 1, 2, 1}, {0, 1, 1, 1}};
-#define CS(T, A, B, C)                                                   \
-    {0, skim::linear::Cluster<skim::weights::T, 2, A>::SHARED_BYTES,     \
-            skim::linear::Cluster<skim::weights::T, 4, B>::SHARED_BYTES, \
-            skim::linear::Cluster<skim::weights::T, 8, C>::SHARED_BYTES}
-static const int CLUSTER_SHARED[TYPES][4] = {
-        CS(F16, 1, 1, 2), CS(Q8, 1, 1, 2), CS(Q8S16, 1, 1, 1), CS(Q4, 1, 2, 1), CS(Q4M, 1, 1, 1)};
-static int cluster_grid(int rows, int tiles = 1) {
-    return ceil_div(rows, 128 * tiles) * 8;
+/** How a kernel of warpgroup.cuh is launched, and for how many rows of weights a multiprocessor. */
+struct Warpgroups {
+    const char* name;
+    LinearFn kernel;
+    int threads, shared, tiles, cluster, most;
+
+    /** All sets at once in clusters; as many blocks as there is room for without. */
+    int grid(int rows) const {
+        const int sets = ceil_div(rows, 16 * tiles);
+        return cluster > 1 ? sets * cluster : std::min(sets, multiprocessors());
+    }
+};
+template <class S>
+static Warpgroups warpgroups(const char* name, LinearFn f, int most = 0) {
+    return {name, f, S::THREADS, S::SHARED_BYTES, S::SET_TILES, S::CLUSTER, most};
+}
+#define WG(T, NAME, NT, SHAPE, W, P, C, MOST) \
+    warpgroups<skim::linear::KernelShape<skim::weights::T, NT, W, P, C>>(#SHAPE, linear_##NAME##_##NT##_##SHAPE, MOST)
+#define FEW_WG(T, NAME, NT) WG(T, NAME, NT, w1p2c2, 1, 2, 2, 32), WG(T, NAME, NT, w4c4, 4, 1, 4, 58)
+#define MANY_WG(T, NAME, NT) WG(T, NAME, NT, w3, 3, 1, 1, 192), WG(T, NAME, NT, w4, 4, 1, 1, 1 << 16)
+#define WGS(T, NAME)                                                                               \
+    {{FEW_WG(T, NAME, 2), WG(T, NAME, 2, w3c2, 3, 1, 2, 96), MANY_WG(T, NAME, 2)},                 \
+            {FEW_WG(T, NAME, 4), WG(T, NAME, 4, w3c2, 3, 1, 2, 96), MANY_WG(T, NAME, 4)},          \
+            {FEW_WG(T, NAME, 8), MANY_WG(T, NAME, 8)}}
+static const std::vector<Warpgroups> WARPGROUPS[TYPES][3] = {
+        WGS(F16, f16), WGS(Q8, q8), WGS(Q8S16, q8s16), WGS(Q4, q4), WGS(Q4M, q4m)};
+/** As Products.java chooses. */
+static const Warpgroups& chosen(Type t, int i, int rows) {
+    for (const Warpgroups& w : WARPGROUPS[t][i - 1])
+        if (rows <= int64_t(w.most) * multiprocessors()) return w;
+    return WARPGROUPS[t][i - 1].back();
+}
+static int threads_of(LinearFn f) {
+    for (auto& type : WARPGROUPS)
+        for (auto& size : type)
+            for (auto& w : size)
+                if (w.kernel == f) return w.threads;
+    return 256;
 }
 static int shared_of(LinearFn f) {
+    for (auto& type : WARPGROUPS)
+        for (auto& size : type)
+            for (auto& w : size)
+                if (w.kernel == f) return w.shared;
     for (int t = 0; t < TYPES; t++)
         for (int i = 0; i < 4; i++) {
             if (LINEAR[t][i] == f) return SHARED[t][i];
-            if (CLUSTER[t][i] == f) return CLUSTER_SHARED[t][i];
         }
     return 0;
 }
@@ -235,7 +266,7 @@ static std::vector<V> product(LinearFn f, int grid, const void* units, const voi
         int xs, int batch, const float* bias, float outScale, int mode, int ys, const std::vector<V>* before) {
     Device<V> y(size_t(batch + 1) * ys, 0xff);
     if (before) y.put(*before);
-    f<<<grid, 256, shared_of(f)>>>(units, scales, rows, columns, x, xs, batch, bias, outScale, mode, y.at, ys);
+    f<<<grid, threads_of(f), shared_of(f)>>>(units, scales, rows, columns, x, xs, batch, bias, outScale, mode, y.at, ys);
     CHECK(cudaGetLastError());
     CHECK(cudaDeviceSynchronize());
     return y.get();
@@ -359,30 +390,24 @@ static void check_format(const Format& f, int rows, int columns, bool paired) {
             auto same_bits = [](const auto& u, const auto& v) {
                 return u.size() == v.size() && memcmp(u.data(), v.data(), u.size() * sizeof(u[0])) == 0;
             };
-            const int cg = cluster_grid(matrixRows, CLUSTER_TILES[t][i]);
-            report(std::string(label) + " cluster, mode 0",
-                    same_bits(y,
-                            product<float>(CLUSTER[t][i], cg, units.at, scales.at, matrixRows, columns, dx.at, xs, batch, nullptr,
-                                    1, 0, ys, nullptr))
-                            ? 0
-                            : 1,
-                    0);
-            report(std::string(label) + " cluster, mode 1",
-                    same_bits(z,
-                            product<float>(CLUSTER[t][i], cg, units.at, scales.at, matrixRows, columns, dx.at, xs, batch, db.at,
-                                    outScale, 1, ys, &before))
-                            ? 0
-                            : 1,
-                    0);
-            if (paired)
-                report(std::string(label) + " cluster, mode 2",
-                        same_bits(product<__half>(LINEAR[t][i], grid, units.at, scales.at, matrixRows, columns, dx.at, xs, batch,
-                                          db.at, 0.25f, 2, ysHalf, nullptr),
-                                product<__half>(CLUSTER[t][i], cg, units.at, scales.at, matrixRows, columns, dx.at, xs, batch,
-                                        db.at, 0.25f, 2, ysHalf, nullptr))
-                                ? 0
-                                : 1,
-                        0);
+            auto check = [&](LinearFn f, const std::string& name, int g) {
+                const auto y0 = product<float>(
+                        f, g, units.at, scales.at, matrixRows, columns, dx.at, xs, batch, nullptr, 1, 0, ys, nullptr);
+                report(std::string(label) + " " + name + ", mode 0", same_bits(y, y0) ? 0 : 1, 0);
+                const auto y1 = product<float>(
+                        f, g, units.at, scales.at, matrixRows, columns, dx.at, xs, batch, db.at, outScale, 1, ys, &before);
+                report(std::string(label) + " " + name + ", mode 1", same_bits(z, y1) ? 0 : 1, 0);
+                if (!paired) return;
+                const auto h = product<__half>(LINEAR[t][i], grid, units.at, scales.at, matrixRows, columns, dx.at, xs, batch,
+                        db.at, 0.25f, 2, ysHalf, nullptr);
+                const auto y2 = product<__half>(
+                        f, g, units.at, scales.at, matrixRows, columns, dx.at, xs, batch, db.at, 0.25f, 2, ysHalf, nullptr);
+                report(std::string(label) + " " + name + ", mode 2", same_bits(h, y2) ? 0 : 1, 0);
+            };
+            for (const Warpgroups& w : WARPGROUPS[t][i - 1]) {
+                check(w.kernel, w.name, w.grid(matrixRows));
+                if (w.cluster == 1) check(w.kernel, std::string(w.name) + ", one at a time", 1);
+            }
         }
         Error c;
         for (int n = 0; n < batch; n++)
@@ -429,7 +454,7 @@ __global__ void fill(uint32_t* p, size_t n, uint64_t seed) {
     }
 }
 static void check_large(Type t, int rows, int columns, uint8_t* units, uint8_t* scales) {
-    const int batch = 32;
+    const int batch = 64;
     Device<__half> x(size_t(batch) * columns), w(size_t(rows) * columns);
     fill<<<256, 256>>>(reinterpret_cast<uint32_t*>(x.at), x.n / 2, 77);
     UNPACK[t]<<<1024, 256>>>(units, scales, rows, columns, w.at, columns);
@@ -437,7 +462,7 @@ static void check_large(Type t, int rows, int columns, uint8_t* units, uint8_t* 
     reference<<<dim3(ceil_div(rows, 4), batch), 128>>>(w.at, columns, x.at, columns, rows, columns, ref.at);
     CHECK(cudaGetLastError());
     auto r = ref.get();
-    for (int b : {1, 5, 12, 32}) {
+    for (int b : {1, 5, 12, 32, 64}) {
         int i = nt_index(b);
         Error e;
         bool same = true;
@@ -450,6 +475,13 @@ static void check_large(Type t, int rows, int columns, uint8_t* units, uint8_t* 
             y = z;
         }
         for (size_t k = 0; k < size_t(b) * rows; k++) e.add(y[k], r[k]);
+        for (const Warpgroups& w : i > 0 ? WARPGROUPS[t][i - 1] : std::vector<Warpgroups>()) {
+            auto z = product<float>(
+                    w.kernel, w.grid(rows), units, scales, rows, columns, x.at, columns, b, nullptr, 1, 0, rows, nullptr);
+            char label[96];
+            snprintf(label, sizeof label, "%s %dx%d batch %d, bits of %s", NAMES[t], rows, columns, b, w.name);
+            report(label, memcmp(y.data(), z.data(), size_t(b) * rows * 4) == 0 ? 0 : 1, 0);
+        }
         char label[96];
         snprintf(label, sizeof label, "%s %dx%d batch %d, three runs alike", NAMES[t], rows, columns, b);
         report(label, same ? e.relative() : NAN, 3e-5, b != 1);
@@ -462,20 +494,21 @@ struct Shape {
     int rows, columns, mode;
 };
 static const Shape SHAPES[] = {{"qkv", 6144, 4096, 0}, {"o", 4096, 4096, 1}, {"gate/up", 28672, 4096, 2},
-        {"down", 4096, 14336, 1}, {"vocab", 128256, 4096, 0}, {"7B down", 4096, 11008, 1}};
+        {"down", 4096, 14336, 1}, {"vocab", 128256, 4096, 0}, {"7B qkv", 12288, 4096, 0}, {"7B gate/up", 22016, 4096, 2},
+        {"7B down", 4096, 11008, 1}};
 static const size_t ARENA = size_t(3) << 30, SCALE_ARENA = size_t(1) << 30;
 static uint8_t *arena, *scaleArena;
 static __half* benchX;
 static uint8_t* benchY;
 
 /** Microseconds of a launch, in a graph of launches with different weights. */
-static double time_linear(LinearFn f, Type t, const Shape& s, int batch, int grid, int sharedBytes) {
+static double time_linear(LinearFn f, Type t, const Shape& s, int batch, int grid, int sharedBytes, int threads = 256) {
     const size_t ub = unit_bytes(t, s.rows, s.columns), sb = (scale_bytes(t, s.rows, s.columns) + 255) / 256 * 256;
     const bool large = ub > (size_t(200) << 20);
     const int copies = int(std::min<size_t>({ARENA / ub, sb ? SCALE_ARENA / sb : 1000, size_t(large ? 2 : 40)}));
     const int ys = s.mode == 2 ? s.rows / 2 : s.rows;
     return timeGraph(large ? 4 : 40, [&](cudaStream_t stream, int i) {
-        f<<<grid, 256, sharedBytes, stream>>>(arena + (i % copies) * ub, scaleArena + (i % copies) * sb, s.rows, s.columns,
+        f<<<grid, threads, sharedBytes, stream>>>(arena + (i % copies) * ub, scaleArena + (i % copies) * sb, s.rows, s.columns,
                 benchX, s.columns, batch, nullptr, 1, s.mode, benchY, ys);
     });
 }
@@ -483,17 +516,12 @@ static double floor_of(Type t, const Shape& s, int batch) {
     double y = double(batch) * s.rows * (s.mode == 0 ? 4 : s.mode == 1 ? 8 : 1);
     return floorUs(unit_bytes(t, s.rows, s.columns) + scale_bytes(t, s.rows, s.columns) + 2.0 * batch * s.columns + y);
 }
-/** Whether Products.java chooses clusters. */
-static bool clusters(Type t, int rows) {
-    return t == F16 || t == Q8S16 || rows >= 6144;
-}
 static void bench() {
-    printf("us a launch / floor (bytes / 4.3 TB/s) = ratio; batch > 8: registers r, clusters c, * chosen\n");
+    printf("us a launch / floor (bytes / 4.3 TB/s) = ratio; batch > 8: registers r, and of warpgroup.cuh what Products chooses\n");
     for (int batch : {1, 8, 16, 32, 64}) {
         for (int t = 0; t < TYPES; t++) {
             printf("%-6s b%-3d", NAMES[t], batch);
             for (const Shape& s : SHAPES) {
-                if (batch > 8 && (!strcmp(s.name, "vocab") || !strcmp(s.name, "7B down"))) continue;
                 const int i = nt_index(batch);
                 const double fl = floor_of(Type(t), s, batch);
                 int grid = ceil_div(s.rows, rows_per_block(Type(t), i));
@@ -501,10 +529,9 @@ static void bench() {
                 double us = time_linear(LINEAR[t][i], Type(t), s, batch, grid, SHARED[t][i]);
                 printf(" | %s %s%.1f/%.1f=%.2f", s.name, i ? "r" : "", us, fl, us / fl);
                 if (i == 0) continue;
-                us = time_linear(
-                        CLUSTER[t][i], Type(t), s, batch, cluster_grid(s.rows, CLUSTER_TILES[t][i]), CLUSTER_SHARED[t][i]);
-                printf("%s c%.1f=%.2f%s", clusters(Type(t), s.rows) ? "" : "*", us, us / fl,
-                        clusters(Type(t), s.rows) ? "*" : "");
+                const Warpgroups& w = chosen(Type(t), i, s.rows);
+                us = time_linear(w.kernel, Type(t), s, batch, w.grid(s.rows), w.shared, w.threads);
+                printf(" %s %.1f=%.2f", w.name, us, us / fl);
             }
             printf("\n");
         }
@@ -533,11 +560,6 @@ template <class T, int R, int S, int U, int C>
 __global__ void __launch_bounds__(256, C) stream(const void* units, const void* scales, int rows, int columns, const __half* x,
         int xStride, int batch, const float* bias, float outScale, int mode, void* y, int yStride) {
     skim::linear::stream<T, 1, R, S, U>({units, scales, rows, columns, x, xStride, batch, bias, outScale, mode, y, yStride});
-}
-template <class T, int NT, int R, int C>
-__global__ void __launch_bounds__(256, C) __cluster_dims__(8, 1, 1) clustered(const void* units, const void* scales, int rows,
-        int columns, const __half* x, int xStride, int batch, const float* bias, float outScale, int mode, void* y, int yStride) {
-    skim::linear::cluster<T, NT, R>({units, scales, rows, columns, x, xStride, batch, bias, outScale, mode, y, yStride});
 }
 /** Prepares a variant and compares its bits with the product's kernel. False: the GPU has too little shared memory. */
 static bool admit(const std::string& name, LinearFn f, Type t, int bytes, int batch, int grid) {
@@ -574,15 +596,6 @@ static void stream_line(const char* name, LinearFn f, Type t, int bytes, int bat
     }
     printf("\n");
 }
-static void cluster_line(const char* name, LinearFn f, Type t, int bytes, int batch, int rowTiles) {
-    if (!admit(name, f, t, bytes, batch, cluster_grid(6144, rowTiles))) return;
-    for (const Shape& s : SHAPES) {
-        if (!strcmp(s.name, "vocab") || !strcmp(s.name, "7B down")) continue;
-        const double us = time_linear(f, t, s, batch, cluster_grid(s.rows, rowTiles), bytes);
-        printf(" | %s %.1f=%.2f", s.name, us, us / floor_of(t, s, batch));
-    }
-    printf("\n");
-}
 // R row tiles of a block, S stages, U units of a stage, C blocks of an SM
 #define STREAM_AT(T, R, S, U, C, BATCH)                                                      \
     stream_line("stream R" #R "S" #S "U" #U "C" #C, stream<skim::weights::T, R, S, U, C>, T, \
@@ -590,9 +603,6 @@ static void cluster_line(const char* name, LinearFn f, Type t, int bytes, int ba
 #define STREAM(T, R, S, U, C)    \
     STREAM_AT(T, R, S, U, C, 1); \
     STREAM_AT(T, R, S, U, C, 8)
-#define CLUSTERED(T, NT, R, C)                                                             \
-    cluster_line("cluster NT" #NT "R" #R "C" #C, clustered<skim::weights::T, NT, R, C>, T, \
-            skim::linear::Cluster<skim::weights::T, NT, R>::SHARED_BYTES, NT * 8, R)
 static void variants() {
     printf("\nvariants: time / floor\n");
     STREAM(Q4, 1, 2, 1, 4);
@@ -617,44 +627,106 @@ static void variants() {
     STREAM(F16, 1, 3, 4, 3);
     STREAM(F16, 1, 3, 4, 4);
     STREAM(F16, 2, 2, 4, 2);
-    CLUSTERED(Q4, 2, 1, 3);
-    CLUSTERED(Q4, 2, 1, 4);
-    CLUSTERED(Q4, 2, 2, 2);
-    CLUSTERED(Q4, 4, 1, 3);
-    CLUSTERED(Q4, 4, 2, 2);
-    CLUSTERED(Q4, 8, 1, 2);
-    CLUSTERED(Q4, 8, 2, 1);
-    CLUSTERED(Q8, 2, 1, 4);
-    CLUSTERED(Q8, 2, 2, 2);
-    CLUSTERED(Q8, 4, 1, 3);
-    CLUSTERED(Q8, 4, 1, 4);
-    CLUSTERED(Q8, 4, 2, 2);
-    CLUSTERED(Q8, 8, 1, 3);
-    CLUSTERED(Q8, 8, 1, 2);
-    CLUSTERED(Q8, 8, 2, 2);
-    CLUSTERED(F16, 2, 1, 4);
-    CLUSTERED(F16, 4, 1, 4);
-    CLUSTERED(F16, 4, 2, 2);
-    CLUSTERED(F16, 8, 1, 3);
-    CLUSTERED(F16, 8, 1, 4);
-    CLUSTERED(F16, 8, 2, 2);
-    CLUSTERED(Q4M, 2, 1, 3);
-    CLUSTERED(Q4M, 4, 1, 3);
-    CLUSTERED(Q4M, 8, 1, 2);
-    CLUSTERED(Q8S16, 2, 1, 4);
-    CLUSTERED(Q8S16, 4, 1, 3);
-    CLUSTERED(Q8S16, 8, 1, 3);
+}
+
+// ---- variants of warpgroup.cuh ----
+template <class T, int NT, int W, int P, int C, int S, int X>
+__global__ void __launch_bounds__(skim::linear::WarpgroupShape<T, NT, W, P, C, S, X>::THREADS, 1) grouped(
+        const void* units, const void* scales, int rows, int columns, const __half* x, int xStride, int batch, const float* bias,
+        float outScale, int mode, void* y, int yStride) {
+    skim::linear::warpgroups<T, NT, skim::linear::WarpgroupShape<T, NT, W, P, C, S, X>>(
+            {units, scales, rows, columns, x, xStride, batch, bias, outScale, mode, y, yStride});
+}
+/** As time_linear(), in clusters whose size the launch gives. */
+static double time_grouped(const Warpgroups& w, Type t, const Shape& s, int batch) {
+    const size_t ub = unit_bytes(t, s.rows, s.columns), sb = (scale_bytes(t, s.rows, s.columns) + 255) / 256 * 256;
+    const bool large = ub > (size_t(200) << 20);
+    const int copies = int(std::min<size_t>({ARENA / ub, sb ? SCALE_ARENA / sb : 1000, size_t(large ? 2 : 40)}));
+    return timeGraph(large ? 4 : 40, [&](cudaStream_t stream, int i) {
+        cudaLaunchAttribute attribute;
+        attribute.id = cudaLaunchAttributeClusterDimension;
+        attribute.val.clusterDim = {unsigned(w.cluster), 1, 1};
+        cudaLaunchConfig_t config{};
+        config.gridDim = w.grid(s.rows);
+        config.blockDim = w.threads;
+        config.dynamicSmemBytes = w.shared;
+        config.stream = stream;
+        config.attrs = &attribute;
+        config.numAttrs = 1;
+        CHECK(cudaLaunchKernelEx(&config, w.kernel, (const void*) (arena + (i % copies) * ub),
+                (const void*) (scaleArena + (i % copies) * sb), s.rows, s.columns, (const __half*) benchX, s.columns, batch,
+                (const float*) nullptr, 1.0f, s.mode, (void*) benchY, s.mode == 2 ? s.rows / 2 : s.rows));
+    });
+}
+template <class T, int NT, int W, int P, int C, int S, int X>
+static void grouped_line(Type t) {
+    using Shape_ = skim::linear::WarpgroupShape<T, NT, W, P, C, S, X>;
+    const int batch = NT * 8;
+    printf("%-5s b%-3d W%d P%d C%d S%d X%d:", NAMES[t], batch, W, P, C, S, X);
+    if constexpr (Shape_::SHARED_BYTES > 227 * 1024) {
+        printf(" too much shared memory: %d\n", Shape_::SHARED_BYTES);
+    } else {
+        const Warpgroups w = warpgroups<Shape_>("", grouped<T, NT, W, P, C, S, X>);
+        CHECK(cudaFuncSetAttribute(w.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, w.shared));
+        cudaFuncAttributes a;
+        CHECK(cudaFuncGetAttributes(&a, w.kernel));
+        cudaLaunchAttribute attribute;
+        attribute.id = cudaLaunchAttributeClusterDimension;
+        attribute.val.clusterDim = {unsigned(C), 1, 1};
+        cudaLaunchConfig_t config{};
+        config.gridDim = w.grid(6144);
+        config.blockDim = w.threads;
+        config.dynamicSmemBytes = w.shared;
+        config.attrs = &attribute;
+        config.numAttrs = 1;
+        int clusters = 0;
+        CHECK(cudaOccupancyMaxActiveClusters(&clusters, w.kernel, &config));
+        printf(" local %zu, %d clusters at once:", a.localSizeBytes, clusters);
+        const int i = nt_index(batch);
+        Device<float> y0(size_t(batch) * 6144, 0xff), y1(size_t(batch) * 6144, 0xff);
+        LINEAR[t][i]<<<384, 256, SHARED[t][i]>>>(arena, scaleArena, 6144, 4096, benchX, 4096, batch, nullptr, 1, 0, y0.at, 6144);
+        CHECK(cudaLaunchKernelEx(&config, w.kernel, (const void*) arena, (const void*) scaleArena, 6144, 4096,
+                (const __half*) benchX, 4096, batch, (const float*) nullptr, 1.0f, 0, (void*) y1.at, 6144));
+        CHECK(cudaDeviceSynchronize());
+        auto u = y0.get(), v = y1.get();
+        if (memcmp(u.data(), v.data(), u.size() * 4)) {
+            printf(" DIFFERS");
+            failures++;
+        }
+        for (const Shape& s : SHAPES)
+            if (strcmp(s.name, "vocab")) printf(" | %s %.1f", s.name, time_grouped(w, t, s, batch));
+        printf("\n");
+    }
+}
+/** W warpgroups, P columns of them, C blocks of a cluster, S slots, X stages of activations. */
+template <class T, int NT>
+static void grouped_lines(Type t) {
+    constexpr bool MANY = NT == 8;
+    grouped_line<T, NT, 4, 1, 1, 2, 3>(t);
+    grouped_line<T, NT, 3, 1, 1, 3, 3>(t);
+    grouped_line<T, NT, 3, 1, 2, 3, 2>(t);
+    grouped_line<T, NT, 4, 1, 4, 2, 2>(t);
+    grouped_line<T, NT, 3, 1, 4, MANY ? 2 : 3, 3>(t);
+    grouped_line<T, NT, 1, 2, 2, 3, MANY ? 2 : 3>(t);
+    grouped_line<T, NT, 1, 2, 2, MANY ? 2 : 3, 2>(t);
+    grouped_line<T, NT, 1, 4, 2, 2, 2>(t);
+}
+static void grouped_variants() {
+    printf("\nwarpgroups: us\n");
+    grouped_lines<skim::weights::Q4, 2>(Q4);
+    grouped_lines<skim::weights::Q4, 4>(Q4);
+    grouped_lines<skim::weights::Q4, 8>(Q4);
 }
 
 int main(int count, char** values) {
-    const CommandLine line(count, values, {"test", "bench", "variants"}, 12345);
+    const CommandLine line(count, values, {"test", "bench", "variants", "groups"}, 12345);
     rng.seed(line.seed);
     for (int t = 0; t < TYPES; t++)
         for (int i = 0; i < 4; i++)
             CHECK(cudaFuncSetAttribute(LINEAR[t][i], cudaFuncAttributeMaxDynamicSharedMemorySize, SHARED[t][i]));
-    for (int t = 0; t < TYPES; t++)
-        for (int i = 1; i < 4; i++)
-            CHECK(cudaFuncSetAttribute(CLUSTER[t][i], cudaFuncAttributeMaxDynamicSharedMemorySize, CLUSTER_SHARED[t][i]));
+    for (auto& type : WARPGROUPS)
+        for (auto& size : type)
+            for (auto& w : size) CHECK(cudaFuncSetAttribute(w.kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, w.shared));
     if (line.wants("test")) {
         for (const Format& f : formats()) {
             std::vector<int> columns = f.block == 256 ? std::vector<int>{256, 512, 1280}
@@ -689,6 +761,7 @@ int main(int count, char** values) {
         bench();
     }
     if (line.has("variants")) variants();
+    if (line.has("groups")) grouped_variants();
     CHECK(cudaDeviceSynchronize());
     printf(failures ? "FAIL\n" : "ok\n");
     return failures ? 1 : 0;

@@ -1,16 +1,21 @@
 /*
  * Test and benchmark of select.cuh and topp.cuh.
  *
- * Checks select_pages and select_again against sorting: random scores, many of them equal, up to 32768 pages, random methods,
- * windows, pages that must be kept, one stage and two. Checks topp_logits_<KV>_<D> and topp_tokens against double: logits of stored
+ * Checks select_pages_<size> and select_again_<size> against sorting: random scores, many of them equal or nearly so, lists at the
+ * sizes' borders beside short ones and longer ones that stay whole, random methods, windows, pages that must be kept, one stage and
+ * two. Checks topp_logits_<KV>_<D> and topp_tokens against double: logits of stored
  * keys and of their INT4 copies, the share of the mass that is kept, the lists of tokens.
- * Measures the selection of pages and the two steps of top-p.
+ * Measures the selection of pages, also by kernels of larger sizes and when their instructions are fetched anew, and the two steps of
+ * top-p.
  *
  * Build: nvcc -std=c++17 -O3 -gencode arch=compute_90a,code=sm_90a -Xcompiler -pthread -o select select.cu
  * Run:   select [test] [bench] [seed=NUMBER]    (both without a word)
  */
 #include "../../main/cuda/topp.cuh"
 #include "harness.cuh"
+
+#include <memory>
+
 using namespace harness;
 using namespace harness::storage;
 using namespace skim;
@@ -26,6 +31,14 @@ static float normal() {
 }
 
 typedef void (*SelectKernel)(const SelectionArgs);
+struct SelectKernels {
+    int size;
+    SelectKernel pages, again;
+};
+static const SelectKernels selectKernels[] = {{512, select_pages_512, select_again_512}, {2048, select_pages_2048, select_again_2048},
+        {4096, select_pages_4096, select_again_4096}, {8192, select_pages_8192, select_again_8192},
+        {32768, select_pages_32768, select_again_32768}};
+static_assert(sizeof selectKernels / sizeof *selectKernels == sizeof SELECT_SIZES / sizeof *SELECT_SIZES, "all sizes");
 
 // ---- a step's state ----
 
@@ -43,7 +56,7 @@ struct Step {
     Step(int batch, int kvHeads, int group, int ps, std::vector<RowMethod> m, std::vector<int> f, std::vector<int> l, bool extras,
             int pool)
             : batch(batch), kvHeads(kvHeads), group(group), ps(ps),
-              tableStride((*std::max_element(l.begin(), l.end()) + ps - 1) / ps + 3), stride(tableStride + 1),
+              tableStride(((*std::max_element(l.begin(), l.end()) + ps - 1) / ps + 6) & ~3), stride(tableStride + 4),
               lists(batch * kvHeads), methods(m), first(f), last(l), sequences(batch), table((size_t)batch * tableStride),
               dMethods(m), dFirst(f), dLast(l), dSequences(batch), dTable(table.size()), pages((size_t)lists * stride),
               indices((size_t)lists * stride), counts(lists), lFirst(lists), lLast(lists), masks((size_t)lists * stride),
@@ -107,6 +120,8 @@ static void makeScores(const Step& s, const std::vector<int>& counts, int stage,
                 if (kind == 2) x = 1.5f;                // nothing but ties
                 if (kind == 3) x = expf(3 * normal());  // peaked
                 if (kind == 4 && upTo(3) == 0) x = -INFINITY;
+                if (kind == 5) x = 1 + x * 1e-4f;       // near each other
+                if (kind == 6) x = upTo(3) ? 1.5f : 1.5f + upTo(9) * 1e-6f;
                 scores[row * s.tableStride + e] = x;
             }
             const RowMethod& method = s.methods[l / s.kvHeads];
@@ -212,38 +227,42 @@ static std::string checkStage(const Step& s, int l, const std::vector<int>& in, 
     return "";
 }
 
-static void testSelect(SelectKernel one, SelectKernel two, int threads, int maxPages, int cases, const char* name) {
+static void testSelect(const SelectKernels& kernels, int cases) {
     int bad = 0, checked = 0;
+    const int size = kernels.size;
+    const std::string name = "select, " + std::to_string(size);
     for (int c = 0; c < cases; c++) {
-        static const int groups[] = {1, 2, 4, 8, 5, 12, 3}, limits[] = {5, 70, 300, 2048, 2049, 6000, 8192, 8300, 20000, 32768};
-        int batch = 1 + upTo(6), kvHeads = 1 + upTo(3), group = groups[c % 7], ps = 16 << upTo(3),
-            limit = std::min(maxPages, limits[c % 10]);
+        static const int groups[] = {1, 2, 4, 8, 5, 12, 3};
+        const int limits[] = {size, size - 1, size / 2 + 1, size / 2, 5, 33, 129, size / 4 * 3, 1 + upTo(size), size};
+        int batch = 1 + upTo(6), kvHeads = 1 + upTo(3), group = groups[c % 7], ps = 16 << upTo(3), limit = limits[c % 10];
         bool extras = upTo(2);
         std::vector<RowMethod> m;
         std::vector<int> first, last;
         for (int b = 0; b < batch; b++) {
-            int n = b == 0 ? limit : 1 + upTo(limit), skip = upTo(3) == 0 ? upTo(n * ps) : 0;
+            const bool whole = b == 4;
+            int n = b == 0 ? limit : b == 1 ? 1 + upTo(std::min(limit, 40)) : whole ? size + upTo(size) : 1 + upTo(limit);
+            int skip = b != 0 && upTo(3) == 0 ? upTo(n * ps) : 0;
             last.push_back(upTo(4) ? std::max(1, n * ps - upTo(ps)) : n * ps);
             first.push_back(std::min(skip, last.back() - 1));
             if (b == 3) last.back() = first.back() = 0;
             static const int ranks[] = {RANK_NONE, RANK_BOUNDS, RANK_SKETCH, RANK_MOMENTS, RANK_EXACT, RANK_RANDOM};
             int seen = (last.back() + ps - 1) / ps - first.back() / ps;
             int budget = upTo(4) == 0 ? upTo(10) : upTo(3) == 0 ? seen - 1 - upTo(3) : 1 + upTo(std::max(1, seen));
-            int second = upTo(2) ? RANK_INT4 : RANK_NONE;
-            m.push_back(method(ranks[b == 0 ? 1 + upTo(2) : upTo(6)], budget, second, 1 + upTo(std::max(1, budget)), 1, 0,
+            if (b == 0 && c % 10 == 9) budget = seen - 1;   // stage 2, too, has the longest list
+            int second = upTo(2) && !whole ? RANK_INT4 : RANK_NONE;
+            m.push_back(method(ranks[b == 0 ? 1 + upTo(2) : whole ? 0 : upTo(6)], budget, second, 1 + upTo(std::max(1, budget)), 1, 0,
                     upTo(100), upTo(200)));
         }
         Step s(batch, kvHeads, group, ps, m, first, last, extras, 100000);
         std::vector<float> scores;
         std::vector<float2> refs;
         std::vector<int> counts(s.lists);
-        int kind = upTo(5);
+        int kind = upTo(7);
         for (int l = 0; l < s.lists; l++) counts[l] = s.visible(l / kvHeads);
         makeScores(s, counts, 1, kind, scores, refs);
         s.scores.put(scores);
         s.references.put(refs);
-        const int block = threads == 0 ? selectThreads(s.tableStride - 3) : threads;
-        one<<<dim3(kvHeads, batch), block>>>(s.args);
+        kernels.pages<<<dim3(kvHeads, batch), selectThreads(size)>>>(s.args);
         CHECK(cudaGetLastError());
         CHECK(cudaDeviceSynchronize());
         Lists a = fetch(s);
@@ -254,14 +273,14 @@ static void testSelect(SelectKernel one, SelectKernel two, int threads, int maxP
             std::string wrong = checkStage(s, l, in, m[b].rank1, m[b].pages1, scores, a, extras);
             checked++;
             if (!wrong.empty() && bad++ < 8)
-                printf("FAIL %s stage 1 case %d list %d group %d pages %zu rank %d keep %d kind %d: %s\n", name, c, l, group,
+                printf("FAIL %s stage 1 case %d list %d group %d pages %zu rank %d keep %d kind %d: %s\n", name.c_str(), c, l, group,
                         in.size(), m[b].rank1, m[b].pages1, kind, wrong.c_str());
         }
         if (bad) break;
         makeScores(s, a.counts, 2, kind, scores, refs);
         s.scores.put(scores);
         s.references.put(refs);
-        two<<<dim3(kvHeads, batch), block>>>(s.args);
+        kernels.again<<<dim3(kvHeads, batch), selectThreads(size)>>>(s.args);
         CHECK(cudaGetLastError());
         CHECK(cudaDeviceSynchronize());
         Lists d = fetch(s);
@@ -272,11 +291,11 @@ static void testSelect(SelectKernel one, SelectKernel two, int threads, int maxP
             std::string wrong = checkStage(s, l, in, m[b].rank2, m[b].pages2, scores, d, extras);
             checked++;
             if (!wrong.empty() && bad++ < 8)
-                printf("FAIL %s stage 2 case %d list %d group %d listed %zu rank %d keep %d kind %d: %s\n", name, c, l, group,
+                printf("FAIL %s stage 2 case %d list %d group %d listed %zu rank %d keep %d kind %d: %s\n", name.c_str(), c, l, group,
                         in.size(), m[b].rank2, m[b].pages2, kind, wrong.c_str());
         }
     }
-    printf("%s %s: %d lists in %d cases\n", bad ? "FAIL" : "ok  ", name, checked, cases);
+    printf("%s %s: %d lists in %d cases\n", bad ? "FAIL" : "ok  ", name.c_str(), checked, cases);
     failures += bad;
 }
 
@@ -408,7 +427,7 @@ static void testTopp(int cases) {
             return x;
         };
         dim3 logitGrid(parts, kvHeads * ((group + 7) / 8), batch), tokenGrid(kvHeads * group, batch);
-        select_pages<<<dim3(kvHeads, batch), 1024>>>(s.args);
+        select_pages_2048<<<dim3(kvHeads, batch), selectThreads(2048)>>>(s.args);
         CHECK(cudaDeviceSynchronize());
         Lists a = fetch(s);
         logitKernel(kv, D)<<<logitGrid, TOPP_LOGIT_THREADS>>>(args);
@@ -441,7 +460,7 @@ static void testTopp(int cases) {
         counted.fill(0xCD);
         cudaStream_t stream;
         CHECK(cudaStreamCreate(&stream));
-        launchEarly(select_pages, dim3(kvHeads, batch), 1024, stream, s.args);
+        launchEarly(select_pages_2048, dim3(kvHeads, batch), selectThreads(2048), stream, s.args);
         launchEarly(logitKernel(kv, D), logitGrid, TOPP_LOGIT_THREADS, stream, args);
         launchEarly(topp_tokens, tokenGrid, TOPP_THREADS, stream, args);
         std::vector<int> early = tokensOf(), earlyCounts = counted.get();
@@ -580,10 +599,11 @@ static constexpr int LAUNCHES = 40;
 
 __global__ void nothing() {}
 
+// By kernels of the lists' size and of larger ones: warm, after the kernel before has let it start (PDL), and cold.
 static void benchSelect() {
     printf("an empty kernel: %.2f us\n", timeGraph(LAUNCHES, [](cudaStream_t s, int) { nothing<<<1, 32, 0, s>>>(); }));
-    printf("select_pages, 2048 tokens kept, us a launch in a graph; 'list' = rank off\n");
-    printf("heads  pages batch | product   1024  +PDL  share | list\n");
+    printf("select_pages_<size>, 2048 tokens kept, us a launch in a graph\n");
+    printf("heads  pages batch   size | product  +PDL   cold | share   cold | whole\n");
     static const int shapes[][2] = {{32, 1}, {8, 4}}, pages[] = {512, 2048, 8192}, batches[] = {1, 8, 32};
     for (auto& h : shapes)
         for (int n : pages)
@@ -591,34 +611,32 @@ static void benchSelect() {
                 if ((long)n * batch > 8192 * 8) continue;
                 std::vector<int> first(batch, 0), last(batch, n * 16 - 3);
                 auto step = [&](int rank) {
-                    return new Step(batch, h[0], h[1], 16, std::vector<RowMethod>(batch, method(rank, 128, 0, 0, 1, 0, 4, 16)),
-                            first, last, false, n * batch);
+                    return std::make_unique<Step>(batch, h[0], h[1], 16,
+                            std::vector<RowMethod>(batch, method(rank, 128, 0, 0, 1, 0, 4, 16)), first, last, false, n * batch);
                 };
                 std::vector<float> scores;
                 std::vector<float2> refs;
-                Step *a = step(RANK_BOUNDS), *b = step(RANK_SKETCH), *z = step(RANK_NONE);
+                const auto a = step(RANK_BOUNDS), b = step(RANK_SKETCH), z = step(RANK_NONE);
                 makeScores(*a, std::vector<int>(a->lists, n), 1, 0, scores, refs);
-                for (Step* s : {a, b}) {
+                for (Step* s : {a.get(), b.get()}) {
                     s->scores.put(scores);
                     s->references.put(refs);
                 }
                 dim3 grid(h[0], batch);
-                const int threads = selectThreads(n);
-                auto time = [&](SelectKernel kernel, int threads, bool early, Step* step) {
-                    return timeGraph(LAUNCHES, [&](cudaStream_t s, int) {
-                        if (early)
-                            launchEarly(kernel, grid, threads, s, step->args);
-                        else
-                            kernel<<<grid, threads, 0, s>>>(step->args);
+                for (const SelectKernels& kernels : selectKernels) {
+                    if (kernels.size < n || (batch > 1 && kernels.size >= 4 * n)) continue;
+                    const int threads = selectThreads(kernels.size);
+                    const auto launch = [&](const Step& step) {
+                        return [&, threads](cudaStream_t s, int) { kernels.pages<<<grid, threads, 0, s>>>(step.args); };
+                    };
+                    const double early = timeGraph(LAUNCHES, [&](cudaStream_t s, int) {
+                        launchEarly(kernels.pages, grid, threads, s, a->args);
                     });
-                };
-                printf("%2d/%-2d  %5d %5d | %7.2f %6.2f %5.2f %6.2f |", h[0] * h[1], h[0], n, batch,
-                        time(select_pages, threads, false, a), time(select_pages, 1024, false, a),
-                        time(select_pages, threads, true, a), time(select_pages, threads, false, b));
-                printf(" %.2f\n", time(select_pages, threads, false, z));
-                delete a;
-                delete b;
-                delete z;
+                    printf("%2d/%-2d  %5d %5d  %5d | %7.2f %5.2f %6.2f |", h[0] * h[1], h[0], n, batch, kernels.size,
+                            timeGraph(LAUNCHES, launch(*a)), early, timeCold(LAUNCHES, launch(*a)));
+                    printf(" %5.2f %6.2f | %.2f\n", timeGraph(LAUNCHES, launch(*b)), timeCold(LAUNCHES, launch(*b)),
+                            timeGraph(LAUNCHES, launch(*z)));
+                }
             }
 }
 
@@ -664,7 +682,7 @@ static void benchTopp(int D, int pool, std::vector<std::pair<int, int>> shapes, 
                     s->args.q = dQ.at;
                     s->args.qStride = kvHeads * group * D;
                     s->args.scale = (float)(1 / sqrt((double)D));
-                    select_pages<<<dim3(kvHeads, batch), 1024>>>(s->args);
+                    select_pages_8192<<<dim3(kvHeads, batch), selectThreads(8192)>>>(s->args);
                     CHECK(cudaDeviceSynchronize());
                     steps.push_back(s);
                     args.push_back({s->args, int4.at, cache.at, logits.at, logitStride, maxima.at, parts,
@@ -711,8 +729,7 @@ int main(int count, char** values) {
     const CommandLine line(count, values, {"test", "bench"}, 42);
     rng.seed(line.seed);
     if (line.wants("test")) {
-        testSelect(select_pages, select_again, 0, 32768, 120, "select");
-        testSelect(select_pages, select_again, 1024, 32768, 60, "select, 1024 threads");
+        for (const SelectKernels& kernels : selectKernels) testSelect(kernels, kernels.size > 8192 ? 40 : 100);
         testTopp(63);
     }
     if (line.wants("bench")) {

@@ -30,8 +30,11 @@ final class CudaAttention {
     /** Blocks of a sequence's decode attention for each multiprocessor: a choice that must not depend on the batch, or results would. */
     private static final int BLOCKS_PER_PROCESSOR = 2;
 
-    /** Fewest tokens that are worth a block. */
+    /** Fewest tokens that are worth a block; where a sequence has many lists, these keep the GPU busy, and parts take time to merge. */
     private static final int PART_TOKENS = 192;
+
+    private static final int PART_TOKENS_OF_MANY = 384;
+    private static final int MANY_LISTS = 32;
 
     private static final int CHUNK_ROWS = 128;
     private static final int CHUNK_THREADS = 128;
@@ -44,6 +47,7 @@ final class CudaAttention {
     private final String variant;
     private final int headTiles;
     private final int splits;
+    private final int partTokens;
     private final DeviceBuffer queries;
     private final DeviceBuffer partials;
     private final DeviceBuffer tickets;
@@ -69,6 +73,7 @@ final class CudaAttention {
         int lists = config.kvHeads() * headTiles;
         // Sinks are a part of their own. No more parts than run at once: the last few would take as long as all others.
         splits = Math.max(2, BLOCKS_PER_PROCESSOR * device.multiprocessors() / lists);
+        partTokens = lists < MANY_LISTS ? PART_TOKENS : PART_TOKENS_OF_MANY;
         queries = device.allocateCleared(queryBytes(), WHAT, REMEDY);
         capacity = Math.max(inputs.maxSequences(), Math.min(CudaSelection.MOST_ENTRIES, inputs.maxRows()));
         tally = device.allocateCleared(2L * inputs.maxRows() * Integer.BYTES, WHAT, REMEDY);
@@ -263,14 +268,14 @@ final class CudaAttention {
      */
     int parts(Step step) {
         int sinks = step.closesUp() ? 1 : 0;
-        int parts = sinks + Math.max(1, (step.mostSlotsOfEntries() + PART_TOKENS - 1) / PART_TOKENS);
+        int parts = sinks + Math.max(1, (step.mostSlotsOfEntries() + partTokens - 1) / partTokens);
         return Math.min(splits, Integer.highestOneBit(2 * parts - 1));
     }
 
     /** The same for the lists of a selection. */
     private int listParts(KvStorage cache, Stages stages) {
         long tokens = (long) stages.mostPages() * cache.pageSize();
-        return (int) Math.min(splits, (tokens + PART_TOKENS - 1) / PART_TOKENS);
+        return (int) Math.min(splits, (tokens + partTokens - 1) / partTokens);
     }
 
     private Arguments beginEntries(KvStorage cache, int index, int from) {
@@ -295,7 +300,7 @@ final class CudaAttention {
                 .address(partials)
                 .address(tickets)
                 .integer(splits)
-                .integer(PART_TOKENS)
+                .integer(partTokens)
                 .address(lists.sequences)
                 .address(lists.tallies)
                 .address(closesUp ? inputs.gaps(from, windowed(index)) : 0)

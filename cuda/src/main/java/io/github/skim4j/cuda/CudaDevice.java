@@ -41,7 +41,6 @@ final class CudaDevice implements AutoCloseable {
     private final String name;
     private final int multiprocessors;
     private final int capability;
-    private final int sharedMemory;
     private final double bandwidth;
     private final Map<String, CudaFunction> functions = new HashMap<>();
     private final Set<DeviceBuffer> buffers =
@@ -61,8 +60,6 @@ final class CudaDevice implements AutoCloseable {
         name = Driver.name(device);
         multiprocessors = Driver.attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
         capability = Driver.capability(device);
-        sharedMemory =
-                Driver.attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
         bandwidth = BANDWIDTH_SHARE
                 * 2e3
                 * Driver.attribute(device, CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE)
@@ -109,11 +106,6 @@ final class CudaDevice implements AutoCloseable {
     /** About what reading delivers, in bytes a second. */
     double bandwidth() {
         return bandwidth;
-    }
-
-    /** Bytes of shared memory that a block can have. */
-    int sharedMemory() {
-        return sharedMemory;
     }
 
     CudaStream stream() {

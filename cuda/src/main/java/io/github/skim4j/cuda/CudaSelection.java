@@ -2,7 +2,9 @@ package io.github.skim4j.cuda;
 
 import io.github.skim4j.cuda.RowMethod.Rank;
 import io.github.skim4j.cuda.SelectionPlan.Stages;
+import io.github.skim4j.engine.backend.BackendException;
 import io.github.skim4j.engine.model.ModelConfig;
+import java.util.Arrays;
 import java.util.Locale;
 
 /**
@@ -31,11 +33,15 @@ final class CudaSelection {
     /** Blocks of a multiprocessor. */
     private static final int TOPP_LOGIT_BLOCKS = 4;
 
-    /** Of a block that makes a list of many pages, and of one that makes a shorter one. */
+    /** Pages of the longest list that each of the kernels cuts. */
+    private static final int[] SIZES = {512, 2048, 4096, 8192, 32768};
+
     private static final int SELECT_THREADS = 1024;
 
+    /** Of kernels up to {@link #FEW_PAGES}. */
     private static final int FEW_SELECT_THREADS = 512;
-    private static final int FEW_PAGES = 4096;
+
+    private static final int FEW_PAGES = 2048;
 
     private static final int TOPP_LOGIT_THREADS = 128;
     private static final int TOPP_LOGIT_TOKENS = 256;
@@ -55,7 +61,6 @@ final class CudaSelection {
     private final int stride;
     private final int scoreStride;
     private final int referenceStride;
-    private final int selectThreads;
     private final int logitParts;
     private final int headTiles;
     private final String variant;
@@ -107,11 +112,11 @@ final class CudaSelection {
         this.records = records;
         this.queries = queries;
         entries = Math.min(Math.min(MOST_ENTRIES, inputs.maxRows()), Math.max(QUESTION_ENTRIES, inputs.maxSequences()));
-        scoreStride = inputs.tableStride();
+        // The scores of four pages are loaded at once.
+        scoreStride = (inputs.tableStride() + 3) / 4 * 4;
         // A sample lists some pages more than once.
         stride = 2 * scoreStride;
         referenceStride = (scoreStride + SCORE_CHUNK_INT4 - 1) / SCORE_CHUNK_INT4;
-        selectThreads = scoreStride <= FEW_PAGES ? FEW_SELECT_THREADS : SELECT_THREADS;
         headTiles = CudaAttention.headTiles(config);
         int tokens = scoreStride * cache.pageSize();
         int most = Math.min(MOST_TOPP_LOGIT_PARTS, blocks(TOPP_LOGIT_BLOCKS, 1));
@@ -216,10 +221,10 @@ final class CudaSelection {
         for (PageData ranking : stages.first()) {
             score(layer, interval, stages, from, count, ranking, 1);
         }
-        select("select_pages", layer, interval, stages, from, count);
+        select("select_pages_", stages.size(), layer, interval, stages, from, count);
         if (stages.second()) {
             score(layer, interval, stages, from, count, new PageData(Rank.INT4, config.headDim()), 2);
-            select("select_again", layer, interval, stages, from, count);
+            select("select_again_", stages.secondSize(), layer, interval, stages, from, count);
         }
         if (stages.prunes()) {
             prune(layer, interval, stages, from, count);
@@ -273,10 +278,20 @@ final class CudaSelection {
         };
     }
 
-    private void select(String kernel, int layer, int interval, Stages stages, int from, int count) {
+    /** Size of the kernel that cuts a list of so many pages. */
+    static int size(int pages) {
+        return Arrays.stream(SIZES)
+                .filter(size -> size >= pages)
+                .findFirst()
+                .orElseThrow(() -> new BackendException("the CUDA backend selects among " + SIZES[SIZES.length - 1]
+                        + " pages at most, but there are " + pages + ". Raise kv-cache.page-size"));
+    }
+
+    private void select(String kernel, int size, int layer, int interval, Stages stages, int from, int count) {
         Arguments arguments = common(new Arguments().beginStruct(), layer, interval, stages, from)
                 .endStruct();
-        device.kernel(kernel).launch(stream, config.kvHeads(), count, 1, selectThreads, 0, arguments);
+        int threads = size <= FEW_PAGES ? FEW_SELECT_THREADS : SELECT_THREADS;
+        device.kernel(kernel + size).launch(stream, config.kvHeads(), count, 1, threads, 0, arguments);
     }
 
     private void prune(int layer, int interval, Stages stages, int from, int count) {

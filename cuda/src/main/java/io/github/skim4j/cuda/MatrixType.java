@@ -7,15 +7,15 @@ import io.github.skim4j.engine.model.TensorType;
  * warp multiply it, and beside them the scales, those of 4 units together (see {@code weights.cuh}).
  */
 enum MatrixType {
-    F16("f16", 16, 0, new SmallProduct(58368, 3, new int[] {36864, 40960, 81920}, new int[] {1, 1, 2})),
+    F16("f16", 16, 0, new SmallProduct(58368, 3)),
     /** Q8_0: a scale for 32 columns. */
-    Q8("q8", 32, 128, new SmallProduct(43008, 4, new int[] {43008, 51200, 102400}, new int[] {1, 1, 2})),
+    Q8("q8", 32, 128, new SmallProduct(43008, 4)),
     /** Q6_K: a scale for 16 columns. */
-    Q8S16("q8s16", 32, 256, new SmallProduct(45056, 4, new int[] {45056, 53248, 69632}, new int[] {1, 1, 1})),
+    Q8S16("q8s16", 32, 256, new SmallProduct(45056, 4)),
     /** Q4_0: a scale for 32 columns. */
-    Q4("q4", 64, 256, new SmallProduct(45056, 4, new int[] {53248, 106496, 102400}, new int[] {1, 2, 1})),
+    Q4("q4", 64, 256, new SmallProduct(45056, 4)),
     /** Q4_1 and Q4_K: a scale and a minimum for 32 columns. */
-    Q4M("q4m", 64, 512, new SmallProduct(69632, 3, new int[] {57344, 73728, 106496}, new int[] {1, 1, 1}));
+    Q4M("q4m", 64, 512, new SmallProduct(69632, 3));
 
     /** Rows of a tile. */
     static final int TILE = 16;
@@ -33,14 +33,12 @@ enum MatrixType {
     private final SmallProduct smallProduct;
 
     /**
-     * Launches of products with few rows of activations; see {@code linear.cuh}.
+     * Launches of products with up to 8 rows of activations; see {@code linear.cuh}.
      *
-     * @param streamBytes shared memory of a block for up to 8 rows
-     * @param streamBlocks such blocks that a multiprocessor holds
-     * @param clusterBytes shared memory of a block for up to 16, 32 and 64 rows, where clusters share out the columns
-     * @param clusterTiles row tiles of a block for these
+     * @param sharedBytes of a block
+     * @param blocks that a multiprocessor holds
      */
-    record SmallProduct(int streamBytes, int streamBlocks, int[] clusterBytes, int[] clusterTiles) {}
+    record SmallProduct(int sharedBytes, int blocks) {}
 
     MatrixType(String suffix, int unitColumns, int scaleBytes, SmallProduct smallProduct) {
         this.smallProduct = smallProduct;

@@ -32,11 +32,8 @@ final class Products {
 
     private static final int FEW_ROWS_THREADS = 256;
 
-    /** Blocks of a cluster. */
-    private static final int CLUSTER = 8;
-
-    /** Rows of a quantised matrix from which on clusters pay. */
-    private static final int MANY_WEIGHT_ROWS = 6144;
+    /** Of 8 rows of activations each. */
+    private static final int MOST_COLUMN_TILES = FEW_ROWS / 8;
 
     private static final int UNPACK_THREADS = 256;
 
@@ -51,9 +48,53 @@ final class Products {
     private final boolean hopper;
     private final DeviceBuffer unpacked;
     private final Map<MapKey, long[]> maps = new HashMap<>();
+    /** Shared memory of the warpgroups' kernels. */
+    private final Map<String, Integer> sharedBytes = new HashMap<>();
 
     /** Matrix of 16-bit floats that a tensor map describes. */
     private record MapKey(long address, int rows, int columns, int stride) {}
+
+    /**
+     * How Hopper's warpgroups share the product of up to 64 rows; see {@code warpgroup.cuh}.
+     *
+     * @param name what the kernel's name ends with
+     * @param warpgroups of a block that share activations
+     * @param columns of such warpgroups in a block
+     * @param cluster blocks of a cluster
+     * @param weightRows most rows of weights a multiprocessor for which all clusters run at once
+     * @param columnTiles most column tiles
+     */
+    private record Shape(String name, int warpgroups, int columns, int cluster, int weightRows, int columnTiles) {
+
+        /** One for each warp of the warpgroups. */
+        private int tiles() {
+            return 4 * warpgroups;
+        }
+
+        /** Four more warps fetch the activations. */
+        int threads() {
+            return 32 * (tiles() * columns + 4);
+        }
+
+        int sets(int tiles) {
+            return (tiles + tiles() - 1) / tiles();
+        }
+
+        String kernel(MatrixType type, int columnTiles) {
+            return fewRowsKernel(type, columnTiles) + "_" + name;
+        }
+    }
+
+    /**
+     * The fewer rows the weights have, the more warpgroups share their columns. Clusters of 4 leave some multiprocessors idle; w3c2 has
+     * no room for the sums of 64 rows.
+     */
+    private static final List<Shape> SHAPES = List.of(
+            new Shape("w1p2c2", 1, 2, 2, 32, MOST_COLUMN_TILES),
+            new Shape("w4c4", 4, 1, 4, 58, MOST_COLUMN_TILES),
+            new Shape("w3c2", 3, 1, 2, 96, MOST_COLUMN_TILES / 2),
+            new Shape("w3", 3, 1, 1, 192, MOST_COLUMN_TILES),
+            new Shape("w4", 4, 1, 1, 256, MOST_COLUMN_TILES));
 
     /** A tiling of the product for GPUs without Hopper's instructions. */
     private record Tiling(String kernel, int rows, int columns, int threads, int sharedBytes) {
@@ -78,6 +119,23 @@ final class Products {
         this.hopper = device.capability() == HOPPER;
         this.unpacked = device.allocate(
                 largest * Short.BYTES, "unpacked weights", "Choose weights: q4_0, a smaller model, or device: cpu");
+        if (hopper) {
+            readSharedBytes();
+        }
+    }
+
+    /** Of all kernels, as it can't be done while a graph is captured. */
+    private void readSharedBytes() {
+        for (MatrixType type : MatrixType.values()) {
+            for (int columnTiles = 2; columnTiles <= MOST_COLUMN_TILES; columnTiles *= 2) {
+                for (Shape shape : SHAPES) {
+                    if (columnTiles <= shape.columnTiles) {
+                        String kernel = shape.kernel(type, columnTiles);
+                        sharedBytes.put(kernel, device.constant(kernel + "_shared"));
+                    }
+                }
+            }
+        }
     }
 
     /** Numbers that an unpacked matrix takes. */
@@ -102,22 +160,24 @@ final class Products {
 
     private void multiplyFew(Linear linear, HalfRows x, int rows, Target target, float scale, long y, int yStride) {
         DeviceMatrix w = linear.weight();
-        SmallProduct launch = w.type().smallProduct();
         // Column tiles of 8 rows: 1, 2, 4 or 8.
         int columnTiles = Integer.highestOneBit(Math.max(1, 2 * ((rows + 7) / 8) - 1));
         int tiles = (w.rows() + MatrixType.TILE - 1) / MatrixType.TILE;
-        String kernel = "linear_" + w.type().suffix() + "_" + columnTiles;
+        String kernel = fewRowsKernel(w.type(), columnTiles);
+        int threads = FEW_ROWS_THREADS;
         int blocks;
-        int sharedBytes = 0;
+        int bytes = 0;
         if (columnTiles == 1) {
-            blocks = Math.min(tiles, launch.streamBlocks() * device.multiprocessors());
-            sharedBytes = launch.streamBytes();
-        } else if (sharesColumns(w, columnTiles)) {
-            int variant = Integer.numberOfTrailingZeros(columnTiles) - 1;
-            int tilesOfCluster = CLUSTER * launch.clusterTiles()[variant];
-            kernel += "_cluster";
-            blocks = (tiles + tilesOfCluster - 1) / tilesOfCluster * CLUSTER;
-            sharedBytes = launch.clusterBytes()[variant];
+            SmallProduct launch = w.type().smallProduct();
+            blocks = Math.min(tiles, launch.blocks() * device.multiprocessors());
+            bytes = launch.sharedBytes();
+        } else if (hopper) {
+            Shape shape = shape(w.rows(), columnTiles);
+            kernel = shape.kernel(w.type(), columnTiles);
+            int sets = shape.sets(tiles);
+            blocks = shape.cluster == 1 ? Math.min(sets, device.multiprocessors()) : sets * shape.cluster;
+            threads = shape.threads();
+            bytes = sharedBytes.get(kernel);
         } else {
             int tilesOfBlock = columnTiles == 2 ? 1 : 2;
             blocks = (tiles + tilesOfBlock - 1) / tilesOfBlock;
@@ -131,16 +191,20 @@ final class Products {
                 .integer(x.stride())
                 .integer(rows);
         addResult(arguments, linear, target, scale, y, yStride);
-        device.kernel(kernel)
-                .withSharedMemory(sharedBytes)
-                .launch(stream, blocks, 1, 1, FEW_ROWS_THREADS, sharedBytes, arguments);
+        device.kernel(kernel).withSharedMemory(bytes).launch(stream, blocks, 1, 1, threads, bytes, arguments);
     }
 
-    /** Whether clusters, which each read all of some rows' activations, are faster than blocks with rows of their own. */
-    private boolean sharesColumns(DeviceMatrix w, int columnTiles) {
-        int bytes = w.type().smallProduct().clusterBytes()[Integer.numberOfTrailingZeros(columnTiles) - 1];
-        boolean pays = w.type() == MatrixType.F16 || w.type() == MatrixType.Q8S16 || w.rows() >= MANY_WEIGHT_ROWS;
-        return device.capability() >= HOPPER && bytes <= device.sharedMemory() && pays;
+    private static String fewRowsKernel(MatrixType type, int columnTiles) {
+        return "linear_" + type.suffix() + "_" + columnTiles;
+    }
+
+    /** The first in which all clusters run at once; the last takes turns. */
+    private Shape shape(int weightRows, int columnTiles) {
+        return SHAPES.stream()
+                .filter(shape ->
+                        columnTiles <= shape.columnTiles && weightRows <= shape.weightRows * device.multiprocessors())
+                .findFirst()
+                .orElse(SHAPES.get(SHAPES.size() - 1));
     }
 
     private void multiplyMany(Linear linear, HalfRows x, int rows, Target target, float scale, long y, int yStride) {

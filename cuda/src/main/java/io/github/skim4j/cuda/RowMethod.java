@@ -20,6 +20,7 @@ import java.nio.ByteBuffer;
  * @param second ranks what {@code first} left
  * @param labelChannels stored channels for {@link Rank#LABELS}
  * @param topP share of the attention that is kept of what the ranks left; 1 keeps all
+ * @param visiblePages that {@code first} ranks; 0 if all are read
  */
 record RowMethod(
         Rank first,
@@ -31,7 +32,8 @@ record RowMethod(
         Always always,
         VAttention sample,
         long seed,
-        int labelChannels) {
+        int labelChannels,
+        int visiblePages) {
 
     static final int BYTES = 64;
 
@@ -43,7 +45,8 @@ record RowMethod(
     /** Tokens of a page of the GPU's cache, at least. */
     private static final int SMALLEST_PAGE = 16;
 
-    static final RowMethod DENSE = new RowMethod(Rank.NONE, ALL, Rank.NONE, ALL, 1, false, Always.DEFAULT, null, 0, 0);
+    static final RowMethod DENSE =
+            new RowMethod(Rank.NONE, ALL, Rank.NONE, ALL, 1, false, Always.DEFAULT, null, 0, 0, 0);
 
     /** Ways to rank pages, in the order of the kernels' numbers. */
     enum Rank {
@@ -87,7 +90,8 @@ record RowMethod(
                     twilight.always(),
                     null,
                     base.seed,
-                    base.labelChannels);
+                    base.labelChannels,
+                    base.visiblePages);
         }
         if (method instanceof VAttention sample) {
             RowMethod heavy = ranked(sample.heavy(), visibleTokens, visiblePages, pageSize);
@@ -101,7 +105,8 @@ record RowMethod(
                     sample.heavy().always(),
                     sample,
                     sample.seed(),
-                    heavy.labelChannels);
+                    heavy.labelChannels,
+                    heavy.visiblePages);
         }
         return DENSE;
     }
@@ -111,12 +116,23 @@ record RowMethod(
         long seed = selector instanceof RandomPages random ? random.seed() : 0;
         if (selector instanceof Sketch sketch) {
             int coarse = sketch.coarsePages(pages, visiblePages);
-            Rank second = coarse > pages ? Rank.INT4 : Rank.NONE;
-            int secondPages = coarse > pages ? pages : ALL;
-            return new RowMethod(Rank.SKETCH, coarse, second, secondPages, 1, false, selector.always(), null, seed, 0);
+            boolean again = coarse > pages;
+            return new RowMethod(
+                    Rank.SKETCH,
+                    coarse,
+                    again ? Rank.INT4 : Rank.NONE,
+                    again ? pages : ALL,
+                    1,
+                    false,
+                    selector.always(),
+                    null,
+                    seed,
+                    0,
+                    visiblePages);
         }
         int channels = selector instanceof DoubleSparsity sparsity ? PageData.storedChannels(sparsity.channels()) : 0;
-        return new RowMethod(rank(selector), pages, Rank.NONE, ALL, 1, false, selector.always(), null, seed, channels);
+        return new RowMethod(
+                rank(selector), pages, Rank.NONE, ALL, 1, false, selector.always(), null, seed, channels, visiblePages);
     }
 
     /** A window that begins within a page lies on one page more than its tokens fill. */
@@ -154,8 +170,22 @@ record RowMethod(
         if (sample != null) {
             return ALL;
         }
-        int forced = always.sinks() / SMALLEST_PAGE + always.recent() / SMALLEST_PAGE + 4;
-        return Math.max(Math.min(firstPages, secondPages), forced);
+        return Math.max(Math.min(firstPages, secondPages), mostForced());
+    }
+
+    /** Pages that are always read, and one other that is kept beside them, at most. */
+    private int mostForced() {
+        return always.sinks() / SMALLEST_PAGE + always.recent() / SMALLEST_PAGE + 4;
+    }
+
+    /** Pages that {@link #first} ranks; 0 if it keeps all. */
+    int ranked() {
+        return first == Rank.NONE || firstPages >= visiblePages ? 0 : visiblePages;
+    }
+
+    /** Pages that {@link #second} ranks, at most. */
+    int rankedAgain() {
+        return second == Rank.NONE ? 0 : Math.min(visiblePages, Math.max(firstPages, mostForced()));
     }
 
     /** Whether top-p needs weights of tokens. */

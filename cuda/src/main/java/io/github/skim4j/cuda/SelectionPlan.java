@@ -34,6 +34,8 @@ record SelectionPlan(List<Interval> intervals) {
      * @param first rankings of all pages
      * @param mostPages that a list has at most: a power of two, so that growing lists seldom make another graph, or
      *     {@link Integer#MAX_VALUE}
+     * @param size of the kernel for the longest list that is cut, see {@link CudaSelection#size}
+     * @param secondSize the same where lists are cut again
      */
     record Stages(
             Set<PageData> first,
@@ -42,7 +44,9 @@ record SelectionPlan(List<Interval> intervals) {
             boolean samples,
             boolean verifiesNumerators,
             boolean hides,
-            int mostPages) {
+            int mostPages,
+            int size,
+            int secondSize) {
 
         boolean none() {
             return first.isEmpty() && !prunes && !samples && !hides;
@@ -151,6 +155,10 @@ record SelectionPlan(List<Interval> intervals) {
                 methods.stream().anyMatch(method -> method.sample() != null),
                 methods.stream().anyMatch(RowMethod::verifiesNumerator),
                 intervals.get(interval).hides,
-                mostPages > 1 << 30 ? Integer.MAX_VALUE : Integer.highestOneBit(Math.max(1, 2 * mostPages - 1)));
+                mostPages > 1 << 30 ? Integer.MAX_VALUE : Integer.highestOneBit(Math.max(1, 2 * mostPages - 1)),
+                CudaSelection.size(
+                        methods.stream().mapToInt(RowMethod::ranked).max().orElse(0)),
+                CudaSelection.size(
+                        methods.stream().mapToInt(RowMethod::rankedAgain).max().orElse(0)));
     }
 }

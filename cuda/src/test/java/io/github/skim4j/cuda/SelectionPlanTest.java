@@ -1,9 +1,12 @@
 package io.github.skim4j.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.skim4j.cuda.RowMethod.Rank;
+import io.github.skim4j.cuda.SelectionPlan.Stages;
 import io.github.skim4j.engine.attention.AttentionMethod;
+import io.github.skim4j.engine.backend.BackendException;
 import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.backend.Span.Logits;
 import io.github.skim4j.engine.kv.KvSequence;
@@ -38,7 +41,7 @@ class SelectionPlanTest {
     private static SelectionPlan plan(int length, String... methods) {
         List<Span> spans = Arrays.stream(methods)
                 .map(method -> {
-                    KvSequence sequence = new KvSequence(new PagePool(100), 16);
+                    KvSequence sequence = new KvSequence(new PagePool(40_000), 16);
                     sequence.reserve(length);
                     sequence.advance(length);
                     return new Span(sequence, new int[1], 0, 1, AttentionMethod.parse(method), Logits.LAST);
@@ -86,7 +89,31 @@ class SelectionPlanTest {
         assertThat(mostPages(999, "quest:budget=256,dense-layers=0", "dense")).isEqualTo(Integer.MAX_VALUE);
     }
 
+    @Test
+    void kernelsAreOfTheSizeOfTheLongestListThatIsCut() {
+        String quest = "quest:budget=256,dense-layers=0";
+        assertThat(stages(512 * 16 - 1, quest).size()).isEqualTo(512);
+        assertThat(stages(512 * 16, quest).size()).isEqualTo(2048);
+        assertThat(stages(4096 * 16, quest).size()).isEqualTo(8192);
+        // What is read whole is not cut, however long it is.
+        assertThat(stages(4096 * 16, "twilight:base=dense,dense-layers=0").size())
+                .isEqualTo(512);
+        assertThat(stages(4096 * 16, "quest:budget=50%,dense-layers=0", "dense").size())
+                .isEqualTo(8192);
+        assertThat(stages(4096 * 16, quest).secondSize()).isEqualTo(512);
+        assertThat(stages(4096 * 16, "sketch:budget=3%,dense-layers=0").secondSize())
+                .isEqualTo(2048);
+        assertThat(stages(4096 * 16, "sketch:budget=256,coarse=0.1,dense-layers=0")
+                        .secondSize())
+                .isEqualTo(512);
+        assertThatThrownBy(() -> stages(32768 * 16, quest)).isInstanceOf(BackendException.class);
+    }
+
     private static int mostPages(int length, String... methods) {
-        return plan(length, methods).stages(0, CONFIG.headDim()).mostPages();
+        return stages(length, methods).mostPages();
+    }
+
+    private static Stages stages(int length, String... methods) {
+        return plan(length, methods).stages(0, CONFIG.headDim());
     }
 }
