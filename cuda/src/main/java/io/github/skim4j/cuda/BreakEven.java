@@ -11,11 +11,11 @@ import io.github.skim4j.engine.model.ModelConfig;
 final class BreakEven {
 
     /** Microseconds a layer, as are all. */
-    private static final double RANKING = 18;
+    private static final double RANKING = 11;
 
-    private static final double RANKING_AGAIN = 13;
-    private static final double PRUNING = 18;
-    private static final double SAMPLING = 11;
+    private static final double RANKING_AGAIN = 10;
+    private static final double PRUNING = 15;
+    private static final double SAMPLING = 20;
 
     /** Share of what ranks leave over that pruning keeps; a guess on the safe side. */
     private static final double PRUNED = 0.25;
@@ -24,6 +24,9 @@ final class BreakEven {
     private static final double SAMPLED = 0.3;
 
     private static final int MOST_TOKENS = 1 << 24;
+
+    /** Between two lengths that are looked at: a sketch's second look begins at some length, and does not pay from there to another. */
+    private static final double STEP = 0.9;
 
     private final ModelConfig config;
     private final int pageSize;
@@ -43,7 +46,7 @@ final class BreakEven {
         statistics = new ReadStatistics(config, pageSize, tokenBytes);
     }
 
-    /** Fewest tokens; 0 for methods that are not there for speed, {@link Integer#MAX_VALUE} if it never is. */
+    /** Tokens from which on it always is; 0 for methods that are not there for speed, {@link Integer#MAX_VALUE} if it never is. */
     int tokens(AttentionMethod method) {
         if (Double.isNaN(micros(RowMethod.of(method, 1, 1, pageSize)))) {
             return 0;
@@ -51,8 +54,12 @@ final class BreakEven {
         if (!pays(method, MOST_TOKENS)) {
             return Integer.MAX_VALUE;
         }
-        int less = 0;
         int enough = MOST_TOKENS;
+        int less = (int) (STEP * enough);
+        while (less > 0 && pays(method, less)) {
+            enough = less;
+            less = (int) (STEP * enough);
+        }
         while (enough - less > 1) {
             int middle = (less + enough) >>> 1;
             if (pays(method, middle)) {

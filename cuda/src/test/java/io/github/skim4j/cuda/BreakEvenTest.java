@@ -41,15 +41,23 @@ class BreakEvenTest {
 
     @Test
     void dependsOnWhatIsLeftOut() {
-        // Whole decode steps on an H200: quest was faster than dense attention at 32K and slower at 8K, sketch faster
-        // at 128K alone.
+        // Whole decode steps on an H200: all of these were faster than dense attention at 32K and slower at 8K.
         assertThat(tokens("quest:budget=2048")).isBetween(8_192, 32_768);
-        assertThat(tokens("sketch:budget=1024")).isBetween(32_768, 131_072);
+        assertThat(tokens("sketch:budget=1024,coarse=0")).isBetween(8_192, 16_384);
+        assertThat(tokens("sketch:budget=6.25%")).isBetween(8_192, 16_384);
+        assertThat(tokens("sketch:budget=3%")).isBetween(16_384, 32_768);
         assertThat(tokens("vattention:base=sketch,budget=5%")).isBetween(32_768, 131_072);
         assertThat(tokens(32, 0, H200, "quest:budget=2048")).isBetween(2_048, 8_192);
         assertThat(tokens("quest:budget=8192")).isGreaterThan(tokens("quest:budget=2048"));
         assertThat(tokens(8, 0, H200 / 2, "quest:budget=25%")).isLessThan(tokens("quest:budget=25%"));
         assertThat(tokens("quest:budget=25%,dense-layers=2")).isEqualTo(tokens("quest:budget=25%,dense-layers=0"));
+    }
+
+    @Test
+    void aSecondLookThatBeginsAtSomeLengthMustPay() {
+        // From 17,067 tokens on there are less than 6 % of the pages among 1,024 tokens.
+        assertThat(tokens("sketch:budget=1024")).isBetween(17_067, 32_768);
+        assertThat(tokens(32, 0, H200, "sketch:budget=1024")).isLessThan(8_192);
     }
 
     @ParameterizedTest
