@@ -269,7 +269,7 @@ final class CudaAttention {
     int parts(Step step) {
         int sinks = step.closesUp() ? 1 : 0;
         int parts = sinks + Math.max(1, (step.mostSlotsOfEntries() + partTokens - 1) / partTokens);
-        return Math.min(splits, Integer.highestOneBit(2 * parts - 1));
+        return Math.min(splits, DecodeGraph.bucket(parts));
     }
 
     /** The same for the lists of a selection. */

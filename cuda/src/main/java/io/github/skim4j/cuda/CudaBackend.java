@@ -32,7 +32,7 @@ final class CudaBackend implements Backend {
 
     private static final Logger LOG = LoggerFactory.getLogger(CudaBackend.class);
 
-    private static final int LEAST_PAGE_SIZE = 16;
+    static final int LEAST_PAGE_SIZE = 16;
 
     /** Each takes some megabytes of the device, and mixes of methods make ever new ones. */
     private static final int MOST_GRAPHS = 64;
@@ -104,7 +104,7 @@ final class CudaBackend implements Backend {
         try {
             CudaModel model = ModelUpload.upload(device, weights, backend.weights());
             int pagesPerSequence = (backend.contextLength() + kvCache.pageSize() - 1) / kvCache.pageSize();
-            int batch = bucket(backend.maxBatchSize());
+            int batch = DecodeGraph.bucket(backend.maxBatchSize());
             inputs = new StepInputs(device, config, Math.max(backend.maxTokens(), batch), batch, pagesPerSequence);
             Products products = new Products(device, CudaTransformer.largestUnpacked(model));
             CudaTransformer transformer = new CudaTransformer(device, model, kvCache.type(), inputs, products);
@@ -153,11 +153,6 @@ final class CudaBackend implements Backend {
         }
     }
 
-    /** Batch sizes that graphs are made for, so that few serve all. */
-    private static int bucket(int rows) {
-        return Integer.highestOneBit(2 * rows - 1);
-    }
-
     @Override
     public String device() {
         return "CUDA, " + device.name();
@@ -195,7 +190,7 @@ final class CudaBackend implements Backend {
         clearNewPages(step);
         prepare(step, plan);
         probe.begin(step, selection);
-        List<SpanResult> inOrder = step.isDecode() && bucket(step.rows()) <= CudaTransformer.LOGIT_ROWS
+        List<SpanResult> inOrder = step.isDecode() && DecodeGraph.bucket(step.rows()) <= CudaTransformer.LOGIT_ROWS
                 ? decode(step, plan)
                 : process(step, plan);
         SpanResult[] ordered = new SpanResult[spans.size()];
@@ -251,7 +246,7 @@ final class CudaBackend implements Backend {
 
     /** A step of single tokens by a graph, which gives the logits of all. */
     private List<SpanResult> decode(Step step, SelectionPlan plan) {
-        int rows = bucket(step.rows());
+        int rows = DecodeGraph.bucket(step.rows());
         inputs.write(step, plan, rows, cache.sparePage(), step.allRows(rows));
         if (pageData.lacks(step, false)) {
             inputs.copy(rows, device.stream());

@@ -10,6 +10,11 @@ final class DecodeGraph implements AutoCloseable {
 
     private final CUgraphExec executable = new CUgraphExec();
 
+    /** The sizes that graphs are made for, powers of two, so that few serve all: the least that is no smaller than {@code size} >= 1. */
+    static int bucket(int size) {
+        return Integer.highestOneBit(2 * size - 1);
+    }
+
     /** Captures what {@code work} queues on {@code stream}. */
     DecodeGraph(CudaStream stream, Runnable work) {
         Driver.check(

@@ -42,9 +42,6 @@ record RowMethod(
 
     private static final int ALL = Integer.MAX_VALUE;
 
-    /** Tokens of a page of the GPU's cache, at least. */
-    private static final int SMALLEST_PAGE = 16;
-
     static final RowMethod DENSE =
             new RowMethod(Rank.NONE, ALL, Rank.NONE, ALL, 1, false, Always.DEFAULT, null, 0, 0, 0);
 
@@ -175,7 +172,7 @@ record RowMethod(
 
     /** Pages that are always read, and one other that is kept beside them, at most. */
     private int mostForced() {
-        return always.sinks() / SMALLEST_PAGE + always.recent() / SMALLEST_PAGE + 4;
+        return always.sinks() / CudaBackend.LEAST_PAGE_SIZE + always.recent() / CudaBackend.LEAST_PAGE_SIZE + 4;
     }
 
     /** Pages that {@link #first} ranks; 0 if it keeps all. */

@@ -155,7 +155,7 @@ record SelectionPlan(List<Interval> intervals) {
                 methods.stream().anyMatch(method -> method.sample() != null),
                 methods.stream().anyMatch(RowMethod::verifiesNumerator),
                 intervals.get(interval).hides,
-                mostPages > 1 << 30 ? Integer.MAX_VALUE : Integer.highestOneBit(Math.max(1, 2 * mostPages - 1)),
+                mostPages > 1 << 30 ? Integer.MAX_VALUE : DecodeGraph.bucket(Math.max(1, mostPages)),
                 CudaSelection.size(
                         methods.stream().mapToInt(RowMethod::ranked).max().orElse(0)),
                 CudaSelection.size(
