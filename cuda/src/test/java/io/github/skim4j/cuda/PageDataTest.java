@@ -31,6 +31,22 @@ class PageDataTest {
         assertThat(RowMethod.of(method, 10_000, 625, 16).first()).isEqualTo(rank);
     }
 
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "sketch:budget=3% | SKETCH, INT4",
+                "sketch:budget=1024 | SKETCH, INT4",
+                "sketch:budget=12.5% | SKETCH",
+                "sketch:budget=3%,coarse=0 | SKETCH",
+                "twilight:base=sketch,budget=12.5% | SKETCH, INT4",
+            })
+    void fourBitKeysAreThereForASecondLookOrTopP(String spec, String ranks) {
+        assertThat(PageData.of(AttentionMethod.parse(spec), 128))
+                .extracting(kind -> kind.rank().name())
+                .containsExactly(ranks.split(", "));
+    }
+
     /** Blocks are read 16 bytes at a time. */
     @ParameterizedTest
     @EnumSource(names = {"BOUNDS", "MOMENTS", "BOUNDS8", "MOMENTS8", "SKETCH", "INT4"})
