@@ -38,6 +38,7 @@ final class CudaBackend implements Backend {
     private static final int MOST_GRAPHS = 64;
 
     private final ModelConfig config;
+    private final int contextLength;
     private final CudaDevice device;
     private final KvStorage cache;
     private final StepInputs inputs;
@@ -77,8 +78,9 @@ final class CudaBackend implements Backend {
             StepInputs inputs,
             CudaTransformer transformer,
             StepResults results,
-            double recallProbe) {
+            BackendConfig backend) {
         this.config = weights.config();
+        this.contextLength = backend.contextLength();
         this.labelChannels = weights.labelChannels();
         this.device = device;
         this.cache = cache;
@@ -88,7 +90,7 @@ final class CudaBackend implements Backend {
         pageData = new PageDataStorage(device, config, cache, labelChannels, inputs);
         records = new TokenRecords(device, config, cache, inputs);
         eviction = new CudaEviction(device, config, cache, inputs, records);
-        probe = new CudaProbe(device, config, transformer.attention(), recallProbe);
+        probe = new CudaProbe(device, config, transformer.attention(), backend.recallProbe());
         statistics = new ReadStatistics(config, cache.pageSize(), cache.tokenBytes());
         breakEven = new BreakEven(config, cache.pageSize(), cache.tokenBytes(), device.bandwidth());
     }
@@ -98,6 +100,7 @@ final class CudaBackend implements Backend {
         KvCacheConfig kvCache = backend.kvCache();
         requireSupported(weights, kvCache);
         LabelChannels.requireFor(backend.attention(), config, weights.labelChannels());
+        CudaSelection.requireRanks(backend.attention(), config, backend.contextLength(), kvCache.pageSize());
         CudaDevice device = new CudaDevice(backend.ordinal());
         StepInputs inputs = null;
         StepResults results = null;
@@ -124,7 +127,7 @@ final class CudaBackend implements Backend {
                         backend.contextLength());
             }
             results = new StepResults(device, inputs.maxRows(), config.vocabSize());
-            return new CudaBackend(weights, device, cache, inputs, transformer, results, backend.recallProbe());
+            return new CudaBackend(weights, device, cache, inputs, transformer, results, backend);
         } catch (RuntimeException | Error e) {
             if (results != null) {
                 results.close();
@@ -166,6 +169,7 @@ final class CudaBackend implements Backend {
     @Override
     public void requireSupports(AttentionMethod method) {
         LabelChannels.requireFor(method, config, labelChannels);
+        CudaSelection.requireRanks(method, config, contextLength, cache.pageSize());
     }
 
     @Override

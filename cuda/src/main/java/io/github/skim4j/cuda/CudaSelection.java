@@ -2,9 +2,9 @@ package io.github.skim4j.cuda;
 
 import io.github.skim4j.cuda.RowMethod.Rank;
 import io.github.skim4j.cuda.SelectionPlan.Stages;
+import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.backend.BackendException;
 import io.github.skim4j.engine.model.ModelConfig;
-import java.util.Arrays;
 import java.util.Locale;
 
 /**
@@ -35,6 +35,8 @@ final class CudaSelection {
 
     /** Pages of the longest list that each of the kernels cuts. */
     private static final int[] SIZES = {512, 2048, 4096, 8192, 32768};
+
+    private static final int MOST_PAGES = SIZES[SIZES.length - 1];
 
     private static final int SELECT_THREADS = 1024;
 
@@ -278,13 +280,29 @@ final class CudaSelection {
         };
     }
 
-    /** Size of the kernel that cuts a list of so many pages. */
+    /** @throws BackendException if a method ranks more pages of the longest sequence than there is a kernel for */
+    static void requireRanks(AttentionMethod method, ModelConfig config, int contextLength, int pageSize) {
+        // The first layer sees the most.
+        int layer = method.denseLayers();
+        int visible = Math.min(contextLength, config.window(layer));
+        // A window that begins within a page lies on one more.
+        int pages = (visible - 1) / pageSize + (visible < contextLength ? 2 : 1);
+        RowMethod row = RowMethod.of(method, visible, pages, pageSize);
+        if (layer < config.layers() && Math.max(row.ranked(), row.rankedAgain()) > MOST_PAGES) {
+            throw new BackendException("the CUDA backend ranks " + MOST_PAGES + " pages at most, but with "
+                    + method.name() + " there are " + pages + " of " + pageSize + " tokens in the context length of "
+                    + contextLength + ": raise kv-cache.page-size, lower context-length or choose another"
+                    + " attention.method");
+        }
+    }
+
+    /** Size of the kernel that cuts a list of so many pages, {@link #requireRanks} granted. */
     static int size(int pages) {
-        return Arrays.stream(SIZES)
-                .filter(size -> size >= pages)
-                .findFirst()
-                .orElseThrow(() -> new BackendException("the CUDA backend selects among " + SIZES[SIZES.length - 1]
-                        + " pages at most, but there are " + pages + ". Raise kv-cache.page-size"));
+        int i = 0;
+        while (SIZES[i] < pages) {
+            i++;
+        }
+        return SIZES[i];
     }
 
     private void select(String kernel, int size, int layer, int interval, Stages stages, int from, int count) {

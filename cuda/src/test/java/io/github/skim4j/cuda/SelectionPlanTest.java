@@ -106,7 +106,32 @@ class SelectionPlanTest {
         assertThat(stages(4096 * 16, "sketch:budget=256,coarse=0.1,dense-layers=0")
                         .secondSize())
                 .isEqualTo(512);
-        assertThatThrownBy(() -> stages(32768 * 16, quest)).isInstanceOf(BackendException.class);
+        assertThat(stages(32768 * 16 - 1, quest).size()).isEqualTo(32768);
+    }
+
+    @Test
+    void contextsThatNoKernelCanRankAreRefusedWithWhatToChange() {
+        requireRanks("quest:budget=256", 32768 * 16, 16);
+        assertThatThrownBy(() -> requireRanks("quest:budget=256", 32768 * 16 + 1, 16))
+                .isInstanceOf(BackendException.class)
+                .hasMessage("the CUDA backend ranks 32768 pages at most, but with quest there are 32769 of 16 tokens in"
+                        + " the context length of 524289: raise kv-cache.page-size, lower context-length or choose"
+                        + " another attention.method");
+        requireRanks("quest:budget=256", 32768 * 16 + 1, 32);
+        assertThatThrownBy(() -> requireRanks("twilight:base=sketch,budget=3%", 1_000_000, 16))
+                .hasMessageContaining("twilight");
+        for (String other : List.of(
+                "dense",
+                "streaming-llm:budget=2048",
+                "twilight:base=dense",
+                "quest:budget=100%",
+                "quest:budget=256,dense-layers=4")) {
+            requireRanks(other, 1_000_000, 16);
+        }
+    }
+
+    private static void requireRanks(String method, int contextLength, int pageSize) {
+        CudaSelection.requireRanks(AttentionMethod.parse(method), CONFIG, contextLength, pageSize);
     }
 
     private static int mostPages(int length, String... methods) {
