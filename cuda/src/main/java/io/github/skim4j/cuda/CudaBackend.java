@@ -1,5 +1,6 @@
 package io.github.skim4j.cuda;
 
+import io.github.skim4j.cuda.SelectionPlan.Interval;
 import io.github.skim4j.cuda.SelectionPlan.Stages;
 import io.github.skim4j.cuda.Step.LogitRow;
 import io.github.skim4j.engine.AttentionStats;
@@ -69,7 +70,8 @@ final class CudaBackend implements Backend {
     private boolean closed;
 
     /** Steps of one size whose layers need the same kernels are one graph. */
-    private record GraphKey(int rows, List<Object> shape) {}
+    private record GraphKey(
+            int rows, List<Object> shape, int parts, boolean closesUp, boolean records, boolean observes) {}
 
     private CudaBackend(
             ModelWeights weights,
@@ -237,8 +239,8 @@ final class CudaBackend implements Backend {
         if (selection == null) {
             return;
         }
-        for (int i = 0; i < plan.intervals().size(); i++) {
-            selection.prepare(plan.stages(i, config.headDim()));
+        for (Interval interval : plan.intervals()) {
+            selection.prepare(interval.stages());
         }
     }
 
@@ -256,7 +258,13 @@ final class CudaBackend implements Backend {
             inputs.copy(rows, device.stream());
             pageData.fill(step, 0, config.layers(), false, true);
         }
-        GraphKey key = new GraphKey(rows, shape(step, plan));
+        GraphKey key = new GraphKey(
+                rows,
+                plan.shape(),
+                transformer.attention().parts(step),
+                step.closesUp(),
+                step.records(),
+                step.observes());
         DecodeGraph graph = probe.isIdle() ? graphs.get(key) : null;
         if (graph != null) {
             graph.launch(device.stream());
@@ -278,12 +286,6 @@ final class CudaBackend implements Backend {
                     step.spans().get(s), i -> results.drawn(row), i -> results.logits(row), read(step, plan, s, s)));
         }
         return found;
-    }
-
-    private List<Object> shape(Step step, SelectionPlan plan) {
-        List<Object> shape = new ArrayList<>(plan.shape(config.headDim()));
-        shape.addAll(List.of(transformer.attention().parts(step), step.closesUp(), step.records(), step.observes()));
-        return shape;
     }
 
     private void queueDecode(Step step, SelectionPlan plan, int rows) {
@@ -315,7 +317,7 @@ final class CudaBackend implements Backend {
                         sequences);
             }
             if (!probe.isIdle()) {
-                Stages stages = plan.stages(plan.interval(layer), config.headDim());
+                Stages stages = plan.intervals().get(plan.interval(layer)).stages();
                 probe.queue(cache, layer, step, selection, stages, transformer.attended());
             }
         });
@@ -384,13 +386,14 @@ final class CudaBackend implements Backend {
         Span span = step.spans().get(index);
         AttentionStats read = AttentionStats.NONE;
         if (!(span.attention() instanceof Dense)) {
+            boolean lists = plan.lists();
             for (int i = 0; i < span.count(); i++) {
-                long tokens = plan.lists() ? results.tokens(row + i) : 0;
-                long pages = plan.lists() ? results.pages(row + i) : 0;
+                long tokens = lists ? results.tokens(row + i) : 0;
+                long pages = lists ? results.pages(row + i) : 0;
                 read = read.plus(statistics.of(plan, row + i, span, i, tokens, pages));
             }
         }
-        return read.plus(probe.result(index));
+        return probe.isIdle() ? read : read.plus(probe.result(index));
     }
 
     @Override

@@ -142,7 +142,7 @@ final class CudaTransformer {
     private void attend(
             KvStorage cache, int layer, Step step, SelectionPlan plan, int entries, CudaSelection selection) {
         int interval = plan.interval(layer);
-        Stages stages = plan.stages(interval, config.headDim());
+        Stages stages = plan.intervals().get(interval).stages();
         if (stages.none()) {
             attention.run(cache, layer, attended, step, entries);
             return;

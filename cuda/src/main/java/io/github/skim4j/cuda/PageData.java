@@ -73,6 +73,11 @@ record PageData(Rank rank, int channels) {
         return rank == Rank.SKETCH ? MEAN_TOKENS : 0;
     }
 
+    /** Tokens that a sequence must have in whole pages before there can be all that a method reads. */
+    static int minTokens(AttentionMethod method) {
+        return method.selector() instanceof Sketch ? MEAN_TOKENS : 0;
+    }
+
     /** The kernel that makes it, but for cache type and head size. */
     String fillKernel() {
         return switch (rank) {

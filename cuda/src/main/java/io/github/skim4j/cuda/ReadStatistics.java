@@ -1,6 +1,7 @@
 package io.github.skim4j.cuda;
 
 import io.github.skim4j.cuda.RowMethod.Rank;
+import io.github.skim4j.cuda.SelectionPlan.Interval;
 import io.github.skim4j.cuda.Step.Observed;
 import io.github.skim4j.engine.AttentionStats;
 import io.github.skim4j.engine.attention.EvictionMethod;
@@ -35,19 +36,22 @@ final class ReadStatistics {
         long pagesRead = pages;
         long total = 0;
         long selectionBytes = 0;
-        for (int layer = 0; layer < config.layers(); layer++) {
-            VisibleSlots visible = VisibleSlots.of(span, index, config.window(layer));
-            boolean counts = layer >= denseLayers;
-            boolean listed = plan.isListed(layer);
-            int factor = (counts ? 1 : 0) - (listed ? 1 : 0);
-            if (!counts || !listed) {
+        for (Interval interval : plan.intervals()) {
+            int window = config.window(interval.from());
+            VisibleSlots visible = VisibleSlots.of(span, index, window);
+            boolean counts = interval.from() >= denseLayers;
+            boolean listed = interval.isListed();
+            long heads = (long) interval.layers() * config.kvHeads();
+            if (counts != listed) {
                 // Read whole, and counted by the device though it should not be, or the other way round.
-                attended += (long) factor * visible.tokens() * config.kvHeads();
-                pagesRead += (long) factor * visible.pages() * config.kvHeads();
+                long factor = counts ? heads : -heads;
+                attended += factor * visible.tokens();
+                pagesRead += factor * visible.pages();
             }
             if (counts) {
-                total += (long) Math.min(position + 1, config.window(layer)) * config.kvHeads();
-                selectionBytes += listed ? selectionBytes(plan.method(layer, entry), visible.pages()) : 0;
+                total += heads * Math.min(position + 1, window);
+                RowMethod method = listed ? interval.methods().get(entry) : RowMethod.DENSE;
+                selectionBytes += interval.layers() * selectionBytes(method, visible.pages());
             }
         }
         if (span.attention() instanceof EvictionMethod && Observed.of(span).count() > 0) {

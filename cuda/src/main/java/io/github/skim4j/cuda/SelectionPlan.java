@@ -6,10 +6,10 @@ import io.github.skim4j.engine.attention.Dense;
 import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.model.ModelConfig;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
-import java.util.TreeSet;
 
 /**
  * How the entries of a step select, layer by layer. Neighbouring layers in which every entry selects in the same way share an interval.
@@ -19,19 +19,23 @@ import java.util.TreeSet;
  */
 record SelectionPlan(List<Interval> intervals) {
 
-    static final SelectionPlan DENSE = new SelectionPlan(List.of(new Interval(0, List.of(), false)));
-
     /**
-     * Layers from {@code from} on, and how each entry selects there; no method if all read everything.
+     * {@code layers} from {@code from} on, and how each entry selects there; no method if all read everything.
      *
-     * @param hides whether tokens of packed sequences are hidden by their positions
+     * @param stages what that takes
      */
-    record Interval(int from, List<RowMethod> methods, boolean hides) {}
+    record Interval(int from, int layers, List<RowMethod> methods, Stages stages) {
+
+        boolean isListed() {
+            return !methods.isEmpty();
+        }
+    }
 
     /**
      * The kernels that an interval needs, which make it another graph if they differ.
      *
      * @param first rankings of all pages
+     * @param hides whether tokens of packed sequences are hidden by their positions
      * @param mostPages that a list has at most: a power of two, so that growing lists seldom make another graph, or
      *     {@link Integer#MAX_VALUE}
      * @param size of the kernel for the longest list that is cut, see {@link CudaSelection#size}
@@ -48,6 +52,39 @@ record SelectionPlan(List<Interval> intervals) {
             int size,
             int secondSize) {
 
+        private static Stages of(List<RowMethod> methods, boolean hides, int headDim) {
+            Set<PageData> first = new LinkedHashSet<>();
+            boolean second = false;
+            boolean prunes = false;
+            boolean samples = false;
+            boolean verifiesNumerators = false;
+            int mostPages = 1;
+            int ranked = 0;
+            int rankedAgain = 0;
+            for (RowMethod method : methods) {
+                if (method.first() != Rank.NONE) {
+                    first.add(new PageData(method.first(), method.channels(headDim)));
+                }
+                second |= method.second() != Rank.NONE;
+                prunes |= method.prunes();
+                samples |= method.sample() != null;
+                verifiesNumerators |= method.verifiesNumerator();
+                mostPages = Math.max(mostPages, method.mostPages());
+                ranked = Math.max(ranked, method.ranked());
+                rankedAgain = Math.max(rankedAgain, method.rankedAgain());
+            }
+            return new Stages(
+                    first,
+                    second,
+                    prunes,
+                    samples,
+                    verifiesNumerators,
+                    hides,
+                    mostPages > 1 << 30 ? Integer.MAX_VALUE : DecodeGraph.bucket(mostPages),
+                    CudaSelection.size(ranked),
+                    CudaSelection.size(rankedAgain));
+        }
+
         boolean none() {
             return first.isEmpty() && !prunes && !samples && !hides;
         }
@@ -58,44 +95,46 @@ record SelectionPlan(List<Interval> intervals) {
     }
 
     static SelectionPlan of(Step step, ModelConfig config) {
-        if (step.isDense() && !step.hasPacked()) {
-            return DENSE;
-        }
-        TreeSet<Integer> borders = new TreeSet<>(Set.of(0));
+        BitSet borders = new BitSet();
+        borders.set(0);
         for (Span span : step.spans()) {
             if (!(span.attention() instanceof Dense)) {
-                borders.add(span.attention().denseLayers());
+                borders.set(span.attention().denseLayers());
             }
         }
         if (config.slidingWindow() > 0) {
-            borders.add(config.slidingWindowFrom());
+            borders.set(config.slidingWindowFrom());
         }
+        borders.set(config.layers());
         List<Interval> intervals = new ArrayList<>();
-        for (int layer : borders) {
-            if (layer < config.layers()) {
-                boolean hides = config.window(layer) != Integer.MAX_VALUE && step.hasPacked();
-                intervals.add(new Interval(layer, methods(step, config, layer, hides), hides));
-            }
+        for (int from = 0; from < config.layers(); ) {
+            int end = borders.nextSetBit(from + 1);
+            boolean hides = config.window(from) != Integer.MAX_VALUE && step.hasPacked();
+            List<RowMethod> methods = methods(step, config, from, hides);
+            intervals.add(new Interval(from, end - from, methods, Stages.of(methods, hides, config.headDim())));
+            from = end;
         }
-        return new SelectionPlan(List.copyOf(intervals));
+        return new SelectionPlan(intervals);
     }
 
     private static List<RowMethod> methods(Step step, ModelConfig config, int layer, boolean hides) {
         List<RowMethod> methods = new ArrayList<>();
+        boolean isListed = hides;
         for (Span span : step.spans()) {
             for (int i = 0; i < span.count() && !Step.isChunk(span); i++) {
-                methods.add(method(span, span.sequence().length() + i, config, layer));
+                RowMethod method = method(span, span.sequence().length() + i, config, layer);
+                methods.add(method);
+                isListed |= !method.isDense();
             }
         }
-        return !hides && methods.stream().allMatch(RowMethod::isDense) ? List.of() : List.copyOf(methods);
+        return isListed ? methods : List.of();
     }
 
     private static RowMethod method(Span span, int position, ModelConfig config, int layer) {
         AttentionMethod method = span.attention();
         int pageSize = span.sequence().pageSize();
         int wholeTokens = position / pageSize * pageSize;
-        boolean fits = PageData.of(method, config.headDim()).stream().allMatch(kind -> wholeTokens >= kind.minTokens());
-        if (method instanceof Dense || layer < method.denseLayers() || !fits) {
+        if (method instanceof Dense || layer < method.denseLayers() || wholeTokens < PageData.minTokens(method)) {
             return RowMethod.DENSE;
         }
         int visible = Math.min(position + 1, config.window(layer));
@@ -114,51 +153,23 @@ record SelectionPlan(List<Interval> intervals) {
         return interval;
     }
 
-    /** Whether the entries' lists are made in a layer. */
-    boolean isListed(int layer) {
-        return !intervals.get(interval(layer)).methods.isEmpty();
-    }
-
-    /** Whether there are lists in any layer. */
-    boolean lists() {
-        return intervals.stream().anyMatch(interval -> !interval.methods.isEmpty());
-    }
-
-    /** How an entry selects in a layer whose lists are made. */
-    RowMethod method(int layer, int entry) {
-        return intervals.get(interval(layer)).methods.get(entry);
-    }
-
     /** Where each interval begins and what it needs: steps of the same make can share a graph. */
-    List<Object> shape(int headDim) {
+    List<Object> shape() {
         List<Object> shape = new ArrayList<>();
-        for (int i = 0; i < intervals.size(); i++) {
-            shape.add(intervals.get(i).from);
-            shape.add(stages(i, headDim));
+        for (Interval interval : intervals) {
+            shape.add(interval.from);
+            shape.add(interval.stages);
         }
         return shape;
     }
 
-    Stages stages(int interval, int headDim) {
-        List<RowMethod> methods = intervals.get(interval).methods;
-        Set<PageData> first = new LinkedHashSet<>();
-        for (RowMethod method : methods) {
-            if (method.first() != Rank.NONE) {
-                first.add(new PageData(method.first(), method.channels(headDim)));
+    /** Whether there are lists in any layer. */
+    boolean lists() {
+        for (Interval interval : intervals) {
+            if (interval.isListed()) {
+                return true;
             }
         }
-        int mostPages = methods.stream().mapToInt(RowMethod::mostPages).max().orElse(0);
-        return new Stages(
-                first,
-                methods.stream().anyMatch(method -> method.second() != Rank.NONE),
-                methods.stream().anyMatch(RowMethod::prunes),
-                methods.stream().anyMatch(method -> method.sample() != null),
-                methods.stream().anyMatch(RowMethod::verifiesNumerator),
-                intervals.get(interval).hides,
-                mostPages > 1 << 30 ? Integer.MAX_VALUE : DecodeGraph.bucket(Math.max(1, mostPages)),
-                CudaSelection.size(
-                        methods.stream().mapToInt(RowMethod::ranked).max().orElse(0)),
-                CudaSelection.size(
-                        methods.stream().mapToInt(RowMethod::rankedAgain).max().orElse(0)));
+        return false;
     }
 }

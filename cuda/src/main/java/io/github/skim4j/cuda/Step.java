@@ -6,43 +6,68 @@ import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.backend.Span.Logits;
 import io.github.skim4j.engine.backend.TokenDraw;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
-import java.util.stream.IntStream;
 
 /**
  * The spans of a step in the order of their rows. A span is sequence {@code s} of the step where it stands at {@code s}. First come
  * the entries, rows that are attended one by one: single tokens, so that such a row has its sequence's number, then tokens that each
  * select for themselves. Behind them are the chunks of prompts that are attended as a whole.
- *
- * @param spans in the order of their rows
- * @param origins where each stood in the caller's list
- * @param entries rows that are attended one by one
- * @param chunks spans that are attended as a whole, the last ones
- * @param rows tokens of all spans
  */
-record Step(List<Span> spans, List<Integer> origins, int entries, int chunks, int rows) {
+final class Step {
+
+    private static final int ORDERS = 3;
+
+    private final List<Span> spans = new ArrayList<>();
+    private final List<Integer> origins = new ArrayList<>();
+    private int entries;
+    private int chunks;
+    private int rows;
+    private int longestChunk;
+    private int longestOfEntries;
+    private int mostSlotsOfEntries;
+    private boolean isDense = true;
+    private boolean closesUp;
+    private boolean hasPacked;
+    private boolean records;
+    private boolean observes;
+    private boolean wantsLogits;
 
     static Step of(List<Span> spans) {
-        List<Integer> origins = IntStream.range(0, spans.size())
-                .boxed()
-                .sorted(Comparator.comparing(i -> order(spans.get(i))))
-                .toList();
-        List<Span> ordered = origins.stream().map(spans::get).toList();
-        int rows = ordered.stream().mapToInt(Span::count).sum();
-        int chunked = 0;
-        int chunks = 0;
-        for (Span span : ordered) {
-            if (isChunk(span)) {
-                chunks++;
-                chunked += span.count();
+        Step step = new Step();
+        for (int order = 0; order < ORDERS; order++) {
+            for (int i = 0; i < spans.size(); i++) {
+                if (order(spans.get(i)) == order) {
+                    step.origins.add(i);
+                    step.add(spans.get(i));
+                }
             }
         }
-        return new Step(ordered, origins, rows - chunked, chunks, rows);
+        return step;
     }
 
     private static int order(Span span) {
         return span.count() == 1 ? 0 : isChunk(span) ? 2 : 1;
+    }
+
+    private void add(Span span) {
+        spans.add(span);
+        rows += span.count();
+        if (isChunk(span)) {
+            chunks++;
+            longestChunk = Math.max(longestChunk, span.count());
+        } else {
+            entries += span.count();
+            longestOfEntries = Math.max(longestOfEntries, span.count());
+            int slots =
+                    VisibleSlots.of(span, span.count() - 1, Integer.MAX_VALUE).last();
+            mostSlotsOfEntries = Math.max(mostSlotsOfEntries, slots);
+        }
+        isDense &= span.attention() instanceof Dense;
+        closesUp |= span.sequence().gap() > 0;
+        hasPacked |= span.sequence().isPacked();
+        records |= span.observation() != null;
+        observes |= Observed.of(span).count > 0;
+        wantsLogits |= span.logits() == Logits.LAST || span.logits() == Logits.ALL;
     }
 
     static boolean isChunk(Span span) {
@@ -51,32 +76,77 @@ record Step(List<Span> spans, List<Integer> origins, int entries, int chunks, in
                 && span.sequence().evicted() == 0;
     }
 
+    /** In the order of their rows. */
+    List<Span> spans() {
+        return spans;
+    }
+
+    /** Where each span stood in the caller's list. */
+    List<Integer> origins() {
+        return origins;
+    }
+
+    /** Rows that are attended one by one. */
+    int entries() {
+        return entries;
+    }
+
+    /** Spans that are attended as a whole, the last ones. */
+    int chunks() {
+        return chunks;
+    }
+
+    /** Tokens of all spans. */
+    int rows() {
+        return rows;
+    }
+
     /** Whether all spans are single tokens. */
     boolean isDecode() {
         return entries == spans.size();
     }
 
     boolean isDense() {
-        return spans.stream().allMatch(span -> span.attention() instanceof Dense);
+        return isDense;
     }
 
     /** Whether a sequence lost tokens between sinks and window. */
     boolean closesUp() {
-        return spans.stream().anyMatch(span -> span.sequence().gap() > 0);
+        return closesUp;
     }
 
     boolean hasPacked() {
-        return spans.stream().anyMatch(span -> span.sequence().isPacked());
+        return hasPacked;
     }
 
     /** Whether a sequence's tokens have records. */
     boolean records() {
-        return spans.stream().anyMatch(span -> span.observation() != null);
+        return records;
     }
 
     /** Whether the attention of any token counts for eviction. */
     boolean observes() {
-        return spans.stream().anyMatch(span -> Observed.of(span).count > 0);
+        return observes;
+    }
+
+    /** Tokens of the longest chunk. */
+    int longestChunk() {
+        return longestChunk;
+    }
+
+    /** Tokens of the longest span whose tokens are attended one by one. */
+    int longestOfEntries() {
+        return longestOfEntries;
+    }
+
+    /** Slots of the longest list of all pages that a token has which is attended by itself. */
+    int mostSlotsOfEntries() {
+        return mostSlotsOfEntries;
+    }
+
+    /** Whether logits themselves are wanted, rather than tokens alone. */
+    boolean wantsLogits() {
+        return wantsLogits;
     }
 
     /**
@@ -100,30 +170,6 @@ record Step(List<Span> spans, List<Integer> origins, int entries, int chunks, in
         }
     }
 
-    /** Tokens of the longest chunk. */
-    int longestChunk() {
-        return spans.stream().filter(Step::isChunk).mapToInt(Span::count).max().orElse(0);
-    }
-
-    /** Tokens of the longest span whose tokens are attended one by one. */
-    int longestOfEntries() {
-        return spans.stream()
-                .filter(span -> !isChunk(span))
-                .mapToInt(Span::count)
-                .max()
-                .orElse(0);
-    }
-
-    /** Slots of the longest list of all pages that a token has which is attended by itself. */
-    int mostSlotsOfEntries() {
-        return spans.stream()
-                .filter(span -> !isChunk(span))
-                .mapToInt(span -> VisibleSlots.of(span, span.count() - 1, Integer.MAX_VALUE)
-                        .last())
-                .max()
-                .orElse(0);
-    }
-
     /** How many of a span's rows, the last ones, need logits. */
     static int logitRows(Span span) {
         return switch (span.logits()) {
@@ -135,15 +181,11 @@ record Step(List<Span> spans, List<Integer> origins, int entries, int chunks, in
 
     /** The {@code rows} of a step of single tokens and padding. */
     List<LogitRow> allRows(int rows) {
-        return IntStream.range(0, rows)
-                .mapToObj(row ->
-                        row < spans.size() ? LogitRow.of(row, spans.get(row)) : new LogitRow(row, TokenDraw.GREEDY))
-                .toList();
-    }
-
-    /** Whether logits themselves are wanted, rather than tokens alone. */
-    boolean wantsLogits() {
-        return spans.stream().anyMatch(span -> span.logits() == Logits.LAST || span.logits() == Logits.ALL);
+        List<LogitRow> all = new ArrayList<>();
+        for (int row = 0; row < rows; row++) {
+            all.add(row < spans.size() ? LogitRow.of(row, spans.get(row)) : new LogitRow(row, TokenDraw.GREEDY));
+        }
+        return all;
     }
 
     /**

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.github.skim4j.cuda.RowMethod.Rank;
+import io.github.skim4j.cuda.SelectionPlan.Interval;
 import io.github.skim4j.cuda.SelectionPlan.Stages;
 import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.backend.BackendException;
@@ -53,10 +54,10 @@ class SelectionPlanTest {
     @Test
     void denseLayersComeFirst() {
         SelectionPlan plan = plan(999, "quest:budget=256,dense-layers=2");
-        assertThat(plan.isListed(1)).isFalse();
-        assertThat(plan.isListed(2)).isTrue();
-        assertThat(plan.method(2, 0).first()).isEqualTo(Rank.MOMENTS);
-        assertThat(plan.method(2, 0).firstPages()).isEqualTo(16);
+        assertThat(interval(plan, 1).isListed()).isFalse();
+        assertThat(interval(plan, 2).isListed()).isTrue();
+        assertThat(interval(plan, 2).methods().get(0).first()).isEqualTo(Rank.MOMENTS);
+        assertThat(interval(plan, 2).methods().get(0).firstPages()).isEqualTo(16);
     }
 
     @Test
@@ -70,8 +71,8 @@ class SelectionPlanTest {
     @Test
     void othersOfTheBatchSelectAllTheSame() {
         SelectionPlan plan = plan(300, "quest:budget=256,dense-layers=0", "quest:budget=512,dense-layers=0");
-        assertThat(plan.method(0, 0).first()).isEqualTo(Rank.MOMENTS);
-        assertThat(plan.method(0, 1)).isEqualTo(RowMethod.DENSE);
+        assertThat(interval(plan, 0).methods().get(0).first()).isEqualTo(Rank.MOMENTS);
+        assertThat(interval(plan, 0).methods().get(1)).isEqualTo(RowMethod.DENSE);
     }
 
     @Test
@@ -110,6 +111,15 @@ class SelectionPlanTest {
     }
 
     @Test
+    void layersOfAnIntervalAreAllThatSelectAlike() {
+        SelectionPlan plan = plan(999, "quest:budget=256,dense-layers=2", "sketch:budget=256,dense-layers=3", "dense");
+        assertThat(plan.intervals()).extracting(Interval::from).containsExactly(0, 2, 3);
+        assertThat(plan.intervals()).extracting(Interval::layers).containsExactly(2, 1, 1);
+        assertThat(plan.intervals()).extracting(Interval::isListed).containsExactly(false, true, true);
+        assertThat(plan(999, "quest:budget=256,dense-layers=9").lists()).isFalse();
+    }
+
+    @Test
     void contextsThatNoKernelCanRankAreRefusedWithWhatToChange() {
         requireRanks("quest:budget=256", 32768 * 16, 16);
         assertThatThrownBy(() -> requireRanks("quest:budget=256", 32768 * 16 + 1, 16))
@@ -139,6 +149,10 @@ class SelectionPlanTest {
     }
 
     private static Stages stages(int length, String... methods) {
-        return plan(length, methods).stages(0, CONFIG.headDim());
+        return plan(length, methods).intervals().get(0).stages();
+    }
+
+    private static Interval interval(SelectionPlan plan, int layer) {
+        return plan.intervals().get(plan.interval(layer));
     }
 }
