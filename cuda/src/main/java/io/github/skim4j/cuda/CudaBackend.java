@@ -254,9 +254,9 @@ final class CudaBackend implements Backend {
     private List<SpanResult> decode(Step step, SelectionPlan plan) {
         int rows = DecodeGraph.bucket(step.rows());
         inputs.write(step, plan, rows, cache.sparePage(), step.allRows(rows));
-        if (pageData.lacks(step, false)) {
+        if (pageData.find(step, false)) {
             inputs.copy(rows, device.stream());
-            pageData.fill(step, 0, config.layers(), false, true);
+            pageData.fill(0, config.layers());
         }
         GraphKey key = new GraphKey(
                 rows,
@@ -331,9 +331,12 @@ final class CudaBackend implements Backend {
         List<LogitRow> wanted = step.logitRows();
         inputs.write(step, plan, step.rows(), cache.sparePage(), wanted);
         inputs.copy(step.spans().size(), device.stream());
+        boolean lacks = !step.isDense() && pageData.find(step, true);
         queueLayers(step, plan, step.rows(), step.entries(), step.spans().size(), layer -> {
-            if (!step.isDense()) {
-                pageData.fill(step, layer, 1, true, layer == config.layers() - 1);
+            if (lacks) {
+                pageData.fill(layer, 1);
+                // What ranks pages reads their data before the kernel before it has ended.
+                device.synchronize();
             }
         });
         boolean wantsLogits = step.wantsLogits();

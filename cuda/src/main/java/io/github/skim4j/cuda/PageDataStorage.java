@@ -15,6 +15,7 @@ import java.util.Deque;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 import jcuda.Pointer;
 import jcuda.driver.JCudaDriver;
 
@@ -38,17 +39,40 @@ final class PageDataStorage implements AutoCloseable {
     private final Map<Integer, Integer> meanSlots = new HashMap<>();
 
     private final Deque<Integer> freeSlots = new ArrayDeque<>();
-    private PinnedBuffer pinnedWork;
-    private DeviceBuffer work;
     private DeviceBuffer means;
+    /** The method that was asked about last, as batches mostly have but one, and what it reads. */
+    private AttentionMethod asked;
+
+    private Set<PageData> askedKinds;
 
     /**
      * Data of one kind.
      *
      * @param filled pages that have them
+     * @param found pages that get them in this step
      * @param labels dimensions of the channels; {@code null} if channels are dimensions
+     * @param pinnedWork what there is to do in this step: a count; for each sequence its mean's slot and the number of pages that this
+     *     is taken of; pairs of a sequence and a page
+     * @param work the same on the device
      */
-    private record Stored(PageData kind, DeviceBuffer buffer, long layerBytes, BitSet filled, DeviceBuffer labels) {}
+    private record Stored(
+            PageData kind,
+            DeviceBuffer buffer,
+            long layerBytes,
+            BitSet filled,
+            BitSet found,
+            DeviceBuffer labels,
+            PinnedBuffer pinnedWork,
+            DeviceBuffer work) {
+
+        int count() {
+            return pinnedWork.bytes().getInt(0);
+        }
+
+        void count(int count) {
+            pinnedWork.bytes().putInt(0, count);
+        }
+    }
 
     PageDataStorage(
             CudaDevice device, ModelConfig config, KvStorage cache, LabelChannels labelChannels, StepInputs inputs) {
@@ -69,22 +93,25 @@ final class PageDataStorage implements AutoCloseable {
 
     /** Takes memory for what a method reads, if it has none yet. */
     void require(AttentionMethod method) {
-        for (PageData kind : PageData.of(method, config.headDim())) {
+        for (PageData kind : kinds(method)) {
             if (!kinds.containsKey(kind)) {
                 kinds.put(kind, allocate(kind, method));
             }
         }
     }
 
+    private Set<PageData> kinds(AttentionMethod method) {
+        if (method != asked) {
+            asked = method;
+            askedKinds = PageData.of(method, config.headDim());
+        }
+        return askedKinds;
+    }
+
     private Stored allocate(PageData kind, AttentionMethod method) {
         String what = "what " + method.name() + " reads beside keys and values";
         String remedy = "Set attention.method to " + method.name()
                 + ", so that the KV cache leaves room, or lower kv-cache.memory";
-        if (work == null) {
-            long bytes = workBytes();
-            work = device.allocate(bytes, what, remedy);
-            pinnedWork = new PinnedBuffer(bytes);
-        }
         if (kind.rank() == Rank.SKETCH && means == null) {
             int slots = slots();
             for (int i = slots - 1; i >= 0; i--) {
@@ -99,7 +126,9 @@ final class PageDataStorage implements AutoCloseable {
         }
         long layerBytes = (long) (cache.pages() + 1) * config.kvHeads() * kind.bytes(cache.pageSize());
         DeviceBuffer buffer = device.allocate(layerBytes * config.layers(), what, remedy);
-        return new Stored(kind, buffer, layerBytes, new BitSet(cache.pages()), labels);
+        DeviceBuffer work = device.allocate(workBytes(), what, remedy);
+        PinnedBuffer pinnedWork = new PinnedBuffer(workBytes());
+        return new Stored(kind, buffer, layerBytes, new BitSet(), new BitSet(), labels, pinnedWork, work);
     }
 
     private DeviceBuffer uploadLabels(DoubleSparsity method, int channels, String what, String remedy) {
@@ -123,7 +152,6 @@ final class PageDataStorage implements AutoCloseable {
         return cache.pages() / Math.max(1, PageData.MEAN_TOKENS / cache.pageSize()) + 1;
     }
 
-    /** A count; for each sequence its mean's slot and the number of pages that this is taken of; pairs of a sequence and a page. */
     private long workBytes() {
         return pairsOffset() + (long) (cache.pages() + 1) * 2 * Integer.BYTES;
     }
@@ -164,37 +192,46 @@ final class PageDataStorage implements AutoCloseable {
     }
 
     /**
-     * Queues the making of what a step's sequences lack, in some layers. The page tables are on the device.
+     * Finds what a step's sequences lack.
      *
-     * @param withStep whether keys of the step itself are in the cache, so that pages that it ends count
-     * @param last whether what is made counts as made from now on: the last call for the pages of a step
+     * @param withStep whether keys of the step itself will be in the cache, so that pages that it ends count
+     * @return whether there is anything to {@link #fill}
      */
-    void fill(Step step, int firstLayer, int layers, boolean withStep, boolean last) {
+    boolean find(Step step, boolean withStep) {
+        boolean any = false;
         for (Stored stored : kinds.values()) {
-            if (stored.kind.rank() == Rank.SKETCH) {
-                makeRoomForMeans(stored, step);
-            }
-            int count = writeWork(stored, step, withStep, last);
-            if (count > 0) {
-                queueFill(stored, count, firstLayer, layers);
+            stored.count(0);
+            if (lacks(stored, step, withStep)) {
+                if (stored.kind.rank() == Rank.SKETCH) {
+                    makeRoomForMeans(stored, step);
+                }
+                writeWork(stored, step, withStep);
+                any = true;
             }
         }
+        return any;
     }
 
-    /** Whether {@link #fill} has anything to do. */
-    boolean lacks(Step step, boolean withStep) {
-        for (Stored stored : kinds.values()) {
-            for (Span span : step.spans()) {
-                if (needs(stored, span) && firstMissing(stored, span, withStep) < whole(span, withStep)) {
-                    return true;
-                }
+    private boolean lacks(Stored stored, Step step, boolean withStep) {
+        for (Span span : step.spans()) {
+            if (needs(stored, span) && firstMissing(stored, span, withStep) < whole(span, withStep)) {
+                return true;
             }
         }
         return false;
     }
 
+    /** Queues the making of what was found, in some layers, these one after the other. The page tables are on the device. */
+    void fill(int firstLayer, int layers) {
+        for (Stored stored : kinds.values()) {
+            if (stored.count() > 0) {
+                queueFill(stored, firstLayer, layers);
+            }
+        }
+    }
+
     private boolean needs(Stored stored, Span span) {
-        return PageData.of(span.attention(), config.headDim()).contains(stored.kind);
+        return kinds(span.attention()).contains(stored.kind);
     }
 
     private int whole(Span span, boolean withStep) {
@@ -213,8 +250,9 @@ final class PageDataStorage implements AutoCloseable {
         return first;
     }
 
-    private int writeWork(Stored stored, Step step, boolean withStep, boolean last) {
-        ByteBuffer bytes = pinnedWork.bytes();
+    private void writeWork(Stored stored, Step step, boolean withStep) {
+        ByteBuffer bytes = stored.pinnedWork.bytes();
+        stored.found.clear();
         int count = 0;
         for (int s = 0; s < step.spans().size(); s++) {
             Span span = step.spans().get(s);
@@ -224,7 +262,6 @@ final class PageDataStorage implements AutoCloseable {
             KvSequence sequence = span.sequence();
             int whole = whole(span, withStep);
             for (int p = firstMissing(stored, span, withStep); p < whole; p++) {
-                int page = sequence.page(p);
                 if (stored.kind.rank() == Rank.SKETCH) {
                     // Of all keys there were before the first token that selects: they say more than the first few.
                     int tokens = Math.max(PageData.MEAN_TOKENS, sequence.slots());
@@ -233,13 +270,10 @@ final class PageDataStorage implements AutoCloseable {
                 }
                 int at = pairsOffset() + count++ * 2 * Integer.BYTES;
                 bytes.putInt(at, s).putInt(at + Integer.BYTES, p);
-                if (last) {
-                    stored.filled.set(page);
-                }
+                stored.found.set(sequence.page(p));
             }
         }
-        bytes.putInt(0, count);
-        return count;
+        stored.count(count);
     }
 
     /** First pages that only the prefix cache keeps have means too: if these take all room, sketches are made anew when they are needed. */
@@ -259,18 +293,21 @@ final class PageDataStorage implements AutoCloseable {
         return meanSlots.computeIfAbsent(firstPage, page -> freeSlots.pop());
     }
 
-    private void queueFill(Stored stored, int count, int firstLayer, int layers) {
-        long bytes = pairsOffset() + count * 2L * Integer.BYTES;
-        Driver.check(
-                JCudaDriver.cuMemcpyHtoDAsync(work.pointer(), pinnedWork.pointer(), bytes, stream),
-                "cuMemcpyHtoDAsync");
+    private void queueFill(Stored stored, int firstLayer, int layers) {
+        if (firstLayer == 0) {
+            long bytes = pairsOffset() + stored.count() * 2L * Integer.BYTES;
+            Driver.check(
+                    JCudaDriver.cuMemcpyHtoDAsync(stored.work.pointer(), stored.pinnedWork.pointer(), bytes, stream),
+                    "cuMemcpyHtoDAsync");
+        }
         String variant = cache.variant(config);
         if (stored.kind.rank() == Rank.SKETCH) {
             launch("sketch_mean" + variant, stored, firstLayer, layers);
         }
         launch(stored.kind.fillKernel() + variant, stored, firstLayer, layers);
-        // The next kind writes its work to the same place.
-        device.synchronize();
+        if (firstLayer + layers == config.layers()) {
+            stored.filled.or(stored.found);
+        }
     }
 
     private void launch(String kernel, Stored stored, int firstLayer, int layers) {
@@ -278,8 +315,8 @@ final class PageDataStorage implements AutoCloseable {
         long meanBytes = (long) slots() * config.kvHeads() * config.headDim() * Float.BYTES;
         Arguments arguments = new Arguments()
                 .beginStruct()
-                .address(work.address() + pairsOffset())
-                .address(work)
+                .address(stored.work.address() + pairsOffset())
+                .address(stored.work)
                 .address(inputs.pageTables())
                 .integer(inputs.tableStride())
                 .integer(cache.pageSize())
@@ -291,7 +328,7 @@ final class PageDataStorage implements AutoCloseable {
                 .address(labels(kind, firstLayer))
                 .integer(kind.channels())
                 .address(means == null ? 0 : means.address() + firstLayer * meanBytes)
-                .address(work.address() + meanOffset(0))
+                .address(stored.work.address() + meanOffset(0))
                 .integer(slots())
                 .endStruct();
         device.kernel(kernel)
@@ -307,8 +344,6 @@ final class PageDataStorage implements AutoCloseable {
 
     @Override
     public void close() {
-        if (pinnedWork != null) {
-            pinnedWork.close();
-        }
+        kinds.values().forEach(stored -> stored.pinnedWork.close());
     }
 }
