@@ -296,13 +296,14 @@ final class CudaSelection {
         }
     }
 
-    /** Size of the kernel that cuts a list of so many pages, {@link #requireRanks} granted. */
+    /** Size of the kernel that cuts a list of so many pages. */
     static int size(int pages) {
-        int i = 0;
-        while (SIZES[i] < pages) {
-            i++;
+        for (int size : SIZES) {
+            if (size >= pages) {
+                return size;
+            }
         }
-        return SIZES[i];
+        throw new IllegalArgumentException(pages + " pages are more than " + MOST_PAGES);
     }
 
     private void select(String kernel, int size, int layer, int interval, Stages stages, int from, int count) {

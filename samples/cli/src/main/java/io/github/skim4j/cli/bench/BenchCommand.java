@@ -18,7 +18,6 @@ import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.BackendConfig;
 import io.github.skim4j.engine.backend.Device;
 import io.github.skim4j.engine.kv.KvCacheConfig;
-import io.github.skim4j.engine.model.LabelChannels;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.ModelFile;
 import io.github.skim4j.engine.model.ModelWeights;
@@ -221,7 +220,6 @@ public final class BenchCommand implements Callable<Integer> {
 
     private void bench(String name, ModelWeights weights, WeightFormat format) {
         ModelConfig config = weights.config();
-        attention.forEach(method -> LabelChannels.requireFor(method.method(), config, weights.labelChannels()));
         Device chosen = Device.choose(device.device());
         KvCacheConfig kvCache = cache.config(kvBytes(config), false);
         BackendConfig backendConfig = new BackendConfig(
@@ -238,6 +236,7 @@ public final class BenchCommand implements Callable<Integer> {
                 ? null
                 : Floor.of(weights, format, chosen.provider(), kvCache, batch, bandwidth * 1e9);
         try (Backend backend = chosen.provider().open(weights, backendConfig)) {
+            attention.forEach(method -> backend.requireSupports(method.method()));
             BenchReport report = new BenchReport(
                     name,
                     backend.device(),

@@ -15,7 +15,6 @@ import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.BackendConfig;
 import io.github.skim4j.engine.backend.Device;
 import io.github.skim4j.engine.kv.KvCacheConfig;
-import io.github.skim4j.engine.model.LabelChannels;
 import io.github.skim4j.engine.model.ModelFile;
 import io.github.skim4j.engine.model.ResolvedModel;
 import io.github.skim4j.engine.tokenizer.Tokenizer;
@@ -127,7 +126,6 @@ public final class TextEval {
                 throw new SkimException(resolved.name() + " was made for at most "
                         + file.config().contextLength() + " tokens: lower --context from " + context);
             }
-            methods.forEach(method -> LabelChannels.requireFor(method.method(), file.config(), file.labelChannels()));
             int[] tokens = tokens(text, content, file, context);
             Device device = Device.choose(options.device());
             KvCacheConfig kvCache = kvCache(file, context);
@@ -142,6 +140,7 @@ public final class TextEval {
                     new Dense(),
                     probe);
             try (Backend backend = device.provider().open(file, config)) {
+                methods.forEach(method -> backend.requireSupports(method.method()));
                 return measure(resolved.name(), backend, kvCache.pageSize(), tokens, tail, methods);
             }
         }
