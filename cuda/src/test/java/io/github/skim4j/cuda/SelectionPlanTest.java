@@ -21,7 +21,7 @@ import org.junit.jupiter.api.Test;
 
 class SelectionPlanTest {
 
-    private static final ModelConfig CONFIG = new ModelConfig(
+    static final ModelConfig CONFIG = new ModelConfig(
             Architecture.LLAMA,
             100,
             256,
