@@ -2,7 +2,9 @@ package io.github.skim4j.engine.tokenizer;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
+import ai.djl.util.cuda.CudaUtils;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.skim4j.engine.model.ModelFile.TokenizerJson;
@@ -18,6 +20,8 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 class HubTokenizerTest {
@@ -146,6 +150,17 @@ class HubTokenizerTest {
     void leavesDjlsSettingAsItWas() throws IOException {
         open(tokenizerJson()).close();
         assertThat(System.getProperty("RUST_FLAVOR")).isNull();
+    }
+
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void knowsWhereDjlUnpacksTheLibrary() throws IOException {
+        assumeFalse(CudaUtils.hasCuda(), "DJL takes another folder where it sees a GPU");
+        open(tokenizerJson()).close();
+        Path unpacked = NativeLibrary.unpacked();
+        assertThat(unpacked == null || Files.exists(unpacked))
+                .as("%s", unpacked)
+                .isTrue();
     }
 
     private void assertRefused(String json, String reason) throws IOException {
