@@ -306,11 +306,6 @@ final class ScriptedEngine implements Engine {
         }
 
         @Override
-        public int tokenId(String token) {
-            return token.hashCode();
-        }
-
-        @Override
         public int vocabSize() {
             throw new UnsupportedOperationException();
         }

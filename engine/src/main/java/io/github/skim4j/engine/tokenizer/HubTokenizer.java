@@ -91,11 +91,6 @@ final class HubTokenizer implements Tokenizer {
     }
 
     @Override
-    public int tokenId(String token) {
-        return spec.ids().getOrDefault(token, -1);
-    }
-
-    @Override
     public int vocabSize() {
         return spec.tokenBytes().size();
     }

@@ -24,9 +24,6 @@ public interface Tokenizer extends AutoCloseable {
     /** Turns a stream of tokens into pieces of whole characters. */
     StreamDecoder newStreamDecoder();
 
-    /** Id of a token by its exact name, or -1. */
-    int tokenId(String token);
-
     int vocabSize();
 
     @Override

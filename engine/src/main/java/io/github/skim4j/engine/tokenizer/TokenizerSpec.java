@@ -16,18 +16,12 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * What a {@code tokenizer.json} says beyond encoding, which the native library does: ids and bytes of the tokens, and where a text
- * may be cut.
+ * What a {@code tokenizer.json} says beyond encoding, which the native library does: bytes of the tokens, and where a text may be cut.
  *
- * @param ids id of each token by its name
  * @param leadingSpacesToStrip spaces that the start of a decoded text loses, as SentencePiece puts one there
  */
 record TokenizerSpec(
-        Map<String, Integer> ids,
-        TokenBytes tokenBytes,
-        int leadingSpacesToStrip,
-        List<AddedToken> addedTokens,
-        ParagraphCut paragraphCut) {
+        TokenBytes tokenBytes, int leadingSpacesToStrip, List<AddedToken> addedTokens, ParagraphCut paragraphCut) {
 
     /** No vocabulary comes near; an id sizes an array, so it must not be trusted. */
     private static final int MAX_TOKENS = 1 << 22;
@@ -80,7 +74,7 @@ record TokenizerSpec(
     }
 
     /**
-     * @param ids id of each token by its name, which becomes a part of the result
+     * @param ids id of each token by its name, to which added tokens are put
      * @param parts the fields of a {@code tokenizer.json} but for the model
      */
     static TokenizerSpec of(Map<String, Integer> ids, JsonNode parts, Path file) {
@@ -93,7 +87,6 @@ record TokenizerSpec(
         }
         TokenDecoder decoder = TokenDecoder.of(parts.path("decoder"), file);
         return new TokenizerSpec(
-                ids,
                 tokenBytes(ids, added, decoder, file),
                 decoder.leadingSpacesToStrip(),
                 added,
