@@ -111,6 +111,9 @@ record Fields(String file, String path, Map<String, Object> values) {
         if (!has(key)) {
             return List.of();
         }
+        if (raw(key) instanceof Utf8Strings strings) {
+            return strings;
+        }
         if (raw(key) instanceof List<?> list && list.stream().allMatch(String.class::isInstance)) {
             @SuppressWarnings("unchecked")
             List<String> strings = (List<String>) list;

@@ -204,11 +204,14 @@ record GgufHeader(Fields metadata, Map<String, StoredTensor> tensors) {
             }
             switch (type) {
                 case STRING -> {
-                    List<String> strings = new ArrayList<>(count);
+                    return readStrings(key, count);
+                }
+                case INT32, UINT32 -> {
+                    int[] integers = new int[count];
                     for (int i = 0; i < count; i++) {
-                        strings.add(readString(key));
+                        integers[i] = readInt(key);
                     }
-                    return strings;
+                    return integers;
                 }
                 case FLOAT32, FLOAT64, UINT64, INT64 -> {
                     float[] floats = new float[count];
@@ -239,19 +242,31 @@ record GgufHeader(Fields metadata, Map<String, StoredTensor> tensors) {
         }
 
         private String readString(String what) {
-            int length = readCount(what, 1, MAX_STRING);
-            if (length <= window.remaining()) {
-                String string = new String(window.array(), window.position(), length, StandardCharsets.UTF_8);
-                window.position(window.position() + length);
-                position += length;
-                return string;
+            return new String(readBytes(readCount(what, 1, MAX_STRING)), StandardCharsets.UTF_8);
+        }
+
+        private List<String> readStrings(String key, int count) {
+            Utf8Strings strings = new Utf8Strings(count);
+            for (int i = 0; i < count; i++) {
+                int length = readCount(key, 1, MAX_STRING);
+                if (length <= window.remaining()) {
+                    strings.add(window.array(), window.position(), length);
+                    window.position(window.position() + length);
+                    position += length;
+                } else {
+                    strings.add(readBytes(length), 0, length);
+                }
             }
+            return strings;
+        }
+
+        private byte[] readBytes(int length) {
             byte[] bytes = new byte[length];
-            int buffered = window.remaining();
+            int buffered = Math.min(length, window.remaining());
             window.get(bytes, 0, buffered);
             data.read(position + buffered, bytes, buffered, length - buffered);
             position += length;
-            return new String(bytes, StandardCharsets.UTF_8);
+            return bytes;
         }
 
         private byte readByte(String what) {
