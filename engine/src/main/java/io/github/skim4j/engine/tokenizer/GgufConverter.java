@@ -3,6 +3,8 @@ package io.github.skim4j.engine.tokenizer;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.io.SegmentedStringWriter;
+import com.fasterxml.jackson.core.util.BufferRecycler;
 import io.github.skim4j.engine.model.ModelFile.GgufVocabulary;
 import io.github.skim4j.engine.model.ModelFormatException;
 import java.io.IOException;
@@ -35,7 +37,7 @@ final class GgufConverter {
 
     private final GgufVocabulary vocabulary;
     /** Id by token; the first where a token comes twice. */
-    private final Map<String, Integer> ids = new LinkedHashMap<>();
+    private final Map<String, Integer> ids;
 
     /** {@code null} in SentencePiece's vocabularies. */
     private final GgufPreTokenizer preTokenizer;
@@ -48,6 +50,7 @@ final class GgufConverter {
                 vocabulary.types().length == tokens,
                 "token_type",
                 "has " + vocabulary.types().length + " entries for " + tokens + " tokens");
+        ids = new LinkedHashMap<>(2 * tokens);
         for (int id = 0; id < tokens; id++) {
             ids.putIfAbsent(vocabulary.tokens().get(id), id);
         }
@@ -69,7 +72,8 @@ final class GgufConverter {
 
     /** @throws ModelFormatException naming file and key */
     String toTokenizerJson() {
-        StringWriter text = new StringWriter();
+        // Keeps characters in pieces; a StringWriter would copy them each time that it grows.
+        SegmentedStringWriter text = new SegmentedStringWriter(new BufferRecycler());
         try (JsonGenerator json = new JsonFactory().createGenerator(text)) {
             json.writeStartObject();
             json.writeStringField("version", "1.0");
@@ -80,10 +84,11 @@ final class GgufConverter {
                 writeSentencePieceModel(json);
             }
             json.writeEndObject();
+            json.flush();
+            return text.getAndClear();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        return text.toString();
     }
 
     /** What {@link TokenizerSpec#parse} would read in {@link #toTokenizerJson}. */
@@ -137,15 +142,31 @@ final class GgufConverter {
     }
 
     private void writeByteLevelModel(JsonGenerator json) throws IOException {
-        List<String[]> merges = new ArrayList<>(vocabulary.merges().size());
-        for (String merge : vocabulary.merges()) {
-            int space = merge.indexOf(' ', 1);
-            if (space < 0 || space == merge.length() - 1) {
-                throw invalid("merges", "has '" + merge + "', which is no pair");
-            }
-            merges.add(new String[] {merge.substring(0, space), merge.substring(space + 1)});
+        List<String> merges = vocabulary.merges();
+        boolean plain = merges.stream().allMatch(GgufConverter::isPlain);
+        writeModel(
+                json,
+                plain ? merges : merges.stream().map(this::pair).toList(),
+                null,
+                false,
+                preTokenizer.ignoreMerges());
+    }
+
+    /** Whether the native library takes {@code merge} as it is, which it reads faster than a pair: as two words and no comment. */
+    private static boolean isPlain(String merge) {
+        int space = merge.indexOf(' ');
+        return space > 0
+                && space < merge.length() - 1
+                && merge.indexOf(' ', space + 1) < 0
+                && !merge.startsWith("#version");
+    }
+
+    private String[] pair(String merge) {
+        int space = merge.indexOf(' ', 1);
+        if (space < 0 || space == merge.length() - 1) {
+            throw invalid("merges", "has '" + merge + "', which is no pair");
         }
-        writeModel(json, merges, null, false, preTokenizer.ignoreMerges());
+        return new String[] {merge.substring(0, space), merge.substring(space + 1)};
     }
 
     private GgufPreTokenizer preTokenizer() {
@@ -278,8 +299,9 @@ final class GgufConverter {
                 .toList();
     }
 
+    /** @param merges pairs as arrays, or strings with a space in between */
     private void writeModel(
-            JsonGenerator json, List<String[]> merges, String unknown, boolean byteFallback, boolean ignoreMerges)
+            JsonGenerator json, List<?> merges, String unknown, boolean byteFallback, boolean ignoreMerges)
             throws IOException {
         json.writeObjectFieldStart("model");
         json.writeStringField("type", "BPE");
@@ -293,8 +315,12 @@ final class GgufConverter {
         }
         json.writeEndObject();
         json.writeArrayFieldStart("merges");
-        for (String[] merge : merges) {
-            json.writeArray(merge, 0, 2);
+        for (Object merge : merges) {
+            if (merge instanceof String words) {
+                json.writeString(words);
+            } else {
+                json.writeArray((String[]) merge, 0, 2);
+            }
         }
         json.writeEndArray();
         json.writeEndObject();

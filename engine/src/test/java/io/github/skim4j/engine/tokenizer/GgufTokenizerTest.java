@@ -70,6 +70,19 @@ class GgufTokenizerTest {
                 .hasMessageContainingAll("tokenizer.ggml.scores", "0", "901");
     }
 
+    @Test
+    void mergesThatAreNoTwoWordsAreWrittenAsPairs() {
+        GgufVocabulary whole = GoldenVocabularies.byteLevelBpe("gpt-2");
+        List<String> tokens = List.of("#version", "s", "#versions", " ", " s");
+        for (String merge : List.of("#version s", "  s")) {
+            GgufVocabulary odd = with(whole, "gpt2", tokens, new int[] {1, 1, 1, 1, 1}, List.of(merge));
+            assertThat(GgufConverter.of(odd).toTokenizerJson()).contains("\",\"s\"]");
+            try (Tokenizer tokenizer = Tokenizers.of(odd)) {
+                assertThat(tokenizer.encode("s")).containsExactly(1);
+            }
+        }
+    }
+
     private static GgufVocabulary with(
             GgufVocabulary whole, String model, List<String> tokens, int[] types, List<String> merges) {
         return new GgufVocabulary(
