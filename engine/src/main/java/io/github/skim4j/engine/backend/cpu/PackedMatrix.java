@@ -141,27 +141,30 @@ final class PackedMatrix {
     /** Stores a row of levels, scales and minima. */
     void setBlocks(int row, StoredBlocks source) {
         switch (layout) {
-            case BYTES -> setBytes(row, source.levels);
+            case BYTES -> spread(source.levels, bytes, row);
             case NIBBLES -> setNibbles(row, source.nibbles);
             default -> setSplit(row, source.levels);
         }
-        int at = at(row, source.scales.length, 0);
-        for (int b = 0; b < source.scales.length; b++) {
-            scales[at + b * lanes] = source.scales[b];
+        spread(source.scales, scales, row);
+        if (minLevels != null) {
+            spread(source.minLevels, minLevels, row);
         }
-        for (int b = 0; b < source.minLevels.length; b++) {
-            minLevels[at + b * lanes] = source.minLevels[b];
-        }
-        at = at(row, source.mins.length, 0);
-        for (int b = 0; b < source.mins.length; b++) {
-            mins[at + b * lanes] = source.mins[b];
+        if (mins != null) {
+            spread(source.mins, mins, row);
         }
     }
 
-    private void setBytes(int row, byte[] levels) {
-        int at = at(row, columns, 0);
-        for (int k = 0; k < columns; k++) {
-            bytes[at + k * lanes] = levels[k];
+    private void spread(float[] source, float[] target, int row) {
+        int at = at(row, source.length, 0);
+        for (int b = 0; b < source.length; b++) {
+            target[at + b * lanes] = source[b];
+        }
+    }
+
+    private void spread(byte[] source, byte[] target, int row) {
+        int at = at(row, source.length, 0);
+        for (int k = 0; k < source.length; k++) {
+            target[at + k * lanes] = source[k];
         }
     }
 

@@ -81,63 +81,68 @@ final class StoredBlocks {
 
     /** Takes the stored row at {@code offset} apart. */
     void read(byte[] row, int offset) {
-        int blocks = columns / type.blockSize();
-        for (int b = 0; b < blocks; b++) {
-            int at = offset + b * type.blockBytes();
-            int to = b * type.blockSize();
-            switch (type) {
-                case Q8_0 -> readQ8(row, at, to);
-                case Q4_0 -> readQ4(row, at, to, 2, false);
-                case Q4_1 -> readQ4(row, at, to, 4, true);
-                case Q5_0 -> readQ5(row, at, to, 2, false);
-                case Q5_1 -> readQ5(row, at, to, 4, true);
-                case Q4_K -> readQ4K(row, at, to);
-                case Q5_K -> readQ5K(row, at, to);
-                case Q6_K -> readQ6K(row, at, to);
-                default -> throw new IllegalArgumentException(type + " has no blocks to take apart");
+        switch (type) {
+            case Q8_0 -> readQ8(row, offset);
+            case Q4_0 -> readQ4(row, offset, 2, false);
+            case Q4_1 -> readQ4(row, offset, 4, true);
+            case Q5_0 -> readQ5(row, offset, 2, false);
+            case Q5_1 -> readQ5(row, offset, 4, true);
+            case Q4_K -> readQ4K(row, offset);
+            case Q5_K -> readQ5K(row, offset);
+            case Q6_K -> readQ6K(row, offset);
+            default -> throw new IllegalArgumentException(type + " has no blocks to take apart");
+        }
+    }
+
+    // Each type has its loop: compiled code of one for all would be thrown away at the first row of another type.
+
+    private void readQ8(byte[] row, int offset) {
+        for (int to = 0, at = offset; to < columns; to += 32, at += type.blockBytes()) {
+            scales[to / 32] = half(row, at);
+            System.arraycopy(row, at + 2, levels, to, 32);
+        }
+    }
+
+    private void readQ4(byte[] row, int offset, int header, boolean stored) {
+        for (int to = 0, at = offset; to < columns; to += 32, at += type.blockBytes()) {
+            float scale = half(row, at);
+            scales[to / 32] = scale;
+            if (stored) {
+                mins[to / 32] = half(row, at + 2);
+            }
+            long first = (long) LONG.get(row, at + header);
+            long second = (long) LONG.get(row, at + header + 8);
+            nibbles[to / 8] = lowHalves(first);
+            nibbles[to / 8 + 1] = lowHalves(second);
+            nibbles[to / 8 + 2] = lowHalves(first >>> 4);
+            nibbles[to / 8 + 3] = lowHalves(second >>> 4);
+        }
+    }
+
+    private void readQ5(byte[] row, int offset, int header, boolean stored) {
+        for (int to = 0, at = offset; to < columns; to += 32, at += type.blockBytes()) {
+            int high = (int) INT.get(row, at + header);
+            scales[to / 32] = half(row, at);
+            if (stored) {
+                mins[to / 32] = half(row, at + 2);
+            }
+            for (int i = 0; i < 16; i++) {
+                int pair = row[at + header + 4 + i];
+                levels[to + i] = (byte) (pair & 15 | (high >> i & 1) << 4);
+                levels[to + 16 + i] = (byte) (pair >> 4 & 15 | (high >> i + 16 & 1) << 4);
             }
         }
     }
 
-    private void readQ8(byte[] row, int at, int to) {
-        scales[to / 32] = half(row, at);
-        System.arraycopy(row, at + 2, levels, to, 32);
-    }
-
-    private void readQ4(byte[] row, int at, int to, int header, boolean stored) {
-        float scale = half(row, at);
-        scales[to / 32] = scale;
-        if (stored) {
-            mins[to / 32] = half(row, at + 2);
-        }
-        long first = (long) LONG.get(row, at + header);
-        long second = (long) LONG.get(row, at + header + 8);
-        nibbles[to / 8] = lowHalves(first);
-        nibbles[to / 8 + 1] = lowHalves(second);
-        nibbles[to / 8 + 2] = lowHalves(first >>> 4);
-        nibbles[to / 8 + 3] = lowHalves(second >>> 4);
-    }
-
-    private void readQ5(byte[] row, int at, int to, int header, boolean stored) {
-        int high = (int) INT.get(row, at + header);
-        scales[to / 32] = half(row, at);
-        if (stored) {
-            mins[to / 32] = half(row, at + 2);
-        }
-        for (int i = 0; i < 16; i++) {
-            int pair = row[at + header + 4 + i];
-            levels[to + i] = (byte) (pair & 15 | (high >> i & 1) << 4);
-            levels[to + 16 + i] = (byte) (pair >> 4 & 15 | (high >> i + 16 & 1) << 4);
-        }
-    }
-
-    private void readQ4K(byte[] row, int at, int to) {
-        readScalesK(row, at, to);
-        for (int i = 0; i < 16; i++) {
-            long pairs = (long) LONG.get(row, at + 16 + 8 * i);
-            int word = to / 8 + i / 4 * 8 + i % 4;
-            nibbles[word] = lowHalves(pairs);
-            nibbles[word + 4] = lowHalves(pairs >>> 4);
+    private void readQ4K(byte[] row, int offset) {
+        for (int to = 0, at = offset; to < columns; to += 256, at += type.blockBytes()) {
+            readScalesK(row, at, to);
+            for (int i = 0; i < 16; i++) {
+                long pairs = (long) LONG.get(row, at + 16 + 8 * i);
+                int word = to / 8 + i / 4 * 8 + i % 4;
+                nibbles[word] = lowHalves(pairs);
+                nibbles[word + 4] = lowHalves(pairs >>> 4);
+            }
         }
     }
 
@@ -149,12 +154,14 @@ final class StoredBlocks {
         return (int) (halves | halves >>> 16);
     }
 
-    private void readQ5K(byte[] row, int at, int to) {
-        readScalesK(row, at, to);
-        for (int i = 0; i < 256; i++) {
-            int pair = row[at + 48 + i / 64 * 32 + i % 32];
-            int high = row[at + 16 + i % 32] >> i / 32 & 1;
-            levels[to + i] = (byte) ((i % 64 < 32 ? pair & 15 : pair >> 4 & 15) | high << 4);
+    private void readQ5K(byte[] row, int offset) {
+        for (int to = 0, at = offset; to < columns; to += 256, at += type.blockBytes()) {
+            readScalesK(row, at, to);
+            for (int i = 0; i < 256; i++) {
+                int pair = row[at + 48 + i / 64 * 32 + i % 32];
+                int high = row[at + 16 + i % 32] >> i / 32 & 1;
+                levels[to + i] = (byte) ((i % 64 < 32 ? pair & 15 : pair >> 4 & 15) | high << 4);
+            }
         }
     }
 
@@ -178,18 +185,20 @@ final class StoredBlocks {
         }
     }
 
-    private void readQ6K(byte[] row, int at, int to) {
-        float scale = half(row, at + 208);
-        for (int j = 0; j < 16; j++) {
-            scales[to / 16 + j] = scale * row[at + 192 + j];
-        }
-        for (int i = 0; i < 256; i++) {
-            int half = i / 128;
-            int quarter = i % 128 / 32;
-            int l = i % 32;
-            int low = row[at + half * 64 + quarter % 2 * 32 + l] >> quarter / 2 * 4 & 15;
-            int high = row[at + 128 + half * 32 + l] >> quarter * 2 & 3;
-            levels[to + i] = (byte) (low | high << 4);
+    private void readQ6K(byte[] row, int offset) {
+        for (int to = 0, at = offset; to < columns; to += 256, at += type.blockBytes()) {
+            float scale = half(row, at + 208);
+            for (int j = 0; j < 16; j++) {
+                scales[to / 16 + j] = scale * row[at + 192 + j];
+            }
+            for (int i = 0; i < 256; i++) {
+                int half = i / 128;
+                int quarter = i % 128 / 32;
+                int l = i % 32;
+                int low = row[at + half * 64 + quarter % 2 * 32 + l] >> quarter / 2 * 4 & 15;
+                int high = row[at + 128 + half * 32 + l] >> quarter * 2 & 3;
+                levels[to + i] = (byte) (low | high << 4);
+            }
         }
     }
 
