@@ -1,7 +1,9 @@
 package io.github.skim4j.cli;
 
 import com.sun.management.HotSpotDiagnosticMXBean;
+import io.github.skim4j.engine.model.HubConfig;
 import java.io.ByteArrayOutputStream;
+import java.io.File;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.IOException;
@@ -30,6 +32,9 @@ public final class Launcher {
 
     /** Enough for what a request leaves behind. */
     private static final String YOUNG_GENERATION = "32m";
+
+    /** More than what requests make often. */
+    private static final String LARGE_ARRAY = "256k";
 
     /** Milliseconds after which Java returns native memory that it no longer uses; not every Java 17 knows it. */
     private static final String TRIM_NATIVE_HEAP = "TrimNativeHeapInterval";
@@ -66,11 +71,17 @@ public final class Launcher {
     }
 
     private static int relaunch(String[] args) {
+        List<String> jvmOptions = ManagementFactory.getRuntimeMXBean().getInputArguments();
+        String classPath = System.getProperty("java.class.path");
+        File jar = new File(classPath).getAbsoluteFile();
+        ClassArchive archive = jar.isFile() ? archive(jvmOptions, jar.toPath(), args) : null;
         List<String> command = command(
                 Runtime.version().feature(),
                 Launcher::isVmOption,
-                ManagementFactory.getRuntimeMXBean().getInputArguments(),
-                System.getProperty("java.class.path"),
+                archive,
+                jvmOptions,
+                // Java knows the jar of an archive by its path.
+                jar.isFile() ? jar.getPath() : classPath,
                 Terminal.isErrorStream(),
                 args);
         try {
@@ -78,7 +89,7 @@ public final class Launcher {
                     .inheritIO()
                     .redirectError(Redirect.PIPE)
                     .start();
-            Runtime.getRuntime().addShutdownHook(new Thread(() -> end(process)));
+            Runtime.getRuntime().addShutdownHook(new Thread(() -> end(process, archive)));
             copyErrors(process.getErrorStream(), new FileOutputStream(FileDescriptor.err));
             return process.waitFor();
         } catch (IOException e) {
@@ -101,10 +112,34 @@ public final class Launcher {
         }
     }
 
-    private static void end(Process process) {
+    /** {@code null} where Java makes none or the user's options are about archives. */
+    private static ClassArchive archive(List<String> jvmOptions, Path jar, String[] args) {
+        boolean own = jvmOptions.stream()
+                .anyMatch(option -> option.matches("-Xshare.*|-XX:SharedArchiveFile=.*|-XX:ArchiveClassesAtExit=.*"));
+        if (own || !isVmOption("ArchiveClassesAtExit")) {
+            return null;
+        }
+        try {
+            return ClassArchive.of(
+                    HubConfig.fromEnvironment().cache(),
+                    System.getProperty("java.vm.version"),
+                    jar,
+                    args.length == 0 ? "" : args[0]);
+        } catch (IOException | IllegalArgumentException e) {
+            // Without it the program starts, if more slowly, and says what is wrong with its settings.
+            return null;
+        }
+    }
+
+    private static void end(Process process, ClassArchive archive) {
         process.destroy();
         try {
-            process.waitFor();
+            int code = process.waitFor();
+            if (archive != null) {
+                archive.finish(code == 0);
+            }
+        } catch (IOException e) {
+            // The next command tries again.
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
@@ -114,10 +149,12 @@ public final class Launcher {
      * The command line of the second process: the user's own JVM options come last, so that they win.
      *
      * @param isVmOption whether this Java has an option of that name
+     * @param archive may be {@code null}
      */
     static List<String> command(
             int javaVersion,
             Predicate<String> isVmOption,
+            ClassArchive archive,
             List<String> jvmOptions,
             String classPath,
             boolean errorIsTerminal,
@@ -138,9 +175,14 @@ public final class Launcher {
             if (jvmOptions.stream().noneMatch(Launcher::setsYoungGeneration)) {
                 command.add("-Xmn" + YOUNG_GENERATION);
             }
+            // Weights would be copied out of the young generation one by one.
+            command.add("-XX:PretenureSizeThreshold=" + LARGE_ARRAY);
         }
         if (isVmOption.test(TRIM_NATIVE_HEAP)) {
             command.add("-XX:" + TRIM_NATIVE_HEAP + "=5000");
+        }
+        if (archive != null) {
+            command.addAll(archive.options());
         }
         // Until a kernel is compiled each of its vectors is an object: a thread had better wait for the compiler.
         command.add("-XX:CompileCommand=quiet");

@@ -19,7 +19,8 @@ class LauncherTest {
 
     private static List<String> command(int javaVersion, boolean trims, String... jvmOptions) {
         return Launcher.command(
-                javaVersion, option -> trims, List.of(jvmOptions), "skim.jar", true, new String[] {"ask", "--json", ""
+                javaVersion, option -> trims, null, List.of(jvmOptions), "skim.jar", true, new String[] {
+                    "ask", "--json", ""
                 });
     }
 
