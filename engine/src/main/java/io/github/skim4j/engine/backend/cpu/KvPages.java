@@ -9,7 +9,7 @@ import java.util.Arrays;
  * Storage of the KV pages: for each page and layer one array with, for each KV head, keys [headDim][pageSize] (transposed, so that
  * the scores of a page's tokens are lanes of a vector) and values [pageSize][headDim]. As bfloat16
  * an int holds two numbers of one token, so that unpacking takes one instruction a number: dimensions 2i and 2i + 1 of a key at
- * [i][token]; dimensions 16j + l and 16j + 8 + l of a value at [token][8j + l], l < 8. The former is in the lower half. A page's
+ * [i][token]; dimensions 32j + l and 32j + 16 + l of a value at [token][16j + l], l < 16, and of a last group of 16 in the same way l and 8 + l. The former is in the lower half. A page's
  * arrays are made when it is first written and kept until close.
  */
 final class KvPages {
@@ -84,8 +84,9 @@ final class KvPages {
         }
         int row = values + slot * headDim / 2;
         for (int i = 0; i < headDim / 2; i++) {
-            int from = valueFrom + i / 8 * 16 + i % 8;
-            target[row + i] = half(value[from]) | half(value[from + 8]) << 16;
+            int group = valueGroup(i, headDim);
+            int from = valueFrom + 2 * i - i % group;
+            target[row + i] = half(value[from]) | half(value[from + group]) << 16;
         }
     }
 
@@ -144,15 +145,21 @@ final class KvPages {
         int row = values(kvHead) + slot * headDim / 2;
         for (int i = 0; i < headDim / 2; i++) {
             int pair = pairs[array][row + i];
-            int at = to + i / 8 * 16 + i % 8;
+            int group = valueGroup(i, headDim);
+            int at = to + 2 * i - i % group;
             target[at] = Float.intBitsToFloat(pair << 16);
-            target[at + 8] = Float.intBitsToFloat(pair & 0xffff0000);
+            target[at + group] = Float.intBitsToFloat(pair & 0xffff0000);
         }
     }
 
     /** Bytes of a token's key and value of one layer and KV head. */
     int tokenBytes() {
         return 2 * headDim * (pairs == null ? 4 : 2);
+    }
+
+    /** Pairs in the group of a value's {@code i}-th pair, whose halves are that many dimensions apart. */
+    static int valueGroup(int i, int headDim) {
+        return i < headDim / 32 * 16 ? 16 : 8;
     }
 
     private static int half(float value) {

@@ -15,7 +15,7 @@ import io.github.skim4j.engine.model.ModelConfig;
 final class PageStatistics extends PageData {
 
     /** Pages whose statistics lie side by side: [panel of the block][headDim][PANEL]. */
-    static final int PANEL = 16;
+    static final int PANEL = 32;
 
     /** What is kept, and in which numbers. */
     record Kind(Score score, Statistics numbers) {}

@@ -90,11 +90,14 @@ final class ScalarAttentionKernels implements AttentionKernels {
         for (int r = 0; r < rows; r++) {
             for (int t = 0; t < pageSize; t++) {
                 float weight = weights[from + r * stride + t];
-                for (int i = 0; i < headDim; i += 16) {
+                int group;
+                for (int i = 0; i < headDim; i += 2 * group) {
+                    group = KvPages.valueGroup(i / 2, headDim);
                     int value = at + (t * headDim + i) / 2;
-                    for (int l = 0; l < 8; l++) {
-                        result[r * headDim + i + l] += weight * low(values[value + l]);
-                        result[r * headDim + i + 8 + l] += weight * high(values[value + l]);
+                    int to = r * headDim + i;
+                    for (int l = 0; l < group; l++) {
+                        result[to + l] += weight * low(values[value + l]);
+                        result[to + group + l] += weight * high(values[value + l]);
                     }
                 }
             }

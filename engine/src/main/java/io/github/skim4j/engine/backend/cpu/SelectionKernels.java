@@ -23,7 +23,7 @@ interface SelectionKernels {
             int stride);
 
     /**
-     * {@code scores[at + i] = max_r(scores[at + r * stride + i] * factor_r + addend_r)} for {@code count} (a multiple of 8) scores of each row.
+     * {@code scores[at + i] = max_r(scores[at + r * stride + i] * factor_r + addend_r)} for {@code count} (a multiple of 16) scores of each row.
      *
      * @param terms factors from {@code factor} on and addends from {@code addend} on, those of rows {@code termStride} apart
      */

@@ -11,6 +11,9 @@ import jdk.incubator.vector.VectorOperators;
 /** {@link AttentionKernels} on the Vector API; see {@link VectorKernels}. */
 final class VectorAttentionKernels implements AttentionKernels {
 
+    /** For pages of fewer tokens than a vector has lanes. */
+    private final AttentionKernels scalar = new ScalarAttentionKernels();
+
     @Override
     public void score(
             float[] queries,
@@ -22,6 +25,10 @@ final class VectorAttentionKernels implements AttentionKernels {
             float[] scores,
             int to,
             int stride) {
+        if (pageSize < LANES) {
+            scalar.score(queries, headDim, rows, keys, from, pageSize, scores, to, stride);
+            return;
+        }
         for (int t = 0; t < pageSize; t += LANES) {
             int r = 0;
             for (; r + 4 <= rows; r += 4) {
@@ -92,6 +99,10 @@ final class VectorAttentionKernels implements AttentionKernels {
             float[] scores,
             int to,
             int stride) {
+        if (pageSize < LANES) {
+            scalar.score(queries, headDim, rows, keys, from, pageSize, scores, to, stride);
+            return;
+        }
         for (int t = 0; t < pageSize; t += LANES) {
             int r = 0;
             for (; r + 4 <= rows; r += 4) {
@@ -251,33 +262,49 @@ final class VectorAttentionKernels implements AttentionKernels {
             int pageSize,
             float[] result,
             int headDim) {
-        for (int i = 0; i < headDim; i += 16) {
-            for (int l = 0; l < 8; l += LANES) {
+        int group;
+        for (int i = 0; i < headDim; i += 2 * group) {
+            group = KvPages.valueGroup(i / 2, headDim);
+            if (group < LANES) {
+                addWeightedGroup(weights, from, stride, rows, values, at + i / 2, pageSize, result, i, headDim);
+                return;
+            }
+            for (int l = 0; l < group; l += LANES) {
                 int value = at + i / 2 + l;
                 int r = 0;
                 for (; r + 4 <= rows; r += 4) {
+                    int to = r * headDim + i + l;
                     addWeighted4(
-                            weights,
-                            from + r * stride,
-                            stride,
-                            values,
-                            value,
-                            pageSize,
-                            result,
-                            r * headDim + i + l,
-                            headDim);
+                            weights, from + r * stride, stride, values, value, pageSize, result, to, group, headDim);
                 }
                 if (r < rows) {
+                    int to = r * headDim + i + l;
                     addWeighted2(
-                            weights,
-                            from + r * stride,
-                            stride,
-                            values,
-                            value,
-                            pageSize,
-                            result,
-                            r * headDim + i + l,
-                            headDim);
+                            weights, from + r * stride, stride, values, value, pageSize, result, to, group, headDim);
+                }
+            }
+        }
+    }
+
+    /** The last 16 dimensions, where they don't fill two vectors. */
+    private static void addWeightedGroup(
+            float[] weights,
+            int from,
+            int stride,
+            int rows,
+            int[] values,
+            int at,
+            int pageSize,
+            float[] result,
+            int to,
+            int headDim) {
+        for (int r = 0; r < rows; r++) {
+            for (int t = 0; t < pageSize; t++) {
+                float weight = weights[from + r * stride + t];
+                for (int l = 0; l < 8; l++) {
+                    int pair = values[at + t * (headDim >> 1) + l];
+                    result[to + r * headDim + l] += weight * Float.intBitsToFloat(pair << 16);
+                    result[to + r * headDim + 8 + l] += weight * Float.intBitsToFloat(pair & 0xffff0000);
                 }
             }
         }
@@ -292,15 +319,16 @@ final class VectorAttentionKernels implements AttentionKernels {
             int pageSize,
             float[] result,
             int to,
+            int group,
             int headDim) {
         FloatVector a0 = FloatVector.fromArray(F, result, to);
-        FloatVector a1 = FloatVector.fromArray(F, result, to + 8);
+        FloatVector a1 = FloatVector.fromArray(F, result, to + group);
         FloatVector b0 = FloatVector.fromArray(F, result, to + headDim);
-        FloatVector b1 = FloatVector.fromArray(F, result, to + headDim + 8);
+        FloatVector b1 = FloatVector.fromArray(F, result, to + headDim + group);
         FloatVector c0 = FloatVector.fromArray(F, result, to + 2 * headDim);
-        FloatVector c1 = FloatVector.fromArray(F, result, to + 2 * headDim + 8);
+        FloatVector c1 = FloatVector.fromArray(F, result, to + 2 * headDim + group);
         FloatVector d0 = FloatVector.fromArray(F, result, to + 3 * headDim);
-        FloatVector d1 = FloatVector.fromArray(F, result, to + 3 * headDim + 8);
+        FloatVector d1 = FloatVector.fromArray(F, result, to + 3 * headDim + group);
         for (int t = 0; t < pageSize; t++) {
             IntVector pair = IntVector.fromArray(I, values, at + t * (headDim >> 1));
             FloatVector v0 = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
@@ -319,13 +347,13 @@ final class VectorAttentionKernels implements AttentionKernels {
             d1 = v1.fma(weight, d1);
         }
         a0.intoArray(result, to);
-        a1.intoArray(result, to + 8);
+        a1.intoArray(result, to + group);
         b0.intoArray(result, to + headDim);
-        b1.intoArray(result, to + headDim + 8);
+        b1.intoArray(result, to + headDim + group);
         c0.intoArray(result, to + 2 * headDim);
-        c1.intoArray(result, to + 2 * headDim + 8);
+        c1.intoArray(result, to + 2 * headDim + group);
         d0.intoArray(result, to + 3 * headDim);
-        d1.intoArray(result, to + 3 * headDim + 8);
+        d1.intoArray(result, to + 3 * headDim + group);
     }
 
     private static void addWeighted2(
@@ -337,11 +365,12 @@ final class VectorAttentionKernels implements AttentionKernels {
             int pageSize,
             float[] result,
             int to,
+            int group,
             int headDim) {
         FloatVector a0 = FloatVector.fromArray(F, result, to);
-        FloatVector a1 = FloatVector.fromArray(F, result, to + 8);
+        FloatVector a1 = FloatVector.fromArray(F, result, to + group);
         FloatVector b0 = FloatVector.fromArray(F, result, to + headDim);
-        FloatVector b1 = FloatVector.fromArray(F, result, to + headDim + 8);
+        FloatVector b1 = FloatVector.fromArray(F, result, to + headDim + group);
         for (int t = 0; t < pageSize; t++) {
             IntVector pair = IntVector.fromArray(I, values, at + t * (headDim >> 1));
             FloatVector v0 = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
@@ -354,40 +383,46 @@ final class VectorAttentionKernels implements AttentionKernels {
             b1 = v1.fma(weight, b1);
         }
         a0.intoArray(result, to);
-        a1.intoArray(result, to + 8);
+        a1.intoArray(result, to + group);
         b0.intoArray(result, to + headDim);
-        b1.intoArray(result, to + headDim + 8);
+        b1.intoArray(result, to + headDim + group);
     }
 
     @Override
     public float max(float[] values, int from, int count) {
+        int whole = count & -LANES;
+        float max = scalar.max(values, from + whole, count - whole);
+        if (whole == 0) {
+            return max;
+        }
         FloatVector a = FloatVector.fromArray(F, values, from);
         FloatVector b = a;
         FloatVector c = a;
         FloatVector d = a;
         int i = LANES;
-        for (; i + 4 * LANES <= count; i += 4 * LANES) {
+        for (; i + 4 * LANES <= whole; i += 4 * LANES) {
             a = a.max(FloatVector.fromArray(F, values, from + i));
             b = b.max(FloatVector.fromArray(F, values, from + i + LANES));
             c = c.max(FloatVector.fromArray(F, values, from + i + 2 * LANES));
             d = d.max(FloatVector.fromArray(F, values, from + i + 3 * LANES));
         }
-        for (; i < count; i += LANES) {
+        for (; i < whole; i += LANES) {
             a = a.max(FloatVector.fromArray(F, values, from + i));
         }
-        return a.max(b).max(c.max(d)).reduceLanes(VectorOperators.MAX);
+        return Math.max(max, a.max(b).max(c.max(d)).reduceLanes(VectorOperators.MAX));
     }
 
     @Override
     public float expAndSum(float[] values, int from, int count, float shift) {
         FloatVector sum = FloatVector.zero(F);
-        for (int i = from; i < from + count; i += LANES) {
+        int whole = from + (count & -LANES);
+        for (int i = from; i < whole; i += LANES) {
             FloatVector e =
                     VectorKernels.exp(FloatVector.fromArray(F, values, i).sub(shift));
             e.intoArray(values, i);
             sum = sum.add(e);
         }
-        return VectorKernels.sumLanes(sum);
+        return VectorKernels.sumLanes(sum) + scalar.expAndSum(values, whole, from + count - whole, shift);
     }
 
     @Override

@@ -1,11 +1,10 @@
 package io.github.skim4j.engine.backend.cpu;
 
-import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
@@ -15,17 +14,23 @@ import jdk.incubator.vector.VectorSpecies;
 record VectorKernels(MatrixKernels matrix, AttentionKernels attention, SelectionKernels selection)
         implements CpuKernels {
 
+    /** Lanes of the widest vectors that kernels are written for: bfloat16 values lie in groups of two such vectors. */
+    static final int MOST_LANES = 16;
+
     /**
      * One width for all kernels: where vectors of two widths meet in the API's own methods, the compiler of JDK 17 loses a vector's class
-     * and puts it on the heap. At most 256 bits, since 512 rarely win where a page has 16 tokens.
+     * and puts it on the heap.
      */
-    static final VectorSpecies<Float> F =
-            FloatVector.SPECIES_PREFERRED.length() > 8 ? FloatVector.SPECIES_256 : FloatVector.SPECIES_PREFERRED;
+    static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED.length() > MOST_LANES
+            ? FloatVector.SPECIES_512
+            : FloatVector.SPECIES_PREFERRED;
 
-    static final VectorSpecies<Integer> I = F.length() == 8 ? IntVector.SPECIES_256 : IntVector.SPECIES_128;
-    static final VectorSpecies<Short> S = F.length() == 8 ? ShortVector.SPECIES_128 : ShortVector.SPECIES_64;
-    static final VectorSpecies<Byte> B = ByteVector.SPECIES_64;
     static final int LANES = F.length();
+    static final VectorSpecies<Integer> I = VectorSpecies.of(int.class, F.vectorShape());
+    static final VectorSpecies<Short> S = VectorSpecies.of(short.class, VectorShape.forBitSize(LANES * Short.SIZE));
+    /** Of four bytes there are no vectors. */
+    static final VectorSpecies<Byte> B =
+            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(8, LANES) * Byte.SIZE));
 
     VectorKernels() {
         this(new VectorMatrixKernels(), new VectorAttentionKernels(), new VectorSelectionKernels());

@@ -212,6 +212,10 @@ final class VectorSelectionKernels implements SelectionKernels {
             float[] scores,
             int to,
             int stride) {
+        if (pageSize < LANES) {
+            scalar.quantized(queries, channels, rows, words, from, pageSize, scores, to, stride);
+            return;
+        }
         int pairs = from + channels / 8 * pageSize;
         int sums = Attend.even(rows) * channels;
         for (int r = 0; r < rows; r += 4) {
@@ -419,6 +423,10 @@ final class VectorSelectionKernels implements SelectionKernels {
 
     @Override
     public void roughExpSums(float[] logits, int from, int pageSize, int pages, float shift, float[] sums, int to) {
+        if (pageSize < LANES) {
+            scalar.roughExpSums(logits, from, pageSize, pages, shift, sums, to);
+            return;
+        }
         float[] lanes = new float[LANES];
         FloatVector factor = FloatVector.broadcast(F, RoughExp.FACTOR);
         FloatVector addend = FloatVector.broadcast(F, RoughExp.addend(shift));
@@ -439,6 +447,10 @@ final class VectorSelectionKernels implements SelectionKernels {
 
     @Override
     public void expSums(float[] logits, int from, int pageSize, int pages, float shift, float[] sums, int to) {
+        if (pageSize < LANES) {
+            scalar.expSums(logits, from, pageSize, pages, shift, sums, to);
+            return;
+        }
         float[] lanes = new float[LANES];
         for (int p = 0; p < pages; p++) {
             FloatVector sum = FloatVector.zero(F);

@@ -110,9 +110,9 @@ class SelectionKernelsTest {
     @ValueSource(ints = {1, 2, 3, 8})
     void aPageCountsAsMuchAsToTheHeadThatItMeansMostTo(int rows) {
         Random random = new Random(rows);
-        int count = 24;
+        int count = 32;
         int at = 8;
-        int stride = 40;
+        int stride = 48;
         float[] scores = floats(random, rows * stride);
         float[] terms = floats(random, 5 * rows);
         float[] expected = scores.clone();
