@@ -6,7 +6,7 @@ interface MatrixKernels {
     /** Rows in a panel of a {@link PackedMatrix}. */
     int lanes();
 
-    /** Tokens that must stand side by side in {@link MatrixInput#tiles}, if there are several; 0 if only {@link MatrixInput#values} are read. */
+    /** Tokens that must stand side by side in {@link MatrixInput#tiles}, if there are several. */
     int tile();
 
     /** {@code output[t][row] = Σ_k input[t][k] * matrix[row][k]} for the rows of a panel, padding included. */

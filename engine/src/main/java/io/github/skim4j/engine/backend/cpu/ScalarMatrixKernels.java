@@ -8,8 +8,14 @@ final class ScalarMatrixKernels implements MatrixKernels {
 
     private static final int LANES = 32;
 
-    /** Tokens that share the loads of unpacked weights. */
-    private static final int TOKENS = 4;
+    /** Tokens of a tile. */
+    private static final int TILE = 128;
+
+    /** Tokens from which on a tile is worth it. */
+    private static final int FEW = 8;
+
+    /** Columns whose products are added at once. */
+    private static final int COLUMNS = 4;
 
     /** Levels, signed ones by their byte as an unsigned number: the JIT compiler has no vector instructions for the conversion. */
     private static final float[] LEVELS = new float[256];
@@ -27,13 +33,21 @@ final class ScalarMatrixKernels implements MatrixKernels {
 
     @Override
     public int tile() {
-        return 0;
+        return TILE;
     }
 
     @Override
     public void multiply(
             PackedMatrix matrix, int panel, MatrixInput input, float[] output, int stride, MatrixScratch scratch) {
-        for (int t = 0; t < input.tokens(); t++) {
+        int tokens = input.tokens();
+        int tiled = tokens % TILE < FEW ? tokens - tokens % TILE : tokens;
+        for (int t = 0; t < tiled; t += TILE) {
+            multiplyTile(matrix, panel, input, t, Math.min(TILE, tiled - t), output, stride, scratch.weights);
+        }
+        if (tiled == tokens) {
+            return;
+        }
+        for (int t = tiled; t < tokens; t++) {
             Arrays.fill(output, t * stride + panel * LANES, t * stride + (panel + 1) * LANES, 0);
         }
         for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
@@ -41,62 +55,102 @@ final class ScalarMatrixKernels implements MatrixKernels {
             if (!isDirect(matrix, input)) {
                 unpack(matrix, panel, column, count, scratch.weights);
             }
-            int t = 0;
-            for (; t + TOKENS <= input.tokens(); t += TOKENS) {
-                multiplyTokens(matrix, panel, column, count, input, t, output, stride, scratch);
-            }
-            for (; t < input.tokens(); t++) {
+            for (int t = tiled; t < tokens; t++) {
                 int to = t * stride + panel * LANES;
                 multiplyPanel(matrix, panel, column, count, input, t, output, to, scratch.weights);
             }
         }
     }
 
-    /** {@link #multiplyPanel} of several tokens. */
-    private static void multiplyTokens(
+    /**
+     * {@link #multiplyPanel} of the tokens of a tile, the same sums in the same order. The innermost loops run over tokens, and the arrays are
+     * cut so that their indices have no variable but the token: only then does the JIT compiler of Java 17 make vector instructions of them.
+     */
+    private static void multiplyTile(
             PackedMatrix matrix,
             int panel,
-            int column,
-            int count,
             MatrixInput input,
             int token,
+            int tokens,
             float[] output,
             int stride,
-            MatrixScratch scratch) {
-        float[] weights = scratch.weights;
-        float[] sums = scratch.sums(TOKENS);
-        int columns = input.columns();
-        for (int k = 0; k < count; k += matrix.block) {
-            int block = (column + k) / matrix.block;
-            for (int t = 0; t < TOKENS; t++) {
-                float start = matrix.zeroPoint == 0 ? 0 : -matrix.zeroPoint * input.sum(token + t, block, matrix.block);
-                Arrays.fill(sums, t * LANES, (t + 1) * LANES, start);
-            }
-            int end = Math.min(count, k + matrix.block);
-            int x = token * columns + column;
-            int i = k;
-            for (; i + 4 <= end; i += 4) {
-                addFour(weights, i * LANES, input.values(), x + i, columns, sums);
-            }
-            for (; i < end; i++) {
-                for (int t = 0; t < TOKENS; t++) {
-                    float v = input.values()[x + t * columns + i];
-                    for (int lane = 0; lane < LANES; lane++) {
-                        sums[t * LANES + lane] += weights[i * LANES + lane] * v;
+            float[] weights) {
+        float[][] totals = new float[LANES][tokens];
+        float[][] sums = new float[LANES][tokens];
+        float[] blockSums = new float[tokens];
+        float[] x = new float[COLUMNS * TILE];
+        for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
+            int count = Math.min(MatrixScratch.COLUMNS, matrix.columns - column);
+            unpack(matrix, panel, column, count, weights);
+            for (int k = 0; k < count; k += matrix.block) {
+                int block = (column + k) / matrix.block;
+                if (matrix.needsSums()) {
+                    for (int t = 0; t < tokens; t++) {
+                        blockSums[t] = input.sum(token + t, block, matrix.block);
+                    }
+                }
+                for (float[] sum : sums) {
+                    Arrays.fill(sum, 0);
+                    if (matrix.zeroPoint != 0) {
+                        addScaled(sum, blockSums, -matrix.zeroPoint, tokens);
+                    }
+                }
+                int end = Math.min(count, k + matrix.block);
+                int i = k;
+                for (; i + COLUMNS <= end; i += COLUMNS) {
+                    int from = input.tileIndex(token, column + i, TILE);
+                    System.arraycopy(input.tiles(), from, x, 0, x.length);
+                    for (int row = 0; row < LANES; row++) {
+                        int w = i * LANES + row;
+                        addFour(
+                                sums[row],
+                                x,
+                                weights[w],
+                                weights[w + LANES],
+                                weights[w + 2 * LANES],
+                                weights[w + 3 * LANES],
+                                tokens);
+                    }
+                }
+                for (; i < end; i++) {
+                    System.arraycopy(input.tiles(), input.tileIndex(token, column + i, TILE), x, 0, TILE);
+                    for (int row = 0; row < LANES; row++) {
+                        addScaled(sums[row], x, weights[i * LANES + row], tokens);
+                    }
+                }
+                int scale = (panel * matrix.blocks() + block) * LANES;
+                for (int row = 0; row < LANES; row++) {
+                    addScaled(totals[row], sums[row], matrix.scales[scale + row], tokens);
+                    if (matrix.mins != null) {
+                        addScaled(totals[row], blockSums, min(matrix, panel, block, row), tokens);
                     }
                 }
             }
-            int scale = (panel * matrix.blocks() + block) * LANES;
-            for (int t = 0; t < TOKENS; t++) {
-                int to = (token + t) * stride + panel * LANES;
-                for (int lane = 0; lane < LANES; lane++) {
-                    output[to + lane] += sums[t * LANES + lane] * matrix.scales[scale + lane];
-                }
-                if (matrix.mins != null) {
-                    addMins(matrix, panel, block, input, token + t, output, to);
-                }
+        }
+        for (int t = 0; t < tokens; t++) {
+            int to = (token + t) * stride + panel * LANES;
+            for (int row = 0; row < LANES; row++) {
+                output[to + row] = totals[row][t];
             }
         }
+    }
+
+    private static void addFour(float[] sums, float[] x, float w0, float w1, float w2, float w3, int tokens) {
+        for (int t = 0; t < tokens; t++) {
+            sums[t] += w0 * x[t] + w1 * x[t + TILE] + w2 * x[t + 2 * TILE] + w3 * x[t + 3 * TILE];
+        }
+    }
+
+    private static void addScaled(float[] sums, float[] values, float factor, int tokens) {
+        for (int t = 0; t < tokens; t++) {
+            sums[t] += values[t] * factor;
+        }
+    }
+
+    private static float min(PackedMatrix matrix, int panel, int block, int row) {
+        int shared = matrix.minBlocks;
+        float min = matrix.mins[(panel * (matrix.blocks() / shared) + block / shared) * LANES + row];
+        return matrix.minLevels == null ? min : min * matrix.minLevels[(panel * matrix.blocks() + block) * LANES + row];
     }
 
     private static void multiplyPanel(
@@ -227,39 +281,6 @@ final class ScalarMatrixKernels implements MatrixKernels {
                     + weights[from + LANES + lane] * x1
                     + weights[from + 2 * LANES + lane] * x2
                     + weights[from + 3 * LANES + lane] * x3;
-        }
-    }
-
-    /** The same for {@link #TOKENS} tokens, whose inputs are {@code columns} apart. */
-    private static void addFour(float[] weights, int from, float[] x, int at, int columns, float[] sums) {
-        int b = at + columns;
-        int c = b + columns;
-        int d = c + columns;
-        float a0 = x[at];
-        float a1 = x[at + 1];
-        float a2 = x[at + 2];
-        float a3 = x[at + 3];
-        float b0 = x[b];
-        float b1 = x[b + 1];
-        float b2 = x[b + 2];
-        float b3 = x[b + 3];
-        float c0 = x[c];
-        float c1 = x[c + 1];
-        float c2 = x[c + 2];
-        float c3 = x[c + 3];
-        float d0 = x[d];
-        float d1 = x[d + 1];
-        float d2 = x[d + 2];
-        float d3 = x[d + 3];
-        for (int lane = 0; lane < LANES; lane++) {
-            float w0 = weights[from + lane];
-            float w1 = weights[from + LANES + lane];
-            float w2 = weights[from + 2 * LANES + lane];
-            float w3 = weights[from + 3 * LANES + lane];
-            sums[lane] += w0 * a0 + w1 * a1 + w2 * a2 + w3 * a3;
-            sums[LANES + lane] += w0 * b0 + w1 * b1 + w2 * b2 + w3 * b3;
-            sums[2 * LANES + lane] += w0 * c0 + w1 * c1 + w2 * c2 + w3 * c3;
-            sums[3 * LANES + lane] += w0 * d0 + w1 * d1 + w2 * d2 + w3 * d3;
         }
     }
 

@@ -176,7 +176,7 @@ final class Transformer {
         int widest =
                 Math.max(config.hiddenSize(), Math.max(config.heads() * config.headDim(), config.intermediateSize()));
         b.sums = Activations.grown(b.sums, rows * (widest / MatrixInput.SUM_BLOCK));
-        if (kernels.tile() > 0 && rows > 1) {
+        if (rows > 1) {
             b.tiles =
                     Activations.grown(b.tiles, (rows + kernels.tile() - 1) / kernels.tile() * kernels.tile() * widest);
         }
@@ -316,7 +316,7 @@ final class Transformer {
             forRows(count, in::sum);
         }
         int tile = kernels.tile();
-        if (tile > 0 && count > 1) {
+        if (count > 1) {
             team.run((count + tile - 1) / tile, (worker, i) -> in.fillTile(i, tile));
         }
         return in;
