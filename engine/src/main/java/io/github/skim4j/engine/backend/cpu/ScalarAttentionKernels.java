@@ -87,11 +87,26 @@ final class ScalarAttentionKernels implements AttentionKernels {
             int pageSize,
             float[] result,
             int headDim) {
+        addWeighted(weights, from, stride, rows, values, at, pageSize, result, headDim, 0);
+    }
+
+    /** The dimensions from {@code first} on, where a group of {@link KvPages#valueGroup} begins. */
+    void addWeighted(
+            float[] weights,
+            int from,
+            int stride,
+            int rows,
+            int[] values,
+            int at,
+            int pageSize,
+            float[] result,
+            int headDim,
+            int first) {
         for (int r = 0; r < rows; r++) {
             for (int t = 0; t < pageSize; t++) {
                 float weight = weights[from + r * stride + t];
                 int group;
-                for (int i = 0; i < headDim; i += 2 * group) {
+                for (int i = first; i < headDim; i += 2 * group) {
                     group = KvPages.valueGroup(i / 2, headDim);
                     int value = at + (t * headDim + i) / 2;
                     int to = r * headDim + i;

@@ -11,8 +11,8 @@ import jdk.incubator.vector.VectorOperators;
 /** {@link AttentionKernels} on the Vector API; see {@link VectorKernels}. */
 final class VectorAttentionKernels implements AttentionKernels {
 
-    /** For pages of fewer tokens than a vector has lanes. */
-    private final AttentionKernels scalar = new ScalarAttentionKernels();
+    /** For what doesn't fill a vector. */
+    private final ScalarAttentionKernels scalar = new ScalarAttentionKernels();
 
     @Override
     public void score(
@@ -266,7 +266,7 @@ final class VectorAttentionKernels implements AttentionKernels {
         for (int i = 0; i < headDim; i += 2 * group) {
             group = KvPages.valueGroup(i / 2, headDim);
             if (group < LANES) {
-                addWeightedGroup(weights, from, stride, rows, values, at + i / 2, pageSize, result, i, headDim);
+                scalar.addWeighted(weights, from, stride, rows, values, at, pageSize, result, headDim, i);
                 return;
             }
             for (int l = 0; l < group; l += LANES) {
@@ -281,30 +281,6 @@ final class VectorAttentionKernels implements AttentionKernels {
                     int to = r * headDim + i + l;
                     addWeighted2(
                             weights, from + r * stride, stride, values, value, pageSize, result, to, group, headDim);
-                }
-            }
-        }
-    }
-
-    /** The last 16 dimensions, where they don't fill two vectors. */
-    private static void addWeightedGroup(
-            float[] weights,
-            int from,
-            int stride,
-            int rows,
-            int[] values,
-            int at,
-            int pageSize,
-            float[] result,
-            int to,
-            int headDim) {
-        for (int r = 0; r < rows; r++) {
-            for (int t = 0; t < pageSize; t++) {
-                float weight = weights[from + r * stride + t];
-                for (int l = 0; l < 8; l++) {
-                    int pair = values[at + t * (headDim >> 1) + l];
-                    result[to + r * headDim + l] += weight * Float.intBitsToFloat(pair << 16);
-                    result[to + r * headDim + 8 + l] += weight * Float.intBitsToFloat(pair & 0xffff0000);
                 }
             }
         }

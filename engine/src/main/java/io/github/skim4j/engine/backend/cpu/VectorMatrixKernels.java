@@ -32,7 +32,7 @@ final class VectorMatrixKernels implements MatrixKernels {
     private static final int TILE = 6;
 
     /** Whether the sums of {@link #TILE} tokens × 4 vectors fit into registers: AVX has 16, AVX-512 and NEON have 32. */
-    private static final boolean WIDE_TILE = FloatVector.SPECIES_PREFERRED.length() != 8;
+    private static final boolean WIDE_TILE = LANES != 8;
 
     /**
      * Four bits at these places of a float between 16 and 32 are its distance from 16: levels become floats without a conversion. What is too
