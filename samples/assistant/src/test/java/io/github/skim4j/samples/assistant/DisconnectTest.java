@@ -13,12 +13,12 @@ import org.springframework.beans.factory.annotation.Autowired;
 import org.springframework.boot.test.context.SpringBootTest;
 import org.springframework.boot.test.web.server.LocalServerPort;
 
-/** Such a high temperature draws almost any token, so that the answer would go on to its limit. */
+/** Such a high temperature draws almost any token, and with this seed the end not among the first thousands. */
 @SpringBootTest(
         webEnvironment = SpringBootTest.WebEnvironment.RANDOM_PORT,
         properties = {
             "langchain4j.skim.chat-model.temperature=100",
-            "langchain4j.skim.chat-model.seed=1",
+            "langchain4j.skim.chat-model.seed=5",
             "langchain4j.skim.chat-model.max-output-tokens=20000",
             "assistant.top-k=2"
         })
