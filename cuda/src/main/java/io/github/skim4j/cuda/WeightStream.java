@@ -5,6 +5,7 @@ import io.github.skim4j.engine.backend.BackendException;
 import io.github.skim4j.engine.model.Quantization;
 import io.github.skim4j.engine.model.Tensor;
 import io.github.skim4j.engine.model.TensorType;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -114,17 +115,15 @@ final class WeightStream {
         try (CudaStream stream = new CudaStream();
                 DeviceBuffer raw = device.allocate(bytes, "loading weights", "Close other programs that use the GPU");
                 PinnedBuffer pinned = new PinnedBuffer(bytes)) {
-            byte[] stored = {};
             try {
                 for (int i = next.getAndIncrement(); i < pieces.size(); i = next.getAndIncrement()) {
                     Piece piece = pieces.get(i);
                     for (MatrixPart part : piece.parts) {
-                        stored = read(part, piece.firstRow, piece.rows, stored);
                         stream.synchronize();
-                        int size = piece.rows * sentRowBytes(part);
-                        pinned.bytes().put(0, stored, 0, size);
+                        read(part, piece.firstRow, piece.rows, pinned.bytes().clear());
                         Driver.check(
-                                JCudaDriver.cuMemcpyHtoDAsync(raw.pointer(), pinned.pointer(), size, stream),
+                                JCudaDriver.cuMemcpyHtoDAsync(
+                                        raw.pointer(), pinned.pointer(), piece.rows * sentRowBytes(part), stream),
                                 "cuMemcpyHtoDAsync");
                         layOut(part, piece.firstRow, piece.rows, raw, stream);
                     }
@@ -137,24 +136,23 @@ final class WeightStream {
         }
     }
 
-    /** Rows as they are sent, in {@code buffer} or a larger array. */
-    private static byte[] read(MatrixPart part, int firstRow, int rows, byte[] buffer) {
+    /** Rows as they are sent. */
+    private static void read(MatrixPart part, int firstRow, int rows, ByteBuffer target) {
         Tensor tensor = part.tensor();
         TensorType type = part.type();
-        int sent = sentRowBytes(part);
-        byte[] target = buffer.length >= rows * sent ? buffer : new byte[rows * sent];
         if (type == tensor.type()) {
-            tensor.read(firstRow, rows, target, 0);
-            return target;
+            tensor.read(firstRow, rows, target);
+            return;
         }
         byte[] stored = new byte[rows * tensor.rowBytes()];
         tensor.read(firstRow, rows, stored, 0);
         float[] values = new float[tensor.columns()];
+        byte[] sent = new byte[sentRowBytes(part)];
         for (int r = 0; r < rows; r++) {
             Quantization.dequantize(tensor.type(), stored, r * tensor.rowBytes(), values, 0, tensor.columns());
-            Quantization.quantize(type, values, 0, target, r * sent, tensor.columns());
+            Quantization.quantize(type, values, 0, sent, 0, tensor.columns());
+            target.put(sent);
         }
-        return target;
     }
 
     private void layOut(MatrixPart part, int firstRow, int rows, DeviceBuffer raw, CudaStream stream) {

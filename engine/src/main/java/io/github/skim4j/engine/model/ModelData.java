@@ -10,12 +10,13 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
 /**
- * A model file that is open for reading. It is read at given positions into the caller's arrays rather than mapped: weights end
- * in arrays anyway, a mapping would stay resident beside them, and a file that is truncated while it is mapped kills the process.
+ * A model file that is open for reading. It is read at given positions into the caller's memory rather than mapped: weights end
+ * in memory of their own anyway, a mapping would stay resident beside it, and a file that is truncated while it is mapped kills
+ * the process.
  */
 final class ModelData implements Closeable {
 
-    /** The JDK copies through a direct buffer as large as the read. */
+    /** The JDK copies through a direct buffer as large as the read, unless the target is one. */
     private static final int MAX_READ = 1 << 20;
 
     private final Path path;
@@ -61,21 +62,29 @@ final class ModelData implements Closeable {
      * @throws ModelFormatException if the file ends before or can't be read
      */
     void read(long position, byte[] target, int offset, int length) {
-        ByteBuffer buffer = ByteBuffer.wrap(target, offset, length);
-        int end = buffer.limit();
+        read(position, ByteBuffer.wrap(target, offset, length), length);
+    }
+
+    /**
+     * Reads {@code length} bytes to the buffer's position, which moves behind them.
+     *
+     * @throws ModelFormatException if the file ends before or can't be read
+     */
+    void read(long position, ByteBuffer target, int length) {
+        ByteBuffer rest = target.slice(target.position(), length);
         try {
-            while (buffer.position() < end) {
-                buffer.limit(Math.min(end, buffer.position() + MAX_READ));
-                int read = channel.read(buffer, position + buffer.position() - offset);
-                if (read < 0) {
-                    throw new ModelFormatException(path + ": the file ends at byte "
-                            + (position + buffer.position() - offset) + ", " + (end - buffer.position())
-                            + " bytes too early");
+            while (rest.position() < length) {
+                rest.limit(Math.min(length, rest.position() + MAX_READ));
+                long at = position + rest.position();
+                if (channel.read(rest, at) < 0) {
+                    throw new ModelFormatException(path + ": the file ends at byte " + at + ", "
+                            + (length - rest.position()) + " bytes too early");
                 }
             }
         } catch (IOException e) {
             throw new ModelFormatException(path + ": can't be read: " + e, e);
         }
+        target.position(target.position() + length);
     }
 
     @Override

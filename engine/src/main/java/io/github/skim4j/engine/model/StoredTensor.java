@@ -1,5 +1,6 @@
 package io.github.skim4j.engine.model;
 
+import java.nio.ByteBuffer;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.List;
@@ -73,5 +74,11 @@ record StoredTensor(ModelData data, String name, TensorType type, int rows, int 
     public void read(int from, int count, byte[] target, int offset) {
         Objects.checkFromIndexSize(from, count, rows);
         data.read(position + (long) from * rowBytes(), target, offset, Math.multiplyExact(count, rowBytes()));
+    }
+
+    @Override
+    public void read(int from, int count, ByteBuffer target) {
+        Objects.checkFromIndexSize(from, count, rows);
+        data.read(position + (long) from * rowBytes(), target, Math.multiplyExact(count, rowBytes()));
     }
 }

@@ -1,5 +1,7 @@
 package io.github.skim4j.engine.model;
 
+import java.nio.ByteBuffer;
+
 /**
  * A weight tensor in its file: a matrix of {@code rows} × {@code columns}, or a vector (one row). Nothing is read before {@link
  * #read}.
@@ -31,6 +33,17 @@ public interface Tensor {
      * @throws ModelFormatException if the file has become shorter or can't be read
      */
     void read(int from, int count, byte[] target, int offset);
+
+    /**
+     * Reads rows as {@link #read(int, int, byte[], int)} does, to the buffer's position, which moves behind them.
+     *
+     * @throws ModelFormatException if the file has become shorter or can't be read
+     */
+    default void read(int from, int count, ByteBuffer target) {
+        byte[] rows = new byte[Math.multiplyExact(count, rowBytes())];
+        read(from, count, rows, 0);
+        target.put(rows);
+    }
 
     /** All values as float. */
     default float[] toFloats() {

@@ -359,6 +359,64 @@ class ModelFileTest {
             assertThatThrownBy(tensor::toFloats)
                     .isInstanceOf(ModelFormatException.class)
                     .hasMessageContaining("ends at byte");
+            ByteBuffer buffer = ByteBuffer.allocateDirect((int) tensor.bytes());
+            assertThatThrownBy(() -> tensor.read(0, tensor.rows(), buffer))
+                    .isInstanceOf(ModelFormatException.class)
+                    .hasMessageContaining("ends at byte");
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void readsRowsIntoABuffer(boolean stored) {
+        try (ModelFile model = ModelFile.open(GoldenModels.path("llama-tied"))) {
+            Tensor tensor = model.require(TensorRole.DOWN, 1);
+            Tensor source = stored ? tensor : new Rows(tensor);
+            byte[] expected = new byte[5 * tensor.rowBytes()];
+            tensor.read(3, 5, expected, 0);
+            for (ByteBuffer buffer :
+                    List.of(ByteBuffer.allocate(expected.length + 9), ByteBuffer.allocateDirect(expected.length + 9))) {
+                buffer.position(4).limit(expected.length + 6);
+                source.read(3, 5, buffer);
+                assertThat(buffer.position()).isEqualTo(4 + expected.length);
+                assertThat(buffer.limit()).isEqualTo(expected.length + 6);
+                byte[] read = new byte[expected.length];
+                buffer.get(4, read);
+                assertThat(read).isEqualTo(expected);
+                assertThat(buffer.get(3)).isZero();
+                assertThat(buffer.get(4 + expected.length)).isZero();
+            }
+            assertThatThrownBy(() -> source.read(tensor.rows() - 1, 2, ByteBuffer.allocate(expected.length)))
+                    .isInstanceOf(IndexOutOfBoundsException.class);
+        }
+    }
+
+    /** A tensor that reads only into arrays. */
+    private record Rows(Tensor of) implements Tensor {
+
+        @Override
+        public String name() {
+            return of.name();
+        }
+
+        @Override
+        public TensorType type() {
+            return of.type();
+        }
+
+        @Override
+        public int rows() {
+            return of.rows();
+        }
+
+        @Override
+        public int columns() {
+            return of.columns();
+        }
+
+        @Override
+        public void read(int from, int count, byte[] target, int offset) {
+            of.read(from, count, target, offset);
         }
     }
 }
