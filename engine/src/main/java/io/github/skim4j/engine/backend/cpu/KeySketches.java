@@ -7,7 +7,8 @@ import io.github.skim4j.engine.model.ModelConfig;
 /**
  * One bit a dimension (in the spirit of RaBitQ, arXiv 2405.12497): with μ the mean of the keys that the sequence had when it was first
  * sketched and R a fixed rotation, the signs of R(k − μ) and the factor ‖k − μ‖² / Σ|R(k − μ)|, so that {@code q·k ≈ q·μ + factor · Σ
- * ±(Rq)}. Signs are bytes at [dimension / 8][token], the first dimension in the lowest bit; factors are bfloat16 at [token].
+ * ±(Rq)}. Signs are the bits of words at [kvHead][dimension / 32][token of the block], the first dimension in the lowest bit, which is set
+ * for what is not negative; factors are bfloat16 at [kvHead][token of the block].
  */
 final class KeySketches extends PageData {
 
@@ -18,7 +19,7 @@ final class KeySketches extends PageData {
     private final int headDim;
     private final int pageSize;
     private final Rotation rotation;
-    private final byte[][] signs;
+    private final int[][] signs;
     private final short[][] factors;
     /** [page * layers + layer][kvHead][headDim]: one array for all pages of a sequence. */
     private final float[][] means;
@@ -31,7 +32,7 @@ final class KeySketches extends PageData {
         this.headDim = config.headDim();
         this.pageSize = pageSize;
         rotation = new Rotation(headDim);
-        signs = new byte[blocks()][];
+        signs = new int[blocks()][];
         factors = new short[blocks()][];
         layers = config.layers();
         means = new float[pages * layers][];
@@ -42,13 +43,18 @@ final class KeySketches extends PageData {
     }
 
     /** The array that has the signs of a page and layer. */
-    byte[] signs(int page, int layer) {
+    int[] signs(int page, int layer) {
         return signs[block(page, layer)];
     }
 
-    /** Where in it those of a page and KV head begin. */
-    int signsOffset(int page, int kvHead) {
-        return place(page, kvHead) * headDim / 8 * pageSize;
+    /** Where in it the words of a page's tokens with 32 dimensions of a KV head begin. */
+    int signsOffset(int page, int kvHead, int word) {
+        return place(page, kvHead * words() + word) * pageSize;
+    }
+
+    /** Words that hold a key's signs. */
+    int words() {
+        return (headDim + Integer.SIZE - 1) / Integer.SIZE;
     }
 
     /** The array that has the factors of a page and layer. */
@@ -115,7 +121,7 @@ final class KeySketches extends PageData {
     void allocate(int block) {
         if (signs[block] == null) {
             int tokens = kvHeads * blockPages() * pageSize;
-            signs[block] = new byte[tokens * headDim / 8];
+            signs[block] = new int[tokens * words()];
             factors[block] = new short[tokens];
         }
     }
@@ -126,36 +132,40 @@ final class KeySketches extends PageData {
         float[] keys = fill.keys();
         for (int head = 0; head < kvHeads; head++) {
             fill.pages().keys(page, fill.layer(), head, keys);
-            byte[] pageSigns = signs(page, fill.layer());
-            int sign = signsOffset(page, head);
             short[] pageFactors = factors(page, fill.layer());
             int factor = factorsOffset(page, head);
             for (int t = 0; t < pageSize; t++) {
                 for (int i = 0; i < headDim; i++) {
                     keys[t * headDim + i] -= mean[head * headDim + i];
                 }
-                pageFactors[factor + t] = sketch(keys, t * headDim, pageSigns, sign + t);
+                pageFactors[factor + t] = factor(keys, t * headDim);
+                for (int w = 0; w < words(); w++) {
+                    signs(page, fill.layer())[signsOffset(page, head, w) + t] = signs(keys, t * headDim, w);
+                }
             }
         }
     }
 
-    /** Writes a centred key's signs, {@code pageSize} apart, and returns its factor. */
-    private short sketch(float[] key, int from, byte[] target, int to) {
+    /** Rotates a centred key and returns its factor. */
+    private short factor(float[] key, int from) {
         double squares = 0;
         for (int i = from; i < from + headDim; i++) {
             squares += key[i] * key[i];
         }
         rotation.apply(key, from);
         double sum = 0;
-        for (int b = 0; b < headDim / 8; b++) {
-            int bits = 0;
-            for (int i = 0; i < 8; i++) {
-                float value = key[from + 8 * b + i];
-                sum += Math.abs(value);
-                bits |= (value >= 0 ? 1 : 0) << i;
-            }
-            target[to + b * pageSize] = (byte) bits;
+        for (int i = from; i < from + headDim; i++) {
+            sum += Math.abs(key[i]);
         }
         return HalfFloats.floatToBfloat16(sum == 0 ? 0 : (float) (squares / sum));
+    }
+
+    private int signs(float[] rotated, int from, int word) {
+        int bits = 0;
+        int first = word * Integer.SIZE;
+        for (int i = first; i < Math.min(first + Integer.SIZE, headDim); i++) {
+            bits |= (rotated[from + i] >= 0 ? 1 : 0) << i;
+        }
+        return bits;
     }
 }

@@ -96,29 +96,52 @@ final class ScalarSelectionKernels implements SelectionKernels {
         }
     }
 
+    /** Two words at a time, which the processor counts as fast as one. */
     @Override
-    public void sketch(
-            byte[] signs,
+    public void signSums(int[][] signs, int words, int tokens, int[] query, int at, int[] sums) {
+        Arrays.fill(sums, 0, tokens, query[at]);
+        for (int w = 0; w < words; w += 2) {
+            int[] low = signs[w];
+            int[] high = signs[Math.min(w + 1, words - 1)];
+            int plane = at + 1 + w * NUMBER_BITS;
+            boolean pair = w + 1 < words;
+            long ones = plane(query, plane, pair);
+            long twos = plane(query, plane + 1, pair);
+            long fours = plane(query, plane + 2, pair);
+            long minusEights = plane(query, plane + 3, pair);
+            for (int t = 0; t < tokens; t++) {
+                long bits = low[t] & 0xffffffffL | (long) high[t] << Integer.SIZE;
+                int sum = Long.bitCount(bits & ones)
+                        + (Long.bitCount(bits & twos) << 1)
+                        + (Long.bitCount(bits & fours) << 2)
+                        - (Long.bitCount(bits & minusEights) << 3);
+                sums[t] += sum << 1;
+            }
+        }
+    }
+
+    private static long plane(int[] query, int at, boolean pair) {
+        return query[at] & 0xffffffffL | (pair ? (long) query[at + NUMBER_BITS] << Integer.SIZE : 0);
+    }
+
+    @Override
+    public void scaleSums(
+            int[] sums, int tokens, short[] factors, int at, float step, float offset, float[] logits, int to) {
+        scaleSums(sums, 0, tokens, factors, at, step, offset, logits, to);
+    }
+
+    static void scaleSums(
+            int[] sums,
             int from,
-            int bytes,
+            int tokens,
             short[] factors,
             int at,
-            int pageSize,
-            int pages,
-            byte[] tables,
-            int table,
             float step,
             float offset,
             float[] logits,
             int to) {
-        for (int i = 0; i < pages * pageSize; i++) {
-            int sign = from + i / pageSize * bytes * pageSize + i % pageSize;
-            int sum = 0;
-            for (int b = 0; b < bytes; b++) {
-                int bits = signs[sign + b * pageSize];
-                sum += tables[table + 32 * b + (bits & 15)] + tables[table + 32 * b + 16 + (bits >>> 4 & 15)];
-            }
-            logits[to + i] = offset + low(factors[at + i]) * (step * sum);
+        for (int t = from; t < tokens; t++) {
+            logits[to + t] = offset + low(factors[at + t]) * (step * sums[t]);
         }
     }
 

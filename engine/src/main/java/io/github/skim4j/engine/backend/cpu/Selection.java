@@ -29,9 +29,18 @@ final class Selection {
     static final class Scratch {
 
         private float[] floats = {};
+        private int[][] ints = {};
 
         float[] floats(int size) {
             return floats = grown(floats, size);
+        }
+
+        /** {@code arrays} of at least {@code size} each. */
+        int[][] ints(int arrays, int size) {
+            if (ints.length < arrays || ints[0].length < size) {
+                ints = new int[arrays][size];
+            }
+            return ints;
         }
     }
 
@@ -57,7 +66,7 @@ final class Selection {
     private float[] scores = {};
     private float[] references = {};
     private float[] prepared = {};
-    private byte[] tables = {};
+    private int[] planes = {};
 
     /** @param retained all that the tile sees */
     void start(QueryTile tile, TokenList retained, Pipeline pipeline, ModelConfig config) {
@@ -205,12 +214,12 @@ final class Selection {
         return prepared;
     }
 
-    byte[] tables(int size) {
-        return tables = tables.length < size ? new byte[size] : tables;
+    int[] planes(int size) {
+        return planes = planes.length < size ? new int[size] : planes;
     }
 
-    byte[] tables() {
-        return tables;
+    int[] planes() {
+        return planes;
     }
 
     private static float[] grown(float[] array, int size) {

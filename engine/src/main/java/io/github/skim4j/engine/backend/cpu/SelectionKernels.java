@@ -3,6 +3,9 @@ package io.github.skim4j.engine.backend.cpu;
 /** The loops of selection; two implementations, as of {@link CpuKernels}. Rows are query heads, [rows][headDim]. */
 interface SelectionKernels {
 
+    /** Of a query's numbers in {@link #signSums}. */
+    int NUMBER_BITS = 4;
+
     /**
      * {@code scores[to + p + r * stride] = Σ_d lower_rd * low_pd + Σ_d upper_rd * high_pd} for the {@link PageStatistics#PANEL} pages of a panel, of
      * whose pairs low and high are the halves.
@@ -62,26 +65,20 @@ interface SelectionKernels {
     }
 
     /**
-     * {@code logits[to + t] = offset + factor_t * step * Σ_i table_i[four bits i of token t]} for the tokens of pages of {@link KeySketches}.
+     * Products of tokens' signs and a query's whole numbers of {@link #NUMBER_BITS}, in two's complement: {@code sums[t] = Σ_i ±number_i}, plus
+     * where the bit of dimension i is set.
      *
-     * @param signs [pages][bytes][pageSize] from {@code from} on
-     * @param factors as bfloat16, from {@code at} on
-     * @param tables two for each byte, of 16 entries each, from {@code table} on; no four entries of two bytes add up to more than 127
+     * @param signs [words][tokens]
+     * @param query from {@code at} on -Σ_i number_i, then for each word and bit of the numbers the dimensions that have it
      */
-    void sketch(
-            byte[] signs,
-            int from,
-            int bytes,
-            short[] factors,
-            int at,
-            int pageSize,
-            int pages,
-            byte[] tables,
-            int table,
-            float step,
-            float offset,
-            float[] logits,
-            int to);
+    void signSums(int[][] signs, int words, int tokens, int[] query, int at, int[] sums);
+
+    /**
+     * {@code logits[to + t] = offset + factor_t * step * sums_t}.
+     *
+     * @param factors as bfloat16, from {@code at} on
+     */
+    void scaleSums(int[] sums, int tokens, short[] factors, int at, float step, float offset, float[] logits, int to);
 
     /** {@link #expSums} with {@link RoughExp}, for logits that are rough themselves. */
     void roughExpSums(float[] logits, int from, int pageSize, int pages, float shift, float[] sums, int to);

@@ -1,18 +1,16 @@
 package io.github.skim4j.engine.backend.cpu;
 
 import io.github.skim4j.engine.backend.cpu.Selection.Scratch;
+import java.util.Arrays;
 
 /**
- * Logits from {@link KeySketches}: a table says for each four bits of a sketch what they add to the product with the rotated query (as in
- * "Quicker ADC", arXiv 1812.09162), whose values are small whole numbers.
+ * Logits from {@link KeySketches}: the rotated query's values are rounded to small whole numbers, whose products with signs are counts
+ * of bits, as in RaBitQ (arXiv 2405.12497, section 3.3).
  */
 final class SketchScorer extends ShareScorer {
 
-    /** Greatest value of a rotated query: four bits of each of two bytes add up to at most 127. */
-    private static final int LEVELS = 7;
-
-    /** Entries of a table. */
-    private static final int TABLE = 16;
+    /** Greatest value of a rotated query. */
+    private static final int LEVELS = (1 << SelectionKernels.NUMBER_BITS - 1) - 1;
 
     private final SelectionKernels kernels;
     private final KeySketches sketches;
@@ -32,11 +30,12 @@ final class SketchScorer extends ShareScorer {
         return sketches.bytes();
     }
 
-    /** For each row the step of the tables' numbers; then the tables, [row][headDim / 4][16]. */
+    /** For each row the step of its numbers, and these as {@link SelectionKernels#signSums} takes them. */
     @Override
     public void prepare(Selection selection) {
         float[] steps = selection.prepared(selection.rows());
-        byte[] tables = selection.tables(selection.rows() * headDim / 4 * TABLE);
+        int[] planes = selection.planes(selection.rows() * planes());
+        Arrays.fill(planes, 0);
         float[] rotated = new float[headDim];
         for (int r = 0; r < selection.rows(); r++) {
             System.arraycopy(selection.queries(), r * headDim, rotated, 0, headDim);
@@ -46,29 +45,30 @@ final class SketchScorer extends ShareScorer {
                 max = Math.max(max, Math.abs(value));
             }
             steps[r] = Math.max(max, Float.MIN_NORMAL) / LEVELS;
-            for (int i = 0; i < headDim; i += 4) {
-                table(rotated, i, steps[r], tables, (r * headDim + i) / 4 * TABLE);
+            int at = r * planes();
+            for (int i = 0; i < headDim; i++) {
+                int number = Math.round(rotated[i] / steps[r]);
+                planes[at] -= number;
+                for (int b = 0; b < SelectionKernels.NUMBER_BITS; b++) {
+                    int plane = at + 1 + i / Integer.SIZE * SelectionKernels.NUMBER_BITS + b;
+                    planes[plane] |= (number >>> b & 1) << i;
+                }
             }
         }
     }
 
-    /** Sums of four values, positive where a bit is set and negative where it isn't. */
-    private static void table(float[] values, int from, float step, byte[] table, int to) {
-        int sum = 0;
-        for (int i = 0; i < 4; i++) {
-            sum -= Math.round(values[from + i] / step);
-        }
-        table[to] = (byte) sum;
-        for (int bits = 1; bits < TABLE; bits++) {
-            int value = Math.round(values[from + Integer.numberOfTrailingZeros(bits)] / step);
-            table[to + bits] = (byte) (table[to + (bits & bits - 1)] + 2 * value);
-        }
+    /** Of a row. */
+    private int planes() {
+        return 1 + sketches.words() * SelectionKernels.NUMBER_BITS;
     }
 
     @Override
     void logits(Selection selection, int from, int end, float[] logits, int stride, Scratch scratch) {
         QueryTile tile = selection.tile();
         TokenList list = selection.list();
+        int words = sketches.words();
+        int[][] arrays = scratch.ints(words + 1, (end - from) * pageSize);
+        int[] sums = arrays[words];
         int e = from;
         while (e < end) {
             int page = list.page(e);
@@ -78,17 +78,18 @@ final class SketchScorer extends ShareScorer {
             while (same < runEnd && sketches.means(list.page(same), tile.layer()) == means) {
                 same++;
             }
+            int tokens = (same - e) * pageSize;
+            for (int w = 0; w < words; w++) {
+                int[] signs = sketches.signs(page, tile.layer());
+                System.arraycopy(signs, sketches.signsOffset(page, tile.kvHead(), w), arrays[w], 0, tokens);
+            }
             for (int r = 0; r < selection.rows(); r++) {
-                kernels.sketch(
-                        sketches.signs(page, tile.layer()),
-                        sketches.signsOffset(page, tile.kvHead()),
-                        headDim / 8,
+                kernels.signSums(arrays, words, tokens, selection.planes(), r * planes(), sums);
+                kernels.scaleSums(
+                        sums,
+                        tokens,
                         sketches.factors(page, tile.layer()),
                         sketches.factorsOffset(page, tile.kvHead()),
-                        pageSize,
-                        same - e,
-                        selection.tables(),
-                        r * headDim / 4 * TABLE,
                         selection.prepared()[r],
                         product(selection.queries(), r * headDim, means, tile.kvHead() * headDim),
                         logits,

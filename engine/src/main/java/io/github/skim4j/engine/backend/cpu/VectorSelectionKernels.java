@@ -5,20 +5,14 @@ import static io.github.skim4j.engine.backend.cpu.VectorKernels.I;
 import static io.github.skim4j.engine.backend.cpu.VectorKernels.LANES;
 import static io.github.skim4j.engine.backend.cpu.VectorKernels.S;
 
-import jdk.incubator.vector.ByteVector;
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorSpecies;
 
 /** Selection on the Vector API. */
 final class VectorSelectionKernels implements SelectionKernels {
-
-    /** As many tokens as a table has entries, so that the tokens' bits are indices of its lanes. */
-    private static final VectorSpecies<Byte> TOKENS = ByteVector.SPECIES_128;
-
-    private static final VectorSpecies<Short> SUMS = ShortVector.SPECIES_256;
 
     private final SelectionKernels scalar = new ScalarSelectionKernels();
 
@@ -355,70 +349,44 @@ final class VectorSelectionKernels implements SelectionKernels {
         }
     }
 
+    /** The Vector API of Java 17 can't count bits, but its compiler makes vectors of these loops where the processor can. */
     @Override
-    public void sketch(
-            byte[] signs,
-            int from,
-            int bytes,
-            short[] factors,
-            int at,
-            int pageSize,
-            int pages,
-            byte[] tables,
-            int table,
-            float step,
-            float offset,
-            float[] logits,
-            int to) {
-        if (LANES < 8 || pageSize < TOKENS.length()) {
-            scalar.sketch(signs, from, bytes, factors, at, pageSize, pages, tables, table, step, offset, logits, to);
+    public void signSums(int[][] signs, int words, int tokens, int[] query, int at, int[] sums) {
+        if (LANES < 16) {
+            scalar.signSums(signs, words, tokens, query, at, sums);
             return;
         }
-        short[] sums = new short[pages * pageSize];
-        for (int p = 0; p < pages; p++) {
-            for (int t = 0; t < pageSize; t += TOKENS.length()) {
-                int sign = from + p * bytes * pageSize + t;
-                tableSums(signs, sign, bytes, pageSize, tables, table, sums, p * pageSize + t);
-            }
+        Arrays.fill(sums, 0, tokens, query[at]);
+        for (int w = 0; w < words; w++) {
+            int plane = at + 1 + w * NUMBER_BITS;
+            addSignSums(signs[w], tokens, query[plane], query[plane + 1], query[plane + 2], query[plane + 3], sums);
         }
-        scaleSums(sums, factors, at, step, offset, logits, to);
     }
 
-    private static void scaleSums(
-            short[] sums, short[] factors, int at, float step, float offset, float[] logits, int to) {
-        for (int i = 0; i < sums.length; i += LANES) {
-            FloatVector sum = (FloatVector) ShortVector.fromArray(S, sums, i).convertShape(VectorOperators.S2F, F, 0);
+    private static void addSignSums(
+            int[] signs, int tokens, int ones, int twos, int fours, int minusEights, int[] sums) {
+        for (int t = 0; t < tokens; t++) {
+            int bits = signs[t];
+            sums[t] += (Integer.bitCount(bits & ones) << 1)
+                    + (Integer.bitCount(bits & twos) << 2)
+                    + (Integer.bitCount(bits & fours) << 3)
+                    - (Integer.bitCount(bits & minusEights) << 4);
+        }
+    }
+
+    @Override
+    public void scaleSums(
+            int[] sums, int tokens, short[] factors, int at, float step, float offset, float[] logits, int to) {
+        int t = 0;
+        for (; t + LANES <= tokens; t += LANES) {
+            FloatVector sum = (FloatVector) IntVector.fromArray(I, sums, t).convertShape(VectorOperators.I2F, F, 0);
             FloatVector factor = ((IntVector)
-                            ShortVector.fromArray(S, factors, at + i).convertShape(VectorOperators.S2I, I, 0))
+                            ShortVector.fromArray(S, factors, at + t).convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats();
-            factor.mul(sum.mul(step)).add(offset).intoArray(logits, to + i);
+            factor.mul(sum.mul(step)).add(offset).intoArray(logits, to + t);
         }
-    }
-
-    /** Bytes are summed while no four entries of tables overflow. */
-    private static void tableSums(
-            byte[] signs, int from, int bytes, int pageSize, byte[] tables, int table, short[] sums, int to) {
-        ShortVector total = ShortVector.zero(SUMS);
-        for (int b = 0; b < bytes; b += 2) {
-            int at = table + 2 * b * TOKENS.length();
-            ByteVector low = ByteVector.fromArray(TOKENS, signs, from + b * pageSize);
-            ByteVector high = low.reinterpretAsInts()
-                    .lanewise(VectorOperators.LSHR, 4)
-                    .reinterpretAsBytes()
-                    .and((byte) 15);
-            ByteVector sum = low.and((byte) 15).selectFrom(ByteVector.fromArray(TOKENS, tables, at));
-            sum = sum.add(high.selectFrom(ByteVector.fromArray(TOKENS, tables, at + 16)));
-            low = ByteVector.fromArray(TOKENS, signs, from + (b + 1) * pageSize);
-            high = low.reinterpretAsInts()
-                    .lanewise(VectorOperators.LSHR, 4)
-                    .reinterpretAsBytes()
-                    .and((byte) 15);
-            sum = sum.add(low.and((byte) 15).selectFrom(ByteVector.fromArray(TOKENS, tables, at + 32)));
-            sum = sum.add(high.selectFrom(ByteVector.fromArray(TOKENS, tables, at + 48)));
-            total = total.add((ShortVector) sum.convertShape(VectorOperators.B2S, SUMS, 0));
-        }
-        total.intoArray(sums, to);
+        ScalarSelectionKernels.scaleSums(sums, t, tokens, factors, at, step, offset, logits, to);
     }
 
     @Override

@@ -143,8 +143,8 @@ class KeySketchesTest {
     private static boolean sign(KeySketches sketches, SparseFixture fixture, int head, int slot, int dimension) {
         int pageSize = fixture.shape.pageSize();
         int page = fixture.sequence.page(slot / pageSize);
-        int at = sketches.signsOffset(page, head) + dimension / 8 * pageSize + slot % pageSize;
-        return (sketches.signs(page, 0)[at] >>> dimension % 8 & 1) != 0;
+        int at = sketches.signsOffset(page, head, dimension / 32) + slot % pageSize;
+        return (sketches.signs(page, 0)[at] >>> dimension % 32 & 1) != 0;
     }
 
     private static float factor(KeySketches sketches, SparseFixture fixture, int head, int slot) {

@@ -4,15 +4,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.skim4j.engine.model.HalfFloats;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.IntStream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Runs of pages, of which each kernel must find the places, and the two implementations against each other. */
+/** Both implementations of each kernel against its definition. */
 class SelectionKernelsTest {
 
-    private static final int PAGES = 5;
     private static final int FROM = 32;
 
     private final SelectionKernels scalar = SparseFixture.kernels().get(0).selection();
@@ -77,31 +78,53 @@ class SelectionKernelsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(ints = {8, 16, 32, 64})
-    void sketchesOfPagesInARunAreSummedAlikeOneByOne(int pageSize) {
-        Random random = new Random(pageSize);
-        for (int headDim : new int[] {64, 80, 96, 128}) {
-            int bytes = headDim / 8;
-            byte[] signs = new byte[FROM + PAGES * bytes * pageSize];
-            random.nextBytes(signs);
-            byte[] tables = new byte[16 + bytes * 32];
-            for (int i = 0; i < tables.length; i++) {
-                // The largest that four values of 7 can be, so that an overflow would show.
-                tables[i] = (byte) (random.nextInt(8) == 0 ? random.nextInt(57) - 28 : 28);
+    @ValueSource(ints = {16, 64, 80, 96, 128})
+    void signsAddOrSubtractTheQuerysNumbers(int headDim) {
+        Random random = new Random(headDim);
+        int words = (headDim + 31) / 32;
+        for (int tokens : new int[] {8, 16, 24, 80, 1000, 1024}) {
+            int[][] signs = new int[words + 1][tokens + 5];
+            for (int[] word : signs) {
+                Arrays.setAll(word, t -> random.nextInt());
             }
-            short[] factors = new short[FROM + PAGES * pageSize];
-            for (int i = 0; i < factors.length; i++) {
-                factors[i] = HalfFloats.floatToBfloat16(random.nextFloat());
+            int[] numbers = random.ints(headDim, -8, 8).toArray();
+            int[] query = new int[3 + 1 + 4 * words];
+            query[3] = -IntStream.of(numbers).sum();
+            for (int i = 0; i < headDim; i++) {
+                for (int b = 0; b < 4; b++) {
+                    query[4 + i / 32 * 4 + b] |= (numbers[i] >> b & 1) << i;
+                }
             }
-            float[] logits = new float[3 + PAGES * pageSize];
-            vector.sketch(signs, FROM, bytes, factors, FROM, pageSize, PAGES, tables, 16, 0.3f, -2, logits, 3);
-            float[] expected = new float[logits.length];
-            for (int p = 0; p < PAGES; p++) {
-                int from = FROM + p * bytes * pageSize;
-                int at = FROM + p * pageSize;
-                scalar.sketch(
-                        signs, from, bytes, factors, at, pageSize, 1, tables, 16, 0.3f, -2, expected, 3 + at - FROM);
+            int[] expected = new int[tokens + 5];
+            for (int t = 0; t < tokens; t++) {
+                for (int i = 0; i < headDim; i++) {
+                    expected[t] += (signs[i / 32][t] >>> i & 1) == 0 ? -numbers[i] : numbers[i];
+                }
             }
+            for (SelectionKernels kernels : List.of(scalar, vector)) {
+                int[] sums = new int[tokens + 5];
+                kernels.signSums(signs, words, tokens, query, 3, sums);
+                assertThat(sums).as("%s tokens", tokens).isEqualTo(expected);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {8, 16, 24, 80, 1024})
+    void sumsAreScaledByTheTokensFactors(int tokens) {
+        Random random = new Random(tokens);
+        int[] sums = random.ints(tokens + 5, -896, 897).toArray();
+        short[] factors = new short[7 + tokens];
+        for (int i = 0; i < factors.length; i++) {
+            factors[i] = HalfFloats.floatToBfloat16(random.nextFloat());
+        }
+        float[] expected = new float[3 + tokens + 2];
+        for (int t = 0; t < tokens; t++) {
+            expected[3 + t] = -2 + HalfFloats.bfloat16ToFloat(factors[7 + t]) * 0.3f * sums[t];
+        }
+        for (SelectionKernels kernels : List.of(scalar, vector)) {
+            float[] logits = new float[expected.length];
+            kernels.scaleSums(sums, tokens, factors, 7, 0.3f, -2, logits, 3);
             assertClose(logits, expected);
         }
     }
