@@ -7,8 +7,8 @@ import io.github.skim4j.engine.model.ModelConfig;
 /**
  * One bit a dimension (in the spirit of RaBitQ, arXiv 2405.12497): with μ the mean of the keys that the sequence had when it was first
  * sketched and R a fixed rotation, the signs of R(k − μ) and the factor ‖k − μ‖² / Σ|R(k − μ)|, so that {@code q·k ≈ q·μ + factor · Σ
- * ±(Rq)}. Signs are the bits of words at [kvHead][dimension / 32][token of the block], the first dimension in the lowest bit, which is set
- * for what is not negative; factors are bfloat16 at [kvHead][token of the block].
+ * ±(Rq)}. Signs are the bits of words at [kvHead][dimension / 32][token of the page][page], the first dimension in the lowest bit, which is
+ * set for what is not negative; factors are bfloat16 at [kvHead][token of the page][page]: so sums over a page's tokens are sums of vectors.
  */
 final class KeySketches extends PageData {
 
@@ -47,9 +47,9 @@ final class KeySketches extends PageData {
         return signs[block(page, layer)];
     }
 
-    /** Where in it the words of a page's tokens with 32 dimensions of a KV head begin. */
+    /** Where in it the word of a page's first token with 32 dimensions of a KV head is; its other tokens' are {@link #blockPages} apart. */
     int signsOffset(int page, int kvHead, int word) {
-        return place(page, kvHead * words() + word) * pageSize;
+        return place(page, (kvHead * words() + word) * pageSize);
     }
 
     /** Words that hold a key's signs. */
@@ -62,9 +62,9 @@ final class KeySketches extends PageData {
         return factors[block(page, layer)];
     }
 
-    /** Where in it those of a page and KV head begin. */
+    /** Where in it that of a page's first token and a KV head is, and how far apart the others are, as for signs. */
     int factorsOffset(int page, int kvHead) {
-        return place(page, kvHead) * pageSize;
+        return place(page, kvHead * pageSize);
     }
 
     /** The means that a page's keys were taken relative to, [kvHead][headDim]. */
@@ -132,15 +132,16 @@ final class KeySketches extends PageData {
         float[] keys = fill.keys();
         for (int head = 0; head < kvHeads; head++) {
             fill.pages().keys(page, fill.layer(), head, keys);
+            int[] pageSigns = signs(page, fill.layer());
             short[] pageFactors = factors(page, fill.layer());
             int factor = factorsOffset(page, head);
             for (int t = 0; t < pageSize; t++) {
                 for (int i = 0; i < headDim; i++) {
                     keys[t * headDim + i] -= mean[head * headDim + i];
                 }
-                pageFactors[factor + t] = factor(keys, t * headDim);
+                pageFactors[factor + t * blockPages()] = factor(keys, t * headDim);
                 for (int w = 0; w < words(); w++) {
-                    signs(page, fill.layer())[signsOffset(page, head, w) + t] = signs(keys, t * headDim, w);
+                    pageSigns[signsOffset(page, head, w) + t * blockPages()] = signs(keys, t * headDim, w);
                 }
             }
         }

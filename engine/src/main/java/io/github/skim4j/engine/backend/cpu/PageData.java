@@ -48,9 +48,9 @@ abstract class PageData {
         return e;
     }
 
-    /** Place of a page's data of a KV head among those in its block. */
-    final int place(int page, int kvHead) {
-        return kvHead * blockPages() + page % BLOCK;
+    /** Place of a page in a row of its block; a row has something of each page, such as the data of a KV head. */
+    final int place(int page, int row) {
+        return row * blockPages() + page % BLOCK;
     }
 
     final int blockPages() {

@@ -126,35 +126,19 @@ final class ScalarSelectionKernels implements SelectionKernels {
 
     @Override
     public void scaleSums(
-            int[] sums, int tokens, short[] factors, int at, float step, float offset, float[] logits, int to) {
-        scaleSums(sums, 0, tokens, factors, at, step, offset, logits, to);
-    }
-
-    static void scaleSums(
-            int[] sums,
-            int from,
-            int tokens,
-            short[] factors,
-            int at,
-            float step,
-            float offset,
-            float[] logits,
-            int to) {
-        for (int t = from; t < tokens; t++) {
-            logits[to + t] = offset + low(factors[at + t]) * (step * sums[t]);
+            int[] sums, short[] factors, float step, float[] offsets, int at, int tokens, int pages, float[] logits) {
+        for (int i = 0; i < tokens * pages; i++) {
+            logits[i] = offsets[at + i % pages] + low(factors[i]) * (step * sums[i]);
         }
     }
 
     @Override
-    public void roughExpSums(float[] logits, int from, int pageSize, int pages, float shift, float[] sums, int to) {
+    public void roughExpSums(float[] logits, int tokens, int pages, float shift, float[] sums, int to) {
         float addend = RoughExp.addend(shift);
-        for (int p = 0; p < pages; p++) {
-            float sum = 0;
-            for (int i = from + p * pageSize; i < from + (p + 1) * pageSize; i++) {
-                float fixed = Math.max(logits[i] * RoughExp.FACTOR + addend, RoughExp.ZERO);
-                sum += Float.intBitsToFloat(Float.floatToRawIntBits(fixed) << RoughExp.SHIFT);
-            }
-            sums[to + p] = sum;
+        Arrays.fill(sums, to, to + pages, 0);
+        for (int i = 0; i < tokens * pages; i++) {
+            float fixed = Math.max(logits[i] * RoughExp.FACTOR + addend, RoughExp.ZERO);
+            sums[to + i % pages] += Float.intBitsToFloat(Float.floatToRawIntBits(fixed) << RoughExp.SHIFT);
         }
     }
 

@@ -29,10 +29,15 @@ final class Selection {
     static final class Scratch {
 
         private float[] floats = {};
+        private short[] shorts = {};
         private int[][] ints = {};
 
         float[] floats(int size) {
             return floats = grown(floats, size);
+        }
+
+        short[] shorts(int size) {
+            return shorts = shorts.length < size ? new short[size] : shorts;
         }
 
         /** {@code arrays} of at least {@code size} each. */

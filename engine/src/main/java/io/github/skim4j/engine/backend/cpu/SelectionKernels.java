@@ -74,14 +74,16 @@ interface SelectionKernels {
     void signSums(int[][] signs, int words, int tokens, int[] query, int at, int[] sums);
 
     /**
-     * {@code logits[to + t] = offset + factor_t * step * sums_t}.
+     * {@code logits[t][p] = offset_p + factor[t][p] * step * sum[t][p]}, for {@code tokens} of each of {@code pages}, a multiple of 16.
      *
-     * @param factors as bfloat16, from {@code at} on
+     * @param factors as bfloat16
+     * @param offsets from {@code at} on
      */
-    void scaleSums(int[] sums, int tokens, short[] factors, int at, float step, float offset, float[] logits, int to);
+    void scaleSums(
+            int[] sums, short[] factors, float step, float[] offsets, int at, int tokens, int pages, float[] logits);
 
-    /** {@link #expSums} with {@link RoughExp}, for logits that are rough themselves. */
-    void roughExpSums(float[] logits, int from, int pageSize, int pages, float shift, float[] sums, int to);
+    /** {@code sums[to + p] = Σ_t exp(logits[t][p] - shift)} with {@link RoughExp}, as these logits are rough too; {@code pages} as above. */
+    void roughExpSums(float[] logits, int tokens, int pages, float shift, float[] sums, int to);
 
     /** {@code sums[to + p] = Σ exp(logits[from + p * pageSize…] - shift)} for {@code pages} pages. */
     void expSums(float[] logits, int from, int pageSize, int pages, float shift, float[] sums, int to);

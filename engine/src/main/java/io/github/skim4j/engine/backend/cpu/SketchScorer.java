@@ -7,22 +7,31 @@ import java.util.Arrays;
  * Logits from {@link KeySketches}: the rotated query's values are rounded to small whole numbers, whose products with signs are counts
  * of bits, as in RaBitQ (arXiv 2405.12497, section 3.3).
  */
-final class SketchScorer extends ShareScorer {
+final class SketchScorer implements PageScorer {
 
     /** Greatest value of a rotated query. */
     private static final int LEVELS = (1 << SelectionKernels.NUMBER_BITS - 1) - 1;
 
+    /** Pages that are scored together are a multiple of it. */
+    private static final int PANEL = 16;
+
     private final SelectionKernels kernels;
+    private final AttentionKernels attentionKernels;
     private final KeySketches sketches;
     private final int headDim;
     private final int pageSize;
 
     SketchScorer(CpuKernels kernels, KeySketches sketches, int headDim, int pageSize) {
-        super(kernels);
         this.kernels = kernels.selection();
+        attentionKernels = kernels.attention();
         this.sketches = sketches;
         this.headDim = headDim;
         this.pageSize = pageSize;
+    }
+
+    @Override
+    public boolean isShare() {
+        return true;
     }
 
     @Override
@@ -63,39 +72,100 @@ final class SketchScorer extends ShareScorer {
     }
 
     @Override
-    void logits(Selection selection, int from, int end, float[] logits, int stride, Scratch scratch) {
+    public void score(
+            Selection selection,
+            int from,
+            int end,
+            float[] scores,
+            int stride,
+            float[] references,
+            int reference,
+            int referenceStride,
+            Scratch scratch) {
+        int width = width(end - from);
+        gather(selection, from, end, scratch);
+        for (int r = 0; r < selection.rows(); r++) {
+            float[] logits = logits(selection, from, end, r, scratch);
+            float max = attentionKernels.max(logits, 0, width * pageSize);
+            references[reference + r * referenceStride] = max;
+            kernels.roughExpSums(logits, pageSize, width, max, logits, width * pageSize);
+            System.arraycopy(logits, width * pageSize, scores, r * stride + from, end - from);
+        }
+    }
+
+    /** Of the rows of tokens that the pages' logits lie in, [token of the page][page]. */
+    static int width(int pages) {
+        return (pages + PANEL - 1) / PANEL * PANEL;
+    }
+
+    /** Brings the sketches of pages that may lie anywhere side by side. */
+    void gather(Selection selection, int from, int end, Scratch scratch) {
         QueryTile tile = selection.tile();
         TokenList list = selection.list();
+        int width = width(end - from);
         int words = sketches.words();
-        int[][] arrays = scratch.ints(words + 1, (end - from) * pageSize);
-        int[] sums = arrays[words];
-        int e = from;
-        while (e < end) {
+        int[][] signs = scratch.ints(words + 1, width * pageSize);
+        short[] factors = scratch.shorts(width * pageSize);
+        int runEnd;
+        for (int e = from; e < end; e = runEnd) {
             int page = list.page(e);
-            int runEnd = PageData.endOfRun(list, e, end);
-            float[] means = sketches.means(page, tile.layer());
-            int same = e + 1;
-            while (same < runEnd && sketches.means(list.page(same), tile.layer()) == means) {
-                same++;
-            }
-            int tokens = (same - e) * pageSize;
+            runEnd = PageData.endOfRun(list, e, end);
             for (int w = 0; w < words; w++) {
-                int[] signs = sketches.signs(page, tile.layer());
-                System.arraycopy(signs, sketches.signsOffset(page, tile.kvHead(), w), arrays[w], 0, tokens);
+                int first = sketches.signsOffset(page, tile.kvHead(), w);
+                copyRows(sketches.signs(page, tile.layer()), first, signs[w], e - from, width, runEnd - e);
             }
-            for (int r = 0; r < selection.rows(); r++) {
-                kernels.signSums(arrays, words, tokens, selection.planes(), r * planes(), sums);
-                kernels.scaleSums(
-                        sums,
-                        tokens,
-                        sketches.factors(page, tile.layer()),
-                        sketches.factorsOffset(page, tile.kvHead()),
-                        selection.prepared()[r],
-                        product(selection.queries(), r * headDim, means, tile.kvHead() * headDim),
-                        logits,
-                        r * stride + (e - from) * pageSize);
+            int first = sketches.factorsOffset(page, tile.kvHead());
+            copyRows(sketches.factors(page, tile.layer()), first, factors, e - from, width, runEnd - e);
+        }
+        for (int t = 0; t < pageSize; t++) {
+            Arrays.fill(factors, t * width + end - from, (t + 1) * width, (short) 0);
+        }
+    }
+
+    private void copyRows(Object rows, int from, Object target, int to, int width, int pages) {
+        for (int t = 0; t < pageSize; t++) {
+            System.arraycopy(rows, from + t * sketches.blockPages(), target, to + t * width, pages);
+        }
+    }
+
+    /** A row's logits of what was gathered, in the scratch memory; those that are not to be read have no weight. */
+    float[] logits(Selection selection, int from, int end, int row, Scratch scratch) {
+        int width = width(end - from);
+        int size = width * pageSize;
+        int words = sketches.words();
+        int[][] signs = scratch.ints(words + 1, size);
+        float[] logits = scratch.floats(size + width);
+        offsets(selection, from, end, row, logits, size);
+        kernels.signSums(signs, words, size, selection.planes(), row * planes(), signs[words]);
+        kernels.scaleSums(
+                signs[words], scratch.shorts(size), selection.prepared()[row], logits, size, pageSize, width, logits);
+        hideUnread(selection, from, end, logits, width);
+        return logits;
+    }
+
+    /** The query's products with the pages' means; none where there is no page. */
+    private void offsets(Selection selection, int from, int end, int row, float[] offsets, int to) {
+        QueryTile tile = selection.tile();
+        float[] before = null;
+        for (int e = from; e < end; e++) {
+            float[] means = sketches.means(selection.list().page(e), tile.layer());
+            offsets[to + e - from] = means == before
+                    ? offsets[to + e - from - 1]
+                    : product(selection.queries(), row * headDim, means, tile.kvHead() * headDim);
+            before = means;
+        }
+        Arrays.fill(offsets, to + end - from, to + width(end - from), Float.NEGATIVE_INFINITY);
+    }
+
+    private void hideUnread(Selection selection, int from, int end, float[] logits, int width) {
+        long whole = TokenList.range(0, pageSize);
+        for (int e = from; e < end; e++) {
+            long mask = selection.tile().visible(selection.list(), e, selection.position());
+            for (int t = 0; mask != whole && t < pageSize; t++) {
+                if ((mask >>> t & 1) == 0) {
+                    logits[t * width + e - from] = Float.NEGATIVE_INFINITY;
+                }
             }
-            e = same;
         }
     }
 
@@ -107,10 +177,5 @@ final class SketchScorer extends ShareScorer {
             odd += query[from + i + 1] * mean[at + i + 1];
         }
         return even + odd;
-    }
-
-    @Override
-    void expSums(float[] logits, int from, int size, int pages, float shift, float[] sums, int to) {
-        kernels.roughExpSums(logits, from, size, pages, shift, sums, to);
     }
 }

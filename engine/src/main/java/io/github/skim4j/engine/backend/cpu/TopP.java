@@ -60,7 +60,7 @@ final class TopP implements Selection.Stage {
             (e == entries - 1 ? exact : estimate)
                     .logits(selection, e, selection.scores(), e * pageSize, width, scratch);
         }
-        ShareScorer.hideUnread(selection, part * CHUNK, end, selection.scores(), part * CHUNK * pageSize, width);
+        TokenScorer.hideUnread(selection, part * CHUNK, end, selection.scores(), part * CHUNK * pageSize, width);
     }
 
     @Override

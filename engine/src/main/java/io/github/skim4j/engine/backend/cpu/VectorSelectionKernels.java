@@ -349,7 +349,7 @@ final class VectorSelectionKernels implements SelectionKernels {
         }
     }
 
-    /** The Vector API of Java 17 can't count bits, but its compiler makes vectors of these loops where the processor can. */
+    /** The Vector API of Java 17 can't count bits, but its compiler makes vectors of such loops where the processor can. */
     @Override
     public void signSums(int[][] signs, int words, int tokens, int[] query, int at, int[] sums) {
         if (LANES < 16) {
@@ -357,59 +357,103 @@ final class VectorSelectionKernels implements SelectionKernels {
             return;
         }
         Arrays.fill(sums, 0, tokens, query[at]);
-        for (int w = 0; w < words; w++) {
-            int plane = at + 1 + w * NUMBER_BITS;
-            addSignSums(signs[w], tokens, query[plane], query[plane + 1], query[plane + 2], query[plane + 3], sums);
+        for (int w = 0; w < words; w += 4) {
+            addSignSums(signs, w, words - w, tokens, query, at + 1 + w * NUMBER_BITS, sums);
         }
     }
 
-    private static void addSignSums(
-            int[] signs, int tokens, int ones, int twos, int fours, int minusEights, int[] sums) {
+    /** Up to four words. One loop would be inlined, and the compiler makes no vectors of it inside of others; this method is too long for that. */
+    private static void addSignSums(int[][] signs, int word, int words, int tokens, int[] query, int at, int[] sums) {
+        int[] word0 = signs[word + 0];
+        int ones0 = query[at + 0];
+        int twos0 = query[at + 1];
+        int fours0 = query[at + 2];
+        int minusEights0 = query[at + 3];
         for (int t = 0; t < tokens; t++) {
-            int bits = signs[t];
-            sums[t] += (Integer.bitCount(bits & ones) << 1)
-                    + (Integer.bitCount(bits & twos) << 2)
-                    + (Integer.bitCount(bits & fours) << 3)
-                    - (Integer.bitCount(bits & minusEights) << 4);
+            int bits = word0[t];
+            sums[t] += (Integer.bitCount(bits & ones0) << 1)
+                    + (Integer.bitCount(bits & twos0) << 2)
+                    + (Integer.bitCount(bits & fours0) << 3)
+                    - (Integer.bitCount(bits & minusEights0) << 4);
+        }
+        if (words == 1) {
+            return;
+        }
+        int[] word1 = signs[word + 1];
+        int ones1 = query[at + 4];
+        int twos1 = query[at + 5];
+        int fours1 = query[at + 6];
+        int minusEights1 = query[at + 7];
+        for (int t = 0; t < tokens; t++) {
+            int bits = word1[t];
+            sums[t] += (Integer.bitCount(bits & ones1) << 1)
+                    + (Integer.bitCount(bits & twos1) << 2)
+                    + (Integer.bitCount(bits & fours1) << 3)
+                    - (Integer.bitCount(bits & minusEights1) << 4);
+        }
+        if (words == 2) {
+            return;
+        }
+        int[] word2 = signs[word + 2];
+        int ones2 = query[at + 8];
+        int twos2 = query[at + 9];
+        int fours2 = query[at + 10];
+        int minusEights2 = query[at + 11];
+        for (int t = 0; t < tokens; t++) {
+            int bits = word2[t];
+            sums[t] += (Integer.bitCount(bits & ones2) << 1)
+                    + (Integer.bitCount(bits & twos2) << 2)
+                    + (Integer.bitCount(bits & fours2) << 3)
+                    - (Integer.bitCount(bits & minusEights2) << 4);
+        }
+        if (words == 3) {
+            return;
+        }
+        int[] word3 = signs[word + 3];
+        int ones3 = query[at + 12];
+        int twos3 = query[at + 13];
+        int fours3 = query[at + 14];
+        int minusEights3 = query[at + 15];
+        for (int t = 0; t < tokens; t++) {
+            int bits = word3[t];
+            sums[t] += (Integer.bitCount(bits & ones3) << 1)
+                    + (Integer.bitCount(bits & twos3) << 2)
+                    + (Integer.bitCount(bits & fours3) << 3)
+                    - (Integer.bitCount(bits & minusEights3) << 4);
         }
     }
 
     @Override
     public void scaleSums(
-            int[] sums, int tokens, short[] factors, int at, float step, float offset, float[] logits, int to) {
-        int t = 0;
-        for (; t + LANES <= tokens; t += LANES) {
-            FloatVector sum = (FloatVector) IntVector.fromArray(I, sums, t).convertShape(VectorOperators.I2F, F, 0);
-            FloatVector factor = ((IntVector)
-                            ShortVector.fromArray(S, factors, at + t).convertShape(VectorOperators.S2I, I, 0))
-                    .lanewise(VectorOperators.LSHL, 16)
-                    .reinterpretAsFloats();
-            factor.mul(sum.mul(step)).add(offset).intoArray(logits, to + t);
+            int[] sums, short[] factors, float step, float[] offsets, int at, int tokens, int pages, float[] logits) {
+        for (int p = 0; p < pages; p += LANES) {
+            FloatVector offset = FloatVector.fromArray(F, offsets, at + p);
+            for (int i = p; i < tokens * pages; i += pages) {
+                FloatVector sum = (FloatVector) IntVector.fromArray(I, sums, i).convertShape(VectorOperators.I2F, F, 0);
+                FloatVector factor = ((IntVector)
+                                ShortVector.fromArray(S, factors, i).convertShape(VectorOperators.S2I, I, 0))
+                        .lanewise(VectorOperators.LSHL, 16)
+                        .reinterpretAsFloats();
+                factor.mul(sum.mul(step)).add(offset).intoArray(logits, i);
+            }
         }
-        ScalarSelectionKernels.scaleSums(sums, t, tokens, factors, at, step, offset, logits, to);
     }
 
     @Override
-    public void roughExpSums(float[] logits, int from, int pageSize, int pages, float shift, float[] sums, int to) {
-        if (pageSize < LANES) {
-            scalar.roughExpSums(logits, from, pageSize, pages, shift, sums, to);
-            return;
-        }
-        float[] lanes = new float[LANES];
+    public void roughExpSums(float[] logits, int tokens, int pages, float shift, float[] sums, int to) {
         FloatVector factor = FloatVector.broadcast(F, RoughExp.FACTOR);
         FloatVector addend = FloatVector.broadcast(F, RoughExp.addend(shift));
         FloatVector zero = FloatVector.broadcast(F, RoughExp.ZERO);
-        for (int p = 0; p < pages; p++) {
+        for (int p = 0; p < pages; p += LANES) {
             FloatVector sum = FloatVector.zero(F);
-            for (int i = from + p * pageSize; i < from + (p + 1) * pageSize; i += LANES) {
+            for (int i = p; i < tokens * pages; i += pages) {
                 FloatVector fixed =
                         FloatVector.fromArray(F, logits, i).fma(factor, addend).max(zero);
                 sum = sum.add(fixed.reinterpretAsInts()
                         .lanewise(VectorOperators.LSHL, RoughExp.SHIFT)
                         .reinterpretAsFloats());
             }
-            sum.intoArray(lanes, 0);
-            sums[to + p] = sum(lanes, 0);
+            sum.intoArray(sums, to + p);
         }
     }
 

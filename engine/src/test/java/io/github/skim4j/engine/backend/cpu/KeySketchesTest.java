@@ -143,15 +143,15 @@ class KeySketchesTest {
     private static boolean sign(KeySketches sketches, SparseFixture fixture, int head, int slot, int dimension) {
         int pageSize = fixture.shape.pageSize();
         int page = fixture.sequence.page(slot / pageSize);
-        int at = sketches.signsOffset(page, head, dimension / 32) + slot % pageSize;
+        int at = sketches.signsOffset(page, head, dimension / 32) + slot % pageSize * sketches.blockPages();
         return (sketches.signs(page, 0)[at] >>> dimension % 32 & 1) != 0;
     }
 
     private static float factor(KeySketches sketches, SparseFixture fixture, int head, int slot) {
         int pageSize = fixture.shape.pageSize();
         int page = fixture.sequence.page(slot / pageSize);
-        return HalfFloats.bfloat16ToFloat(
-                sketches.factors(page, 0)[sketches.factorsOffset(page, head) + slot % pageSize]);
+        return HalfFloats.bfloat16ToFloat(sketches.factors(page, 0)[
+                sketches.factorsOffset(page, head) + slot % pageSize * sketches.blockPages()]);
     }
 
     private static float[][] estimates(SparseFixture fixture, KeySketches sketches, CpuKernels kernels, int head) {

@@ -38,6 +38,9 @@ class SelectionKernelsTest {
 
     private static void assertClose(float[] actual, float[] expected) {
         for (int i = 0; i < expected.length; i++) {
+            if (actual[i] == expected[i]) {
+                continue;
+            }
             assertThat(actual[i]).as("at %s", i).isCloseTo(expected[i], within(1e-4f * (1 + Math.abs(expected[i]))));
         }
     }
@@ -110,22 +113,36 @@ class SelectionKernelsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(ints = {8, 16, 24, 80, 1024})
-    void sumsAreScaledByTheTokensFactors(int tokens) {
+    @ValueSource(ints = {8, 16, 32, 64})
+    void sumsAreScaledAndTheirExponentialsSummedOverAPagesTokens(int tokens) {
         Random random = new Random(tokens);
-        int[] sums = random.ints(tokens + 5, -896, 897).toArray();
-        short[] factors = new short[7 + tokens];
-        for (int i = 0; i < factors.length; i++) {
-            factors[i] = HalfFloats.floatToBfloat16(random.nextFloat());
-        }
-        float[] expected = new float[3 + tokens + 2];
-        for (int t = 0; t < tokens; t++) {
-            expected[3 + t] = -2 + HalfFloats.bfloat16ToFloat(factors[7 + t]) * 0.3f * sums[t];
-        }
-        for (SelectionKernels kernels : List.of(scalar, vector)) {
-            float[] logits = new float[expected.length];
-            kernels.scaleSums(sums, tokens, factors, 7, 0.3f, -2, logits, 3);
-            assertClose(logits, expected);
+        for (int pages : new int[] {16, 48, 64}) {
+            int[] sums = random.ints(tokens * pages, -896, 897).toArray();
+            short[] factors = new short[tokens * pages];
+            for (int i = 0; i < factors.length; i++) {
+                factors[i] = HalfFloats.floatToBfloat16(random.nextFloat() / 10);
+            }
+            float[] offsets = floats(random, pages + 3);
+            offsets[3] = Float.NEGATIVE_INFINITY;
+            float[] expected = new float[tokens * pages];
+            double[] expectedSums = new double[pages];
+            for (int i = 0; i < expected.length; i++) {
+                expected[i] = offsets[3 + i % pages] + HalfFloats.bfloat16ToFloat(factors[i]) * 0.3f * sums[i];
+                expectedSums[i % pages] += Math.exp(expected[i] - 28);
+            }
+            for (SelectionKernels kernels : List.of(scalar, vector)) {
+                float[] logits = new float[tokens * pages];
+                kernels.scaleSums(sums, factors, 0.3f, offsets, 3, tokens, pages, logits);
+                assertClose(logits, expected);
+                float[] exponentials = new float[2 + pages];
+                kernels.roughExpSums(logits, tokens, pages, 28, exponentials, 2);
+                assertThat(exponentials[2]).isZero();
+                for (int p = 1; p < pages; p++) {
+                    assertThat((double) exponentials[2 + p])
+                            .as("page %s", p)
+                            .isBetween(expectedSums[p] * 0.999, expectedSums[p] * 1.063);
+                }
+            }
         }
     }
 

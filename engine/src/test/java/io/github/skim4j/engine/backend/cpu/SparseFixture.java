@@ -310,14 +310,8 @@ final class SparseFixture implements AutoCloseable {
     }
 
     /** A scorer's logits of a KV head for the last token, [query head of the group][slot], of the pages that are full. */
-    float[][] estimates(ShareScorer scorer, int layer, int kvHead) {
-        Selection selection = new Selection();
-        QueryTile tile = new QueryTile(sequence, layer, kvHead, 0, tokens - 1, 1, config.window(layer));
-        TokenList retained = new TokenList();
-        tile.addRetained(retained);
-        selection.start(tile, retained, new Pipelines.Pipeline(Always.DEFAULT, List.of(), List.of()), config);
-        System.arraycopy(group(steps - 1, kvHead), 0, selection.queries(), 0, config.group() * config.headDim());
-        scorer.prepare(selection);
+    float[][] estimates(TokenScorer scorer, int layer, int kvHead) {
+        Selection selection = prepared(scorer, layer, kvHead);
         int full = pagesAt(steps - 1) - 1;
         int width = full * shape.pageSize();
         float[] logits = new float[Attend.even(config.group()) * width];
@@ -327,6 +321,34 @@ final class SparseFixture implements AutoCloseable {
             rows[r] = Arrays.copyOfRange(logits, r * width, (r + 1) * width);
         }
         return rows;
+    }
+
+    /** The same of sketches. */
+    float[][] estimates(SketchScorer scorer, int layer, int kvHead) {
+        Selection selection = prepared(scorer, layer, kvHead);
+        Selection.Scratch scratch = new Selection.Scratch();
+        int full = pagesAt(steps - 1) - 1;
+        scorer.gather(selection, 0, full, scratch);
+        float[][] rows = new float[config.group()][full * shape.pageSize()];
+        for (int r = 0; r < rows.length; r++) {
+            float[] logits = scorer.logits(selection, 0, full, r, scratch);
+            for (int slot = 0; slot < rows[r].length; slot++) {
+                int token = slot % shape.pageSize();
+                rows[r][slot] = logits[token * SketchScorer.width(full) + slot / shape.pageSize()];
+            }
+        }
+        return rows;
+    }
+
+    private Selection prepared(PageScorer scorer, int layer, int kvHead) {
+        Selection selection = new Selection();
+        QueryTile tile = new QueryTile(sequence, layer, kvHead, 0, tokens - 1, 1, config.window(layer));
+        TokenList retained = new TokenList();
+        tile.addRetained(retained);
+        selection.start(tile, retained, new Pipelines.Pipeline(Always.DEFAULT, List.of(), List.of()), config);
+        System.arraycopy(group(steps - 1, kvHead), 0, selection.queries(), 0, config.group() * config.headDim());
+        scorer.prepare(selection);
+        return selection;
     }
 
     /** A KV head's queries of a step, [group, rounded up to even][headDim]. */
