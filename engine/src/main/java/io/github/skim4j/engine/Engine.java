@@ -9,9 +9,14 @@ import java.util.List;
 public interface Engine extends AutoCloseable {
 
     /**
-     * Finds, checks and loads a model. Nothing stays open or allocated if it throws.
+     * Finds and checks a model and begins to load it. Nothing stays open or allocated if it throws.
+     *
+     * <p>On a CPU weights are loaded after this has returned; the model's chat template and vocabulary are read meanwhile, too. Whoever needs something that
+     * isn't there yet waits for it, and gets the exception if it can't be had: a file that has become shorter, a template that can't be parsed, a
+     * vocabulary that no tokenizer can have. All else that can be wrong with a model shows here.
      *
      * @throws SkimException if the model or the device does not do; the message says what to change
+     * @throws io.github.skim4j.engine.chat.ChatTemplateException if the chat template of {@code config} can't be parsed
      */
     static Engine open(EngineConfig config) {
         return LocalEngine.open(config);
@@ -25,12 +30,21 @@ public interface Engine extends AutoCloseable {
      * @throws io.github.skim4j.engine.kv.KvCacheFullException if the whole pool is too small for the prompt
      * @throws QueueFullException if too many requests wait
      * @throws EngineClosedException if the engine is closed
+     * @throws io.github.skim4j.engine.chat.ChatTemplateException if the model's chat template is missing or at fault
+     * @throws io.github.skim4j.engine.model.ModelFormatException if the model's vocabulary can't be used
      */
     Generation generate(GenerationRequest request, GenerationListener listener);
 
-    /** Tokens of the prompt that {@code messages} render to, without the cue for the answer. */
+    /**
+     * Tokens of the prompt that {@code messages} render to, without the cue for the answer.
+     *
+     * @throws IllegalArgumentException if the template refuses the messages
+     * @throws io.github.skim4j.engine.chat.ChatTemplateException if the model's chat template is missing or at fault
+     * @throws io.github.skim4j.engine.model.ModelFormatException if the model's vocabulary can't be used
+     */
     int countTokens(List<ChatMessage> messages);
 
+    /** @throws io.github.skim4j.engine.model.ModelFormatException if the model's vocabulary can't be used */
     Tokenizer tokenizer();
 
     /** Name of the model: its folder, file or hub id. */

@@ -41,7 +41,7 @@ class RealEngineTest {
     @Test
     void engineLoadsWithTheContextAndTellsSo(CapturedOutput output) {
         runner.run(context -> {
-            assertThat(output).contains("Loaded llama-tied").contains("attention dense");
+            assertThat(output).contains("Opened llama-tied").contains("attention dense");
             assertThat(context.getBean(ChatModel.class).chat("hello")).isNotEmpty();
 
             Engine engine = context.getBean(Engine.class);

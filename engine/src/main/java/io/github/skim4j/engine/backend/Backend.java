@@ -5,6 +5,7 @@ import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.attention.EvictionMethod;
 import io.github.skim4j.engine.kv.KvSequence;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 
 /**
  * A loaded model with the storage of its KV pages on one device. Used by one thread, the scheduler's.
@@ -24,6 +25,7 @@ public interface Backend extends AutoCloseable {
      *
      * @return one entry a span, in order
      * @throws BackendException if the device failed; the backend is unusable from then on
+     * @throws io.github.skim4j.engine.model.ModelFormatException if weights can't be read, likewise
      */
     List<SpanResult> forward(List<Span> spans);
 
@@ -58,6 +60,15 @@ public interface Backend extends AutoCloseable {
      */
     default float[][][] channelWeights(Span span) {
         throw new BackendException(device() + " can't measure channels: calibrate on the CPU");
+    }
+
+    /**
+     * Completes when all weights are in memory and nobody reads those that {@link BackendProvider#open} was given any more, or exceptionally if that
+     * failed. A step waits for the weights that it needs, and throws what the failure was. Cancelling this, by any thread, ends the loading;
+     * a step that needs what is missing then throws {@link java.util.concurrent.CancellationException}.
+     */
+    default CompletableFuture<Void> loaded() {
+        return CompletableFuture.completedFuture(null);
     }
 
     /** Frees device, weights and pages; idempotent. */

@@ -20,8 +20,14 @@ public interface BackendProvider {
         return loaded;
     }
 
+    /** Whether {@link #open} returns before the weights are loaded. */
+    default boolean loadsInBackground() {
+        return false;
+    }
+
     /**
-     * Loads the weights onto the device. Nothing stays allocated if it throws.
+     * Loads the weights onto the device, or begins to: they must stay readable until {@link Backend#loaded} completes or the backend is
+     * closed. Nothing stays allocated if it throws.
      *
      * @throws BackendException if the device or its memory does not do
      */

@@ -42,11 +42,6 @@ public final class ChatTemplate {
         return token == null ? "" : token;
     }
 
-    /** Loads the classes of the template engine, hundreds, so that the first template need not wait for them. */
-    public static void prepare() {
-        new TemplateEngine();
-    }
-
     /**
      * @param source the Jinja text, or {@code null} if the model has none
      * @param name the model, for messages

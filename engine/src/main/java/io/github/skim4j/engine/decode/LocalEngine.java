@@ -8,26 +8,28 @@ import io.github.skim4j.engine.Generation;
 import io.github.skim4j.engine.GenerationListener;
 import io.github.skim4j.engine.GenerationRequest;
 import io.github.skim4j.engine.SamplingParameters;
+import io.github.skim4j.engine.SkimException;
 import io.github.skim4j.engine.attention.AttentionMethod;
 import io.github.skim4j.engine.backend.Backend;
 import io.github.skim4j.engine.backend.BackendConfig;
 import io.github.skim4j.engine.backend.Device;
 import io.github.skim4j.engine.chat.ChatMessage;
 import io.github.skim4j.engine.chat.ChatTemplate;
+import io.github.skim4j.engine.concurrent.BackgroundTask;
 import io.github.skim4j.engine.model.ModelFile;
 import io.github.skim4j.engine.model.ModelResolver;
 import io.github.skim4j.engine.model.ResolvedModel;
 import io.github.skim4j.engine.tokenizer.PromptEncoder;
 import io.github.skim4j.engine.tokenizer.Tokenizer;
 import io.github.skim4j.engine.tokenizer.Tokenizers;
+import java.io.UncheckedIOException;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutionException;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import java.util.concurrent.FutureTask;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -42,11 +44,9 @@ public final class LocalEngine implements Engine {
     private final int vocabSize;
     private final ModelFile.GenerationDefaults defaults;
     private final ModelFile.SpecialTokens specialTokens;
-    /** {@code null} if the model has none: it can still continue plain text. */
-    private final ChatTemplate template;
+    private final BackgroundTask<ChatTemplate> template;
 
-    private final Tokenizer tokenizer;
-    private final PromptEncoder encoder;
+    private final BackgroundTask<Tokenizer> tokenizer;
     private final Backend backend;
     private final Scheduler scheduler;
     private final String fallbackReason;
@@ -57,8 +57,7 @@ public final class LocalEngine implements Engine {
             String modelName,
             ModelFile file,
             int contextLength,
-            Tokenizer tokenizer,
-            ChatTemplate template,
+            TextTasks tasks,
             Backend backend,
             String fallbackReason) {
         this.config = config;
@@ -67,9 +66,8 @@ public final class LocalEngine implements Engine {
         this.vocabSize = file.config().vocabSize();
         this.defaults = file.generationDefaults();
         this.specialTokens = file.specialTokens();
-        this.tokenizer = tokenizer;
-        this.template = template;
-        this.encoder = new PromptEncoder(tokenizer, config.tokenCache());
+        this.tokenizer = tasks.tokenizer();
+        this.template = tasks.template();
         this.backend = backend;
         this.fallbackReason = fallbackReason;
         AtomicInteger threads = new AtomicInteger();
@@ -84,115 +82,131 @@ public final class LocalEngine implements Engine {
     /** See {@link Engine#open}. */
     public static Engine open(EngineConfig config) {
         long start = System.nanoTime();
-        // Reading the file's header leaves other cores free.
-        start("skim-template", Executors.callable(ChatTemplate::prepare));
         Device device = Device.choose(config.device());
-        try (ResolvedModel resolved = ModelResolver.resolve(config.model(), config.hub());
-                ModelFile file = ModelFile.open(resolved.path())) {
-            int contextLength =
-                    contextLength(config, resolved.name(), file.config().contextLength());
-            // Both take about as long as the weights of a small model, so that all are made at once.
-            FutureTask<Tokenizer> tokenizer = start("skim-tokenizer", () -> Tokenizers.of(file.tokenizer()));
-            FutureTask<ChatTemplate> template = start("skim-template", () -> template(config, resolved.name(), file));
-            Backend backend = null;
-            try {
-                backend = device.provider()
-                        .open(
-                                file,
-                                new BackendConfig(
-                                        device.ordinal(),
-                                        config.threads(),
-                                        contextLength,
-                                        config.scheduler().maxBatchSize(),
-                                        config.scheduler().maxBatchSize()
-                                                + config.scheduler().prefillChunk(),
-                                        config.kvCache(),
-                                        config.weights(),
-                                        config.attention(),
-                                        config.recallProbe()));
-                LocalEngine engine = new LocalEngine(
-                        config,
-                        resolved.name(),
-                        file,
-                        contextLength,
-                        await(tokenizer),
-                        await(template),
-                        backend,
-                        device.fallbackReason());
+        ModelInUse model = ModelInUse.open(config);
+        Backend backend = null;
+        TextTasks tasks = null;
+        try {
+            ModelFile file = model.file();
+            String name = model.resolved().name();
+            int contextLength = contextLength(config, name, file.config().contextLength());
+            Supplier<TextTasks> startTasks = textTasks(config, name, file);
+            if (!device.provider().loadsInBackground()) {
+                tasks = startTasks.get();
+            }
+            backend = device.provider()
+                    .open(
+                            file,
+                            new BackendConfig(
+                                    device.ordinal(),
+                                    config.threads(),
+                                    contextLength,
+                                    config.scheduler().maxBatchSize(),
+                                    config.scheduler().maxBatchSize()
+                                            + config.scheduler().prefillChunk(),
+                                    config.kvCache(),
+                                    config.weights(),
+                                    config.attention(),
+                                    config.recallProbe()));
+            if (tasks == null) {
+                // Before, they would only have competed with what open() still has to do.
+                tasks = startTasks.get();
+            }
+            if (config.chatTemplate() != null) {
+                // A setting that is wrong had better show at once.
+                tasks.template().await();
+            }
+            LocalEngine engine =
+                    new LocalEngine(config, name, file, contextLength, tasks, backend, device.fallbackReason());
+            backend.loaded().whenComplete((nothing, failure) -> {
+                LOG.debug("Nothing of {} is read any more after {} ms", name, (System.nanoTime() - start) / 1_000_000);
+                if (failure != null && !(failure instanceof CancellationException)) {
+                    LOG.error("The weights of {} can't be loaded; all requests will fail", name, failure);
+                }
+                model.close();
+            });
+            LOG.info(
+                    "Opened {} in {} ms on {}: context {} tokens, {} KV pages of {} tokens, attention {}",
+                    name,
+                    (System.nanoTime() - start) / 1_000_000,
+                    backend.device(),
+                    contextLength,
+                    backend.pages(),
+                    config.kvCache().pageSize(),
+                    config.attention().spec());
+            int minContext = engine.minContext(config.attention());
+            if (config.minContext() == null && minContext > 0) {
                 LOG.info(
-                        "Loaded {} in {} ms on {}: context {} tokens, {} KV pages of {} tokens, attention {}",
-                        resolved.name(),
-                        (System.nanoTime() - start) / 1_000_000,
-                        backend.device(),
-                        contextLength,
-                        backend.pages(),
-                        config.kvCache().pageSize(),
-                        config.attention().spec());
-                int minContext = engine.minContext(config.attention());
-                if (config.minContext() == null && minContext > 0) {
-                    LOG.info(
-                            "Attention is dense up to {} tokens, where that is faster than {}; min-context sets another limit",
-                            minContext,
-                            config.attention().name());
-                }
-                if (device.fallbackReason() != null) {
-                    LOG.info("Running on {} because {}", backend.device(), device.fallbackReason());
-                }
-                return engine;
+                        "Attention is dense up to {} tokens, where that is faster than {}; min-context sets another limit",
+                        minContext,
+                        config.attention().name());
+            }
+            if (device.fallbackReason() != null) {
+                LOG.info("Running on {} because {}", backend.device(), device.fallbackReason());
+            }
+            return engine;
+        } catch (Throwable e) {
+            if (backend != null) {
+                backend.close();
+            }
+            if (tasks != null) {
+                close(tasks.tokenizer());
+            }
+            model.close();
+            throw e;
+        }
+    }
+
+    /** A model that is open for as long as someone reads its weights. */
+    private record ModelInUse(ResolvedModel resolved, ModelFile file) implements AutoCloseable {
+
+        static ModelInUse open(EngineConfig config) {
+            ResolvedModel resolved = ModelResolver.resolve(config.model(), config.hub());
+            try {
+                return new ModelInUse(resolved, ModelFile.open(resolved.path()));
             } catch (Throwable e) {
-                if (backend != null) {
-                    backend.close();
-                }
-                close(tokenizer, e);
+                resolved.close();
                 throw e;
             }
         }
+
+        /** Idempotent. */
+        @Override
+        public void close() {
+            try {
+                file.close();
+                resolved.close();
+            } catch (SkimException | UncheckedIOException e) {
+                LOG.warn("What was used to load {} is left open or undeleted", resolved.name(), e);
+            }
+        }
+    }
+
+    /** What is on its way between messages and tokens; the template is {@code null} if the model has none. */
+    private record TextTasks(BackgroundTask<ChatTemplate> template, BackgroundTask<Tokenizer> tokenizer) {}
+
+    /** Checks the tokenizer's data and returns what starts the tasks. */
+    private static Supplier<TextTasks> textTasks(EngineConfig config, String modelName, ModelFile file) {
+        Supplier<Tokenizer> tokenizer = Tokenizers.prepare(file.tokenizer());
+        return () -> new TextTasks(
+                BackgroundTask.start("skim-template", () -> template(config, modelName, file)),
+                BackgroundTask.start("skim-tokenizer", tokenizer));
+    }
+
+    private static void close(BackgroundTask<Tokenizer> task) {
+        Tokenizer tokenizer;
+        try {
+            tokenizer = task.await();
+        } catch (RuntimeException | Error e) {
+            LOG.debug("There is no tokenizer to close", e);
+            return;
+        }
+        tokenizer.close();
     }
 
     private static ChatTemplate template(EngineConfig config, String modelName, ModelFile file) {
         String source = config.chatTemplate() != null ? config.chatTemplate() : file.chatTemplate();
         return source == null ? null : ChatTemplate.of(source, modelName, file.specialTokens());
-    }
-
-    private static <T> FutureTask<T> start(String threadName, Callable<T> work) {
-        FutureTask<T> task = new FutureTask<>(work);
-        Thread thread = new Thread(task, threadName);
-        thread.setDaemon(true);
-        thread.start();
-        return task;
-    }
-
-    private static <T> T await(FutureTask<T> task) {
-        boolean interrupted = false;
-        try {
-            while (true) {
-                try {
-                    return task.get();
-                } catch (InterruptedException e) {
-                    interrupted = true;
-                }
-            }
-        } catch (ExecutionException e) {
-            if (e.getCause() instanceof Error error) {
-                throw error;
-            }
-            throw (RuntimeException) e.getCause();
-        } finally {
-            if (interrupted) {
-                Thread.currentThread().interrupt();
-            }
-        }
-    }
-
-    /** Closes the tokenizer as soon as it is there, after {@code failure} of something else or of its own. */
-    private static void close(FutureTask<Tokenizer> task, Throwable failure) {
-        try {
-            await(task).close();
-        } catch (RuntimeException | Error e) {
-            if (e != failure) {
-                failure.addSuppressed(e);
-            }
-        }
     }
 
     private static int contextLength(EngineConfig config, String model, int supported) {
@@ -227,7 +241,7 @@ public final class LocalEngine implements Engine {
                         maxOutputTokens,
                         new Sampler(request.sampling(), prompt),
                         new StopMatcher(request.stopSequences()),
-                        tokenizer.newStreamDecoder(),
+                        tokenizer().newStreamDecoder(),
                         defaults.endTokens(),
                         attention,
                         denseTokens,
@@ -250,11 +264,11 @@ public final class LocalEngine implements Engine {
 
     private int[] promptTokens(GenerationRequest.Prompt prompt) {
         if (prompt instanceof GenerationRequest.Chat chat) {
-            return encoder.encode(template().render(chat.messages(), chat.tools(), chat.templateArguments(), true));
+            return encode(template().render(chat.messages(), chat.tools(), chat.templateArguments(), true));
         }
         if (prompt instanceof GenerationRequest.Text text) {
             boolean bos = specialTokens.addBos() && specialTokens.bos() != null;
-            return encoder.encode(bos ? specialTokens.bos() + text.text() : text.text());
+            return encode(bos ? specialTokens.bos() + text.text() : text.text());
         }
         List<Integer> ids = ((GenerationRequest.Tokens) prompt).ids();
         for (int id : ids) {
@@ -266,18 +280,24 @@ public final class LocalEngine implements Engine {
         return ids.stream().mapToInt(Integer::intValue).toArray();
     }
 
+    /** @throws io.github.skim4j.engine.chat.ChatTemplateException if the model has none, with which it can still continue plain text, or a bad one */
     private ChatTemplate template() {
-        return template != null ? template : ChatTemplate.of(null, modelName, specialTokens);
+        ChatTemplate known = template.await();
+        return known != null ? known : ChatTemplate.of(null, modelName, specialTokens);
     }
 
     @Override
     public int countTokens(List<ChatMessage> messages) {
-        return encoder.encode(template().render(messages, List.of(), Map.of(), false)).length;
+        return encode(template().render(messages, List.of(), Map.of(), false)).length;
+    }
+
+    private int[] encode(String text) {
+        return new PromptEncoder(tokenizer(), config.tokenCache()).encode(text);
     }
 
     @Override
     public Tokenizer tokenizer() {
-        return tokenizer;
+        return tokenizer.await();
     }
 
     @Override
@@ -317,6 +337,6 @@ public final class LocalEngine implements Engine {
     public void close() {
         scheduler.close();
         deliveryThreads.shutdown();
-        tokenizer.close();
+        close(tokenizer);
     }
 }

@@ -18,6 +18,7 @@ import io.github.skim4j.engine.kv.PrefixCache;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.atomic.LongAdder;
@@ -135,6 +136,8 @@ final class Scheduler implements AutoCloseable {
             closed = true;
             lock.notifyAll();
         }
+        // A step may wait for weights.
+        backend.loaded().cancel(false);
         boolean interrupted = false;
         while (thread.isAlive()) {
             try {
@@ -156,6 +159,9 @@ final class Scheduler implements AutoCloseable {
             while (awaitWork()) {
                 step();
             }
+        } catch (CancellationException e) {
+            // Only close() cancels.
+            LOG.debug("Closed before all weights were loaded", e);
         } catch (Throwable e) {
             LOG.error("The device {} failed; the engine serves no more requests", backend.device(), e);
             reason = e instanceof SkimException known ? known : new BackendException("The device failed: " + e, e);

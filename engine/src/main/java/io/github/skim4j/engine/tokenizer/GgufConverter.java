@@ -36,11 +36,11 @@ final class GgufConverter {
     private static final int MAX_PIECE_CHARS = 512;
 
     private final GgufVocabulary vocabulary;
-    /** Id by token; the first where a token comes twice. */
-    private final Map<String, Integer> ids;
-
     /** {@code null} in SentencePiece's vocabularies. */
     private final GgufPreTokenizer preTokenizer;
+
+    /** See {@link #ids}. */
+    private Map<String, Integer> ids;
 
     private GgufConverter(GgufVocabulary vocabulary) {
         this.vocabulary = vocabulary;
@@ -50,10 +50,6 @@ final class GgufConverter {
                 vocabulary.types().length == tokens,
                 "token_type",
                 "has " + vocabulary.types().length + " entries for " + tokens + " tokens");
-        ids = new LinkedHashMap<>(2 * tokens);
-        for (int id = 0; id < tokens; id++) {
-            ids.putIfAbsent(vocabulary.tokens().get(id), id);
-        }
         this.preTokenizer = switch (String.valueOf(vocabulary.model())) {
             case "gpt2" -> preTokenizer();
             case "llama" -> null;
@@ -63,6 +59,18 @@ final class GgufConverter {
                         "is " + vocabulary.model()
                                 + ", but only gpt2 (byte-level BPE) and llama (SentencePiece) are known");
         };
+    }
+
+    /** Id by token; the first where a token comes twice. Made when first asked for: it takes longer than all that the constructor checks. */
+    private Map<String, Integer> ids() {
+        if (ids == null) {
+            List<String> tokens = vocabulary.tokens();
+            ids = new LinkedHashMap<>(2 * tokens.size());
+            for (int id = 0; id < tokens.size(); id++) {
+                ids.putIfAbsent(tokens.get(id), id);
+            }
+        }
+        return ids;
     }
 
     /** @throws ModelFormatException naming file and key */
@@ -104,7 +112,7 @@ final class GgufConverter {
         }
         try (JsonParser parser = factory.createParser(parts.toString())) {
             parser.nextToken();
-            return TokenizerSpec.of(ids, JsonTree.read(parser), vocabulary.file());
+            return TokenizerSpec.of(ids(), JsonTree.read(parser), vocabulary.file());
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -124,7 +132,7 @@ final class GgufConverter {
 
     private void writeAddedTokens(JsonGenerator json) throws IOException {
         json.writeArrayFieldStart("added_tokens");
-        for (Map.Entry<String, Integer> token : ids.entrySet()) {
+        for (Map.Entry<String, Integer> token : ids().entrySet()) {
             int type = vocabulary.types()[token.getValue()];
             boolean special = type == CONTROL || type == UNKNOWN;
             if ((special || type == USER_DEFINED) && !token.getKey().isEmpty()) {
@@ -230,7 +238,7 @@ final class GgufConverter {
                         + vocabulary.tokens().size() + " tokens");
         boolean[] bytes = new boolean[256];
         String unknown = null;
-        for (Map.Entry<String, Integer> token : ids.entrySet()) {
+        for (Map.Entry<String, Integer> token : ids().entrySet()) {
             int type = vocabulary.types()[token.getValue()];
             if (type == BYTE) {
                 bytes[byteOf(token.getKey())] = true;
@@ -267,7 +275,7 @@ final class GgufConverter {
     private List<String[]> mergesByScore() {
         record Merge(String left, String right, float score, int id) {}
         Map<String, Integer> pieces = new HashMap<>();
-        ids.forEach((token, id) -> {
+        ids().forEach((token, id) -> {
             if (vocabulary.types()[id] == NORMAL) {
                 if (token.length() > MAX_PIECE_CHARS) {
                     throw invalid(
@@ -310,7 +318,7 @@ final class GgufConverter {
         json.writeBooleanField("byte_fallback", byteFallback);
         json.writeBooleanField("ignore_merges", ignoreMerges);
         json.writeObjectFieldStart("vocab");
-        for (Map.Entry<String, Integer> token : ids.entrySet()) {
+        for (Map.Entry<String, Integer> token : ids().entrySet()) {
             json.writeNumberField(token.getKey(), token.getValue());
         }
         json.writeEndObject();

@@ -16,7 +16,7 @@ import java.util.stream.LongStream;
  */
 final class HubTokenizer implements Tokenizer {
 
-    private final TokenizersLibrary library = NativeLibrary.load();
+    private final TokenizersLibrary library;
     private final TokenizerSpec spec;
     private final TextSplitter splitter;
     private final ReadWriteLock lock = new ReentrantReadWriteLock();
@@ -27,7 +27,8 @@ final class HubTokenizer implements Tokenizer {
      * @param spec what it says
      * @param file for messages
      */
-    HubTokenizer(String json, TokenizerSpec spec, Path file) {
+    HubTokenizer(TokenizersLibrary library, String json, TokenizerSpec spec, Path file) {
+        this.library = library;
         this.spec = spec;
         splitter = new TextSplitter(spec.addedTokens(), spec.paragraphCut());
         try {

@@ -1,5 +1,6 @@
 package io.github.skim4j.engine.tokenizer;
 
+import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import io.github.skim4j.engine.model.ModelFile.GgufVocabulary;
 import io.github.skim4j.engine.model.ModelFile.TokenizerJson;
 import io.github.skim4j.engine.model.ModelFile.TokenizerJsonText;
@@ -9,6 +10,7 @@ import java.io.IOException;
 import java.nio.charset.MalformedInputException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.function.Supplier;
 
 /** Makes tokenizers from what model files hold. */
 public final class Tokenizers {
@@ -25,21 +27,34 @@ public final class Tokenizers {
      * @throws io.github.skim4j.engine.SkimException if the native library can't be loaded
      */
     public static Tokenizer of(TokenizerSource source) {
+        return prepare(source).get();
+    }
+
+    /**
+     * Checks what {@code source} says of the tokenizer, and returns what makes it, which takes longer, reads no file, and fails only for contents
+     * of a vocabulary that no tokenizer can have.
+     *
+     * @throws ModelFormatException as {@link #of} does; so may what is returned
+     * @throws io.github.skim4j.engine.SkimException if the native library can't be loaded
+     */
+    public static Supplier<Tokenizer> prepare(TokenizerSource source) {
+        TokenizersLibrary library = NativeLibrary.load();
         if (source instanceof GgufVocabulary vocabulary) {
             GgufConverter converter = GgufConverter.of(vocabulary);
-            return new HubTokenizer(converter.toTokenizerJson(), converter.spec(), vocabulary.file());
+            return () -> new HubTokenizer(library, converter.toTokenizerJson(), converter.spec(), vocabulary.file());
         }
         if (source instanceof TokenizerJsonText text) {
-            return of(text.json(), text.file());
+            return prepare(library, text.json(), text.file());
         }
         if (source instanceof TokenizerJson json) {
-            return of(read(json.file()), json.file());
+            return prepare(library, read(json.file()), json.file());
         }
         throw new IllegalArgumentException("unknown tokenizer source " + source);
     }
 
-    private static Tokenizer of(String json, Path file) {
-        return new HubTokenizer(json, TokenizerSpec.parse(json, file), file);
+    private static Supplier<Tokenizer> prepare(TokenizersLibrary library, String json, Path file) {
+        TokenizerSpec spec = TokenizerSpec.parse(json, file);
+        return () -> new HubTokenizer(library, json, spec, file);
     }
 
     private static String read(Path file) {

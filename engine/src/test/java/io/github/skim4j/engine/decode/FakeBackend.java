@@ -8,6 +8,7 @@ import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.kv.KvSequence;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
 
 /**
@@ -21,6 +22,7 @@ final class FakeBackend implements Backend {
     private final int[][] pages;
     private final List<List<Span>> steps = new ArrayList<>();
     private Consumer<List<Span>> before = spans -> {};
+    private CompletableFuture<Void> loaded = CompletableFuture.completedFuture(null);
     private volatile boolean closed;
 
     FakeBackend(int pages, int pageSize) {
@@ -30,6 +32,15 @@ final class FakeBackend implements Backend {
     /** Runs in each step on the scheduler's thread. */
     void before(Consumer<List<Span>> before) {
         this.before = before;
+    }
+
+    void loaded(CompletableFuture<Void> loaded) {
+        this.loaded = loaded;
+    }
+
+    @Override
+    public CompletableFuture<Void> loaded() {
+        return loaded;
     }
 
     List<List<Span>> steps() {

@@ -2,11 +2,14 @@ package io.github.skim4j.engine.decode;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.assertj.core.api.Assertions.catchThrowable;
 
 import io.github.skim4j.engine.Engine;
 import io.github.skim4j.engine.EngineConfig;
+import io.github.skim4j.engine.GenerationListener;
+import io.github.skim4j.engine.GenerationRequest;
 import io.github.skim4j.engine.backend.DeviceMemoryException;
+import io.github.skim4j.engine.chat.ChatMessage;
+import io.github.skim4j.engine.chat.ChatTemplateException;
 import io.github.skim4j.engine.kv.KvCacheConfig;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import io.github.skim4j.engine.model.ModelFormatException;
@@ -14,13 +17,14 @@ import java.io.IOException;
 import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Tokenizer and weights are loaded at once, and either may fail. */
+/** What is checked when an engine opens, and what goes on afterwards. */
 class LocalEngineTest {
 
     private static final KvCacheConfig TOO_LARGE = new KvCacheConfig(16, KvType.F32, Long.MAX_VALUE, false);
@@ -42,8 +46,7 @@ class LocalEngineTest {
     @AfterEach
     void noThreadIsLeft() throws InterruptedException {
         for (Thread thread : Thread.getAllStackTraces().keySet()) {
-            if (thread.getName().startsWith("skim-tokenizer")
-                    || thread.getName().startsWith("skim-cpu")) {
+            if (thread.getName().startsWith("skim-")) {
                 // One that has done its work may still be on its way out.
                 thread.join(5000);
                 assertThat(thread.isAlive()).as(thread.getName()).isFalse();
@@ -82,10 +85,45 @@ class LocalEngineTest {
     }
 
     @Test
-    void reportsBoth() throws IOException {
-        Files.writeString(model.resolve("tokenizer.json"), "{}");
-        Throwable thrown = catchThrowable(() -> Engine.open(config(TOO_LARGE)));
-        assertThat(thrown).isInstanceOf(DeviceMemoryException.class);
-        assertThat(thrown.getSuppressed()).singleElement().isInstanceOf(ModelFormatException.class);
+    void reportsADamagedTemplateToTheFirstChat() throws IOException {
+        Files.writeString(
+                model.resolve("tokenizer_config.json"),
+                Files.readString(model.resolve("tokenizer_config.json")).replace("{% endfor %}", ""));
+        try (Engine engine = Engine.open(config(KvCacheConfig.DEFAULT))) {
+            List<ChatMessage> messages = List.of(ChatMessage.user("Hello"));
+            for (int i = 0; i < 2; i++) {
+                assertThatThrownBy(() -> engine.countTokens(messages)).isInstanceOf(ChatTemplateException.class);
+            }
+            GenerationRequest text =
+                    GenerationRequest.text("Hello").maxOutputTokens(2).build();
+            assertThat(engine.generate(text, new GenerationListener() {})
+                            .result()
+                            .join()
+                            .generatedTokens())
+                    .isPositive();
+        }
+    }
+
+    @Test
+    void reportsADamagedTemplateOfTheSettingsAtOnce() {
+        EngineConfig config = EngineConfig.builder(model.toString())
+                .threads(2)
+                .chatTemplate("{% for message in messages %}")
+                .build();
+        assertThatThrownBy(() -> Engine.open(config)).isInstanceOf(ChatTemplateException.class);
+    }
+
+    @Test
+    void closesWhileItStillLoads() {
+        for (int i = 0; i < 10; i++) {
+            Engine engine = Engine.open(config(KvCacheConfig.DEFAULT));
+            if (i % 2 == 0) {
+                engine.generate(
+                        GenerationRequest.of(new GenerationRequest.Tokens(List.of(1, 2, 3)))
+                                .build(),
+                        new GenerationListener() {});
+            }
+            engine.close();
+        }
     }
 }

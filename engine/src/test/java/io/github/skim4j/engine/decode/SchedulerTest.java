@@ -32,6 +32,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
@@ -638,6 +639,24 @@ class SchedulerTest {
         }
         assertThat(backend.isClosed()).isTrue();
         assertThatThrownBy(() -> submit(new int[4], 1)).isInstanceOf(EngineClosedException.class);
+    }
+
+    @Test
+    void closeEndsAStepThatWaitsForWeights() {
+        start(100, SchedulerConfig.DEFAULT);
+        CompletableFuture<Void> loaded = new CompletableFuture<>();
+        CountDownLatch waits = new CountDownLatch(1);
+        backend.loaded(loaded);
+        backend.before(spans -> {
+            waits.countDown();
+            loaded.join();
+        });
+        ActiveGeneration generation = submit(new int[4], 10);
+        awaitLatch(waits);
+        scheduler.close();
+        assertThatThrownBy(() -> generation.result().get(10, TimeUnit.SECONDS))
+                .hasCauseInstanceOf(EngineClosedException.class);
+        assertThat(backend.isClosed()).isTrue();
     }
 
     private static void awaitLatch(CountDownLatch latch) {

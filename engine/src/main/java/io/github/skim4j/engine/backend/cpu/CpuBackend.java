@@ -13,6 +13,7 @@ import io.github.skim4j.engine.model.LabelChannels;
 import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.ModelWeights;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -28,7 +29,10 @@ final class CpuBackend implements Backend {
     private final String device;
     private final int pages;
     private final WorkerTeam team;
-    /** Both are {@code null} once closed, so that the memory is free even if someone keeps the backend. */
+    private final CompletableFuture<Void> loaded;
+    /** All are {@code null} once closed, so that the memory is free even if someone keeps the backend. */
+    private CpuModel model;
+
     private Transformer transformer;
 
     private Evictor evictor;
@@ -39,6 +43,7 @@ final class CpuBackend implements Backend {
             String device,
             int pages,
             WorkerTeam team,
+            CpuModel model,
             Transformer transformer,
             Evictor evictor) {
         this.config = weights.config();
@@ -46,6 +51,8 @@ final class CpuBackend implements Backend {
         this.device = device;
         this.pages = pages;
         this.team = team;
+        this.model = model;
+        this.loaded = model.loaded();
         this.transformer = transformer;
         this.evictor = evictor;
     }
@@ -65,38 +72,60 @@ final class CpuBackend implements Backend {
         LabelChannels.requireFor(config.attention(), shape, labelChannels);
         int threads =
                 config.threads() > 0 ? config.threads() : Runtime.getRuntime().availableProcessors();
+        int lanes = kernels.matrix().lanes();
+        long weightBytes = requireRoom(weights, CpuModel.bytes(weights, lanes, config.weights()));
         WorkerTeam team = new WorkerTeam(threads, "skim-cpu");
+        CpuModel model = new CpuModel(shape);
         try {
-            CpuModel model = CpuModel.load(
-                    weights, new MatrixLoader(team, kernels.matrix().lanes(), config.weights()));
-            int pages = pages(shape, config, kernels, labelChannels);
+            int pages = pages(shape, config, kernels, labelChannels, weightBytes);
             KvCacheConfig kv = config.kvCache();
             KvPages storage = new KvPages(shape, kv.pageSize(), kv.type(), pages);
             String device = "CPU, " + threads + (threads == 1 ? " thread, " : " threads, ") + kernels.name();
             TokenRecords records = new TokenRecords(shape, kv.pageSize(), pages);
             Attention attention =
                     new Attention(shape, kernels, storage, records, team, labelChannels, config.recallProbe());
-            return new CpuBackend(
+            CpuBackend backend = new CpuBackend(
                     weights,
                     labelChannels,
                     device,
                     pages,
                     team,
+                    model,
                     new Transformer(model, kernels, team, storage, records, attention),
                     new Evictor(shape, storage, records, team));
+            model.load(weights, threads, lanes, config.weights());
+            return backend;
         } catch (OutOfMemoryError e) {
-            team.close();
-            throw new DeviceMemoryException(
-                    "the Java heap of " + megabytes(Runtime.getRuntime().maxMemory())
-                            + " is too small for the weights of " + weights.name() + ": raise it with -Xmx",
-                    e);
+            close(model, team);
+            throw CpuModel.tooSmall(weights.name(), e);
         } catch (RuntimeException | Error e) {
-            team.close();
+            close(model, team);
             throw e;
         }
     }
 
-    private static int pages(ModelConfig shape, BackendConfig config, CpuKernels kernels, LabelChannels labelChannels) {
+    private static void close(CpuModel model, WorkerTeam team) {
+        model.close();
+        team.close();
+    }
+
+    /** {@code bytes}, for which the heap has room: they are allocated later, when nobody could be told any more before a request. */
+    private static long requireRoom(ModelWeights weights, long bytes) {
+        if (bytes > freeHeap()) {
+            System.gc();
+            if (bytes > freeHeap()) {
+                throw CpuModel.tooSmall(weights.name(), null);
+            }
+        }
+        return bytes;
+    }
+
+    private static int pages(
+            ModelConfig shape,
+            BackendConfig config,
+            CpuKernels kernels,
+            LabelChannels labelChannels,
+            long weightBytes) {
         KvCacheConfig kv = config.kvCache();
         long pageBytes = KvPages.bytes(shape, kv.pageSize(), kv.type())
                 + Pipelines.bytes(
@@ -117,11 +146,11 @@ final class CpuBackend implements Backend {
             pages = kv.memory() / pageBytes;
         } else {
             long wanted = SEQUENCES * perSequence;
-            pages = Math.min(wanted, freeHeap() / 2 / pageBytes);
+            pages = Math.min(wanted, (freeHeap() - weightBytes) / 2 / pageBytes);
             if (pages < wanted) {
-                // What was loaded left garbage behind; the limit should be that of a clean heap.
+                // Reading the file's header left garbage behind; the limit should be that of a clean heap.
                 System.gc();
-                pages = Math.min(wanted, freeHeap() / 2 / pageBytes);
+                pages = Math.min(wanted, (freeHeap() - weightBytes) / 2 / pageBytes);
             }
         }
         if (pages < 1) {
@@ -196,8 +225,16 @@ final class CpuBackend implements Backend {
     }
 
     @Override
+    public CompletableFuture<Void> loaded() {
+        return loaded;
+    }
+
+    @Override
     public void close() {
-        team.close();
+        if (model != null) {
+            close(model, team);
+        }
+        model = null;
         transformer = null;
         evictor = null;
     }

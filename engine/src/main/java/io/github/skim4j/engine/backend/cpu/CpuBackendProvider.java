@@ -24,6 +24,11 @@ public final class CpuBackendProvider implements BackendProvider {
     }
 
     @Override
+    public boolean loadsInBackground() {
+        return true;
+    }
+
+    @Override
     public Backend open(ModelWeights weights, BackendConfig config) {
         return CpuBackend.open(weights, config, KernelSelection.select());
     }

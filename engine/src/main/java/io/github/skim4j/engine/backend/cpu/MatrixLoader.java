@@ -5,69 +5,42 @@ import io.github.skim4j.engine.model.Tensor;
 import io.github.skim4j.engine.model.TensorRole;
 import io.github.skim4j.engine.model.TensorType;
 import io.github.skim4j.engine.model.WeightFormat;
-import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.function.BooleanSupplier;
 
-/** Reads stored tensors into packed matrices, some panels at a time, through buffers that each thread keeps, so that loading leaves no garbage. */
+/** Reads stored tensors into packed matrices, some panels at a time, through buffers that it keeps, so that loading leaves no garbage. Used by one thread. */
 final class MatrixLoader {
 
     /** About what is read at once. */
     private static final int READ_BYTES = 256 << 10;
 
-    private final WorkerTeam team;
     private final int lanes;
     private final WeightFormat format;
-    /** One for each thread. */
-    private final Buffers[] buffers;
+    private final BooleanSupplier cancelled;
+    private final Buffers buffers = new Buffers();
 
-    MatrixLoader(WorkerTeam team, int lanes, WeightFormat format) {
-        this.team = team;
+    /** @param cancelled whether to stop, which is asked after each read */
+    MatrixLoader(int lanes, WeightFormat format, BooleanSupplier cancelled) {
         this.lanes = lanes;
         this.format = format;
-        this.buffers = new Buffers[team.threads()];
-        for (int i = 0; i < buffers.length; i++) {
-            buffers[i] = new Buffers();
-        }
+        this.cancelled = cancelled;
     }
 
-    /** A matrix and what it is for. */
-    record Source(Tensor tensor, TensorRole role) {}
-
-    /** Loads a big matrix with all threads. */
-    PackedMatrix load(Source source) {
-        PackedMatrix matrix = empty(source);
-        int step = panelsAtOnce(source);
-        int steps = (matrix.panels + step - 1) / step;
-        team.run(steps, (worker, i) -> loadPanels(source, matrix, i * step, step, buffers[worker]));
+    /** @throws CancellationException if it was told to stop */
+    PackedMatrix load(Tensor tensor, TensorRole role) {
+        TensorType target = format.loadedType(tensor, role);
+        PackedMatrix matrix = new PackedMatrix(target, tensor.rows(), tensor.columns(), lanes);
+        int step = Math.max(1, READ_BYTES / lanes / tensor.rowBytes());
+        for (int panel = 0; panel < matrix.panels; panel += step) {
+            if (cancelled.getAsBoolean()) {
+                throw new CancellationException("the weights are no longer wanted");
+            }
+            loadPanels(tensor, target, matrix, panel, step);
+        }
         return matrix;
     }
 
-    /** Loads each matrix with one thread: making its arrays, which Java fills with zeros, takes about as long as filling them. */
-    PackedMatrix[] loadEach(List<Source> sources) {
-        PackedMatrix[] matrices = new PackedMatrix[sources.size()];
-        team.run(matrices.length, (worker, i) -> {
-            Source source = sources.get(i);
-            PackedMatrix matrix = empty(source);
-            int step = panelsAtOnce(source);
-            for (int panel = 0; panel < matrix.panels; panel += step) {
-                loadPanels(source, matrix, panel, step, buffers[worker]);
-            }
-            matrices[i] = matrix;
-        });
-        return matrices;
-    }
-
-    private int panelsAtOnce(Source source) {
-        return Math.max(1, READ_BYTES / lanes / source.tensor.rowBytes());
-    }
-
-    private PackedMatrix empty(Source source) {
-        Tensor tensor = source.tensor;
-        return new PackedMatrix(format.loadedType(tensor, source.role), tensor.rows(), tensor.columns(), lanes);
-    }
-
-    private void loadPanels(Source source, PackedMatrix matrix, int panel, int panels, Buffers buffers) {
-        Tensor tensor = source.tensor;
-        TensorType target = format.loadedType(tensor, source.role);
+    private void loadPanels(Tensor tensor, TensorType target, PackedMatrix matrix, int panel, int panels) {
         int from = panel * lanes;
         int count = Math.min(panels * lanes, tensor.rows() - from);
         int columns = tensor.columns();
@@ -101,7 +74,7 @@ final class MatrixLoader {
         }
     }
 
-    /** What a thread reads into: arrays that are at least as long as asked for and hold anything. */
+    /** What is read into: arrays that are at least as long as asked for and hold anything. */
     private static final class Buffers {
 
         private byte[] stored = {};

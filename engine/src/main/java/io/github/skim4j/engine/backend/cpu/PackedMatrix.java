@@ -102,6 +102,25 @@ final class PackedMatrix {
         mins = quantized() && StoredBlocks.hasMins(type) ? new float[scales.length / minBlocks] : null;
     }
 
+    /**
+     * Bytes of a matrix's arrays.
+     *
+     * @throws ArithmeticException if they are longer than Java's can be
+     */
+    static long bytes(TensorType type, int rows, int columns, int lanes) {
+        int paddedRows = Math.multiplyExact((rows + lanes - 1) / lanes, lanes);
+        int size = Math.multiplyExact(paddedRows, columns);
+        boolean quantized = type != TensorType.F32 && type != TensorType.BF16 && type != TensorType.F16;
+        int block = quantized ? StoredBlocks.blockSize(type) : FLOAT_BLOCK;
+        long scales = (long) paddedRows * ((columns + block - 1) / block);
+        if (!quantized) {
+            return type.bytes(size) + Float.BYTES * scales;
+        }
+        int minBlocks = StoredBlocks.minBlocks(type);
+        long mins = StoredBlocks.hasMins(type) ? Float.BYTES * scales / minBlocks + (minBlocks > 1 ? scales : 0) : 0;
+        return (long) size / 8 * StoredBlocks.levelBits(type) + Float.BYTES * scales + mins;
+    }
+
     /** Whether elements are levels. */
     boolean quantized() {
         return layout == Layout.BYTES || layout == Layout.NIBBLES || layout == Layout.SPLIT;

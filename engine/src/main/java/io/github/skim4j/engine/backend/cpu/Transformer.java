@@ -112,14 +112,13 @@ final class Transformer {
         List<Row> rows = rows(spans);
         clearNewPages(spans);
         grow(rows.size());
-        forRows(
-                rows.size(),
-                r -> model.embedding().row(rows.get(r).token(), buffers.residual, r * config.hiddenSize()));
+        PackedMatrix embedding = model.embedding();
+        forRows(rows.size(), r -> embedding.row(rows.get(r).token(), buffers.residual, r * config.hiddenSize()));
         computeAngles(spans);
         AttentionStats[] stats = new AttentionStats[spans.size()];
         Arrays.fill(stats, AttentionStats.NONE);
         for (int i = 0; i < config.layers(); i++) {
-            Layer layer = model.layers().get(i);
+            Layer layer = model.layer(i);
             attend(i, layer, spans, rows, stats);
             feedForward(layer, rows.size());
         }
@@ -156,7 +155,7 @@ final class Transformer {
 
     private void grow(int rows) {
         Activations b = buffers;
-        Layer layer = model.layers().get(0);
+        Layer layer = model.layer(0);
         int heads = layer.query().weight().paddedRows();
         b.residual = Activations.grown(b.residual, rows * config.hiddenSize());
         b.normed = Activations.grown(b.normed, rows * config.hiddenSize());
@@ -396,12 +395,14 @@ final class Transformer {
     private void logits(List<Integer> rows, List<float[]> targets) {
         Activations b = buffers;
         int width = config.hiddenSize();
-        int stride = model.output().paddedRows();
+        PackedMatrix output = model.output();
+        float[] outputNorm = model.outputNorm();
+        int stride = output.paddedRows();
         b.logits = Activations.grown(b.logits, rows.size() * stride);
         for (int i = 0; i < rows.size(); i++) {
-            norm(b.residual, rows.get(i) * width, model.outputNorm(), b.normed, i * width, width);
+            norm(b.residual, rows.get(i) * width, outputNorm, b.normed, i * width, width);
         }
-        project(b.normed, width, rows.size(), List.of(new Linear(model.output(), null)), List.of(b.logits));
+        project(b.normed, width, rows.size(), List.of(new Linear(output, null)), List.of(b.logits));
         for (int i = 0; i < rows.size(); i++) {
             System.arraycopy(b.logits, i * stride, targets.get(i), 0, config.vocabSize());
         }

@@ -84,6 +84,7 @@ final class KeyCapture implements AutoCloseable {
     private final KvPages pages;
     private final TokenRecords records;
     private final QueryTap tap;
+    private final CpuModel model;
     private final Transformer transformer;
     private final KvSequence sequence;
 
@@ -99,8 +100,8 @@ final class KeyCapture implements AutoCloseable {
         team = new WorkerTeam(Runtime.getRuntime().availableProcessors(), "capture");
         CpuKernels kernels = KernelSelection.select();
         tap = new QueryTap(kernels, config);
-        CpuModel model =
-                CpuModel.load(weights, new MatrixLoader(team, kernels.matrix().lanes(), WeightFormat.AS_STORED));
+        model = new CpuModel(config);
+        model.load(weights, team.threads(), kernels.matrix().lanes(), WeightFormat.AS_STORED);
         pages = new KvPages(config, PAGE_SIZE, KvType.BF16, pageCount);
         records = new TokenRecords(config, PAGE_SIZE, pageCount);
         transformer = new Transformer(
@@ -368,6 +369,7 @@ final class KeyCapture implements AutoCloseable {
     @Override
     public void close() {
         sequence.close();
+        model.close();
         team.close();
     }
 

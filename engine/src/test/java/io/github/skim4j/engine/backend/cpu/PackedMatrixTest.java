@@ -16,10 +16,11 @@ import org.junit.jupiter.params.provider.EnumSource.Mode;
 class PackedMatrixTest {
 
     private static PackedMatrix load(BlockTensor tensor, int lanes) {
-        try (WorkerTeam team = new WorkerTeam(1, "test")) {
-            return new MatrixLoader(team, lanes, WeightFormat.AS_STORED)
-                    .load(new MatrixLoader.Source(tensor, TensorRole.UP));
-        }
+        return loader(lanes, WeightFormat.AS_STORED).load(tensor, TensorRole.UP);
+    }
+
+    private static MatrixLoader loader(int lanes, WeightFormat format) {
+        return new MatrixLoader(lanes, format, () -> false);
     }
 
     private static BlockTensor tensor(TensorType type, Random random, String[] what) {
@@ -61,22 +62,19 @@ class PackedMatrixTest {
     void loadsTensorsOneAfterAnotherAsEachByItself() {
         Random random = new Random(7);
         for (WeightFormat format : WeightFormat.values()) {
-            try (WorkerTeam team = new WorkerTeam(2, "test")) {
-                MatrixLoader loader = new MatrixLoader(team, 32, format);
-                for (int i = 0; i < 40; i++) {
-                    TensorType type = TensorType.values()[random.nextInt(TensorType.values().length)];
-                    String[] what = new String[1];
-                    BlockTensor tensor = tensor(type, random, what);
-                    PackedMatrix matrix = loader.load(new MatrixLoader.Source(tensor, TensorRole.UP));
-                    PackedMatrix alone =
-                            new MatrixLoader(team, 32, format).load(new MatrixLoader.Source(tensor, TensorRole.UP));
-                    float[] row = new float[matrix.columns];
-                    float[] expected = new float[matrix.columns];
-                    for (int r = 0; r < matrix.rows; r++) {
-                        matrix.row(r, row, 0);
-                        alone.row(r, expected, 0);
-                        assertThat(row).as("%s, %s, row %d", format, what[0], r).isEqualTo(expected);
-                    }
+            MatrixLoader loader = loader(32, format);
+            for (int i = 0; i < 40; i++) {
+                TensorType type = TensorType.values()[random.nextInt(TensorType.values().length)];
+                String[] what = new String[1];
+                BlockTensor tensor = tensor(type, random, what);
+                PackedMatrix matrix = loader.load(tensor, TensorRole.UP);
+                PackedMatrix alone = loader(32, format).load(tensor, TensorRole.UP);
+                float[] row = new float[matrix.columns];
+                float[] expected = new float[matrix.columns];
+                for (int r = 0; r < matrix.rows; r++) {
+                    matrix.row(r, row, 0);
+                    alone.row(r, expected, 0);
+                    assertThat(row).as("%s, %s, row %d", format, what[0], r).isEqualTo(expected);
                 }
             }
         }
@@ -149,18 +147,38 @@ class PackedMatrixTest {
         int columns = 1024;
         for (int lanes : List.of(16, 32, 64)) {
             PackedMatrix matrix = new PackedMatrix(type, rows, columns, lanes);
-            long bytes = bytes(matrix.floats)
-                    + (matrix.shorts == null ? 0 : 2L * matrix.shorts.length)
-                    + bytes(matrix.bytes)
-                    + bytes(matrix.nibbles)
-                    + bytes(matrix.highs)
-                    + bytes(matrix.lows)
-                    + bytes(matrix.scales)
-                    + bytes(matrix.mins)
-                    + bytes(matrix.minLevels);
+            long bytes = bytes(matrix);
             double ratio = (double) bytes / (rows * type.bytes(columns));
             assertThat(ratio).as("%s, %d lanes", type, lanes).isBetween(1.0, 1.3);
         }
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = TensorType.class,
+            mode = Mode.EXCLUDE,
+            names = {"Q2_K", "Q3_K", "IQ4_NL", "IQ4_XS"}) // converted
+    void takesTheMemoryThatItSaysBeforehand(TensorType type) {
+        for (int lanes : List.of(16, 32, 64)) {
+            for (int columns : List.of(256, 1536)) {
+                long bytes = bytes(new PackedMatrix(type, 250, columns, lanes));
+                assertThat(bytes - PackedMatrix.bytes(type, 250, columns, lanes))
+                        .as("%s, %d lanes, %d columns", type, lanes, columns)
+                        .isBetween(0L, 2L * PackedMatrix.OVERREAD);
+            }
+        }
+    }
+
+    private static long bytes(PackedMatrix matrix) {
+        return bytes(matrix.floats)
+                + (matrix.shorts == null ? 0 : 2L * matrix.shorts.length)
+                + bytes(matrix.bytes)
+                + bytes(matrix.nibbles)
+                + bytes(matrix.highs)
+                + bytes(matrix.lows)
+                + bytes(matrix.scales)
+                + bytes(matrix.mins)
+                + bytes(matrix.minLevels);
     }
 
     private static long bytes(float[] array) {

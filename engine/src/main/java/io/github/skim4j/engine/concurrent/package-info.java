@@ -1,0 +1,2 @@
+/** What the other packages need of threads. */
+package io.github.skim4j.engine.concurrent;
