@@ -90,9 +90,11 @@ public final class LocalEngine implements Engine {
             ModelFile file = model.file();
             String name = model.resolved().name();
             int contextLength = contextLength(config, name, file.config().contextLength());
-            Supplier<TextTasks> startTasks = textTasks(config, name, file);
-            if (!device.provider().loadsInBackground()) {
-                tasks = startTasks.get();
+            Supplier<Tokenizer> tokenizer = null;
+            if (device.provider().loadsInBackground()) {
+                tokenizer = Tokenizers.prepare(file.tokenizer());
+            } else {
+                tasks = TextTasks.start(config, name, file, () -> Tokenizers.of(file.tokenizer()));
             }
             backend = device.provider()
                     .open(
@@ -110,7 +112,10 @@ public final class LocalEngine implements Engine {
                                     config.recallProbe()));
             if (tasks == null) {
                 // Before, they would only have competed with what open() still has to do.
-                tasks = startTasks.get();
+                tasks = TextTasks.start(config, name, file, tokenizer);
+            } else {
+                // Done long since; what is wrong with it had better show at once.
+                tasks.tokenizer().await();
             }
             if (config.chatTemplate() != null) {
                 // A setting that is wrong had better show at once.
@@ -183,14 +188,13 @@ public final class LocalEngine implements Engine {
     }
 
     /** What is on its way between messages and tokens; the template is {@code null} if the model has none. */
-    private record TextTasks(BackgroundTask<ChatTemplate> template, BackgroundTask<Tokenizer> tokenizer) {}
+    private record TextTasks(BackgroundTask<ChatTemplate> template, BackgroundTask<Tokenizer> tokenizer) {
 
-    /** Checks the tokenizer's data and returns what starts the tasks. */
-    private static Supplier<TextTasks> textTasks(EngineConfig config, String modelName, ModelFile file) {
-        Supplier<Tokenizer> tokenizer = Tokenizers.prepare(file.tokenizer());
-        return () -> new TextTasks(
-                BackgroundTask.start("skim-template", () -> template(config, modelName, file)),
-                BackgroundTask.start("skim-tokenizer", tokenizer));
+        static TextTasks start(EngineConfig config, String modelName, ModelFile file, Supplier<Tokenizer> tokenizer) {
+            return new TextTasks(
+                    BackgroundTask.start("skim-template", () -> LocalEngine.template(config, modelName, file)),
+                    BackgroundTask.start("skim-tokenizer", tokenizer));
+        }
     }
 
     private static void close(BackgroundTask<Tokenizer> task) {
