@@ -84,8 +84,12 @@ final class SketchScorer implements PageScorer {
             Scratch scratch) {
         int width = width(end - from);
         gather(selection, from, end, scratch);
+        boolean whole = areWhole(selection, from, end);
         for (int r = 0; r < selection.rows(); r++) {
             float[] logits = logits(selection, from, end, r, scratch);
+            if (!whole) {
+                hideUnread(selection, from, end, logits, width);
+            }
             float max = attentionKernels.max(logits, 0, width * pageSize);
             references[reference + r * referenceStride] = max;
             kernels.roughExpSums(logits, pageSize, width, max, logits, width * pageSize);
@@ -128,7 +132,7 @@ final class SketchScorer implements PageScorer {
         }
     }
 
-    /** A row's logits of what was gathered, in the scratch memory; those that are not to be read have no weight. */
+    /** A row's logits of what was gathered, in the scratch memory. */
     float[] logits(Selection selection, int from, int end, int row, Scratch scratch) {
         int width = width(end - from);
         int size = width * pageSize;
@@ -139,7 +143,6 @@ final class SketchScorer implements PageScorer {
         kernels.signSums(signs, words, size, selection.planes(), row * planes(), signs[words]);
         kernels.scaleSums(
                 signs[words], scratch.shorts(size), selection.prepared()[row], logits, size, pageSize, width, logits);
-        hideUnread(selection, from, end, logits, width);
         return logits;
     }
 
@@ -157,11 +160,20 @@ final class SketchScorer implements PageScorer {
         Arrays.fill(offsets, to + end - from, to + width(end - from), Float.NEGATIVE_INFINITY);
     }
 
-    private void hideUnread(Selection selection, int from, int end, float[] logits, int width) {
+    private boolean areWhole(Selection selection, int from, int end) {
         long whole = TokenList.range(0, pageSize);
+        int e = from;
+        while (e < end && selection.tile().visible(selection.list(), e, selection.position()) == whole) {
+            e++;
+        }
+        return e == end;
+    }
+
+    /** Gives tokens that are not to be read no weight. */
+    private void hideUnread(Selection selection, int from, int end, float[] logits, int width) {
         for (int e = from; e < end; e++) {
             long mask = selection.tile().visible(selection.list(), e, selection.position());
-            for (int t = 0; mask != whole && t < pageSize; t++) {
+            for (int t = 0; t < pageSize; t++) {
                 if ((mask >>> t & 1) == 0) {
                     logits[t * width + e - from] = Float.NEGATIVE_INFINITY;
                 }
