@@ -276,6 +276,32 @@ class KeySketchesTest {
         }
     }
 
+    /** The window begins within a page, whose hidden tokens would make it the best one. */
+    @Test
+    void tokensBeforeTheWindowDoNotCount() {
+        for (CpuKernels kernels : SparseFixture.kernels()) {
+            for (int seed = 0; seed < 10; seed++) {
+                Random random = new Random(seed);
+                Shape shape = new Shape(64, 1, 4, 1, 900, 16, KvType.BF16);
+                Sketch method = new Sketch(Budget.ofTokens(48), 0.0, new Always(0, 16, 0));
+                try (SparseFixture fixture = new SparseFixture(shape, kernels, 2000, 1, 0, random).fill(random, 0)) {
+                    float[] query = fixture.query(0, random.nextInt(4));
+                    for (int slot : new int[] {1090, 1500}) {
+                        float[] key = fixture.key(0, 0, slot);
+                        for (int i = 0; i < key.length; i++) {
+                            key[i] += (slot == 1090 ? 20 : 10) * query[i];
+                        }
+                        fixture.write(0, 0, slot, key, key);
+                    }
+                    assertThat(fixture.run(0, method, 1).get(0).tokens().keySet())
+                            .as("seed %s", seed)
+                            .contains(1500)
+                            .doesNotContain(1100);
+                }
+            }
+        }
+    }
+
     /** Keys of the two lean in directions of their own, farther apart than they scatter: own means would give a correlation of 0.8. */
     @Test
     void estimatesRelativeToAnotherSequencesMeanRankTokens() {
