@@ -203,7 +203,7 @@ final class Attend {
                 int at = r * BLOCK + (e - from) * pageSize;
                 long visible = tile.visible(list, e, position);
                 if (visible != whole) {
-                    hide(scratch.scores, at, pageSize, visible);
+                    hide(scratch.scores, at, 1, pageSize, visible);
                 }
                 if (list.logWeight(e) != 0) {
                     for (int i = at; i < at + pageSize; i++) {
@@ -227,11 +227,11 @@ final class Attend {
         }
     }
 
-    /** Gives the tokens of a page that a mask leaves out the score -∞. */
-    static void hide(float[] scores, int at, int pageSize, long visible) {
+    /** Gives the tokens of a page that a mask leaves out the score -∞; tokens' scores are {@code apart} from each other. */
+    static void hide(float[] scores, int at, int apart, int pageSize, long visible) {
         for (int i = 0; i < pageSize; i++) {
             if ((visible >>> i & 1) == 0) {
-                scores[at + i] = Float.NEGATIVE_INFINITY;
+                scores[at + i * apart] = Float.NEGATIVE_INFINITY;
             }
         }
     }

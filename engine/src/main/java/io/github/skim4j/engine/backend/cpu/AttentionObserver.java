@@ -130,7 +130,7 @@ final class AttentionObserver {
             long visible = tile.visible(reading.list(), entry, position);
             for (int h = 0; h < group; h++) {
                 int from = (token * group + h) * pageSize;
-                Attend.hide(scratch.scores, from, pageSize, visible);
+                Attend.hide(scratch.scores, from, 1, pageSize, visible);
                 kernels.expAndSum(scratch.scores, from, pageSize, logSums[tile.index(config, token * group + h)]);
                 for (int i = 0; i < pageSize; i++) {
                     attention[to + i] += scratch.scores[from + i];

@@ -172,7 +172,7 @@ final class CpuBackend implements Backend {
         return runtime.maxMemory() - (runtime.totalMemory() - runtime.freeMemory());
     }
 
-    private static String megabytes(long bytes) {
+    static String megabytes(long bytes) {
         return (bytes >> 20) + " MB";
     }
 

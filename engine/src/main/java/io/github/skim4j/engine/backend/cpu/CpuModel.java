@@ -146,8 +146,8 @@ final class CpuModel implements AutoCloseable {
     /** What to say when the heap has no room for the weights. */
     static DeviceMemoryException tooSmall(String name, OutOfMemoryError cause) {
         return new DeviceMemoryException(
-                "the Java heap of " + (Runtime.getRuntime().maxMemory() >> 20) + " MB is too small for the weights of "
-                        + name + ": raise it with -Xmx",
+                "the Java heap of " + CpuBackend.megabytes(Runtime.getRuntime().maxMemory())
+                        + " is too small for the weights of " + name + ": raise it with -Xmx",
                 cause);
     }
 

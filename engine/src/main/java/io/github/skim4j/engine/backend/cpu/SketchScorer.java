@@ -173,11 +173,7 @@ final class SketchScorer implements PageScorer {
     private void hideUnread(Selection selection, int from, int end, float[] logits, int width) {
         for (int e = from; e < end; e++) {
             long mask = selection.tile().visible(selection.list(), e, selection.position());
-            for (int t = 0; t < pageSize; t++) {
-                if ((mask >>> t & 1) == 0) {
-                    logits[t * width + e - from] = Float.NEGATIVE_INFINITY;
-                }
-            }
+            Attend.hide(logits, e - from, width, pageSize, mask);
         }
     }
 

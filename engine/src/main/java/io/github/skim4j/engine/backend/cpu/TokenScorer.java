@@ -57,7 +57,7 @@ abstract class TokenScorer implements PageScorer {
         for (int e = from; e < end; e++) {
             long mask = selection.tile().visible(selection.list(), e, selection.position());
             for (int r = 0; mask != whole && r < selection.rows(); r++) {
-                Attend.hide(logits, to + r * stride + (e - from) * pageSize, pageSize, mask);
+                Attend.hide(logits, to + r * stride + (e - from) * pageSize, 1, pageSize, mask);
             }
         }
     }

@@ -364,8 +364,8 @@ final class VectorSelectionKernels implements SelectionKernels {
 
     /** Up to four words. One loop would be inlined, and the compiler makes no vectors of it inside of others; this method is too long for that. */
     private static void addSignSums(int[][] signs, int word, int words, int tokens, int[] query, int at, int[] sums) {
-        int[] word0 = signs[word + 0];
-        int ones0 = query[at + 0];
+        int[] word0 = signs[word];
+        int ones0 = query[at];
         int twos0 = query[at + 1];
         int fours0 = query[at + 2];
         int minusEights0 = query[at + 3];

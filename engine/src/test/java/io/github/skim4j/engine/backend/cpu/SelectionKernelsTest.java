@@ -81,7 +81,7 @@ class SelectionKernelsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(ints = {16, 64, 80, 96, 128})
+    @ValueSource(ints = {16, 64, 80, 96, 128, 160, 288})
     void signsAddOrSubtractTheQuerysNumbers(int headDim) {
         Random random = new Random(headDim);
         int words = (headDim + 31) / 32;
