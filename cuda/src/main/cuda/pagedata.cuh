@@ -5,7 +5,8 @@
  *   sketch_mean_<KV>_<D>    the means that sketches are relative to; before fill_sketch
  * The numbers are those of the CPU's PageStatistics, KeySketches and QuantizedKeys.
  *
- * A layer's data of a kind: block (page, KV head) begins at base + (page * kvHeads + kvHead) * bytes.
+ * A layer's data of a kind: block (page, KV head) begins at base + (page * kvHeads + kvHead) * bytes. Statistics (bounds to
+ * moments8) are of 16 tokens: those of a larger page lie where they would if it were several pages.
  *   bounds   a word for each dimension: the greatest (lower half) and least value (upper half) as bf16, rounded so that they
  *            stay bounds
  *   moments  a word for each dimension: mean and variance as bf16
@@ -13,7 +14,7 @@
  *            the same as e4m3 times a power of two that a block's numbers share (means and variances have one each). Dimensions
  *            8 i ... 8 i + 7 are 16 bytes, the greatest values (means) of all, then the least (variances): two words of 4
  *            dimensions that A of score_* takes as they are, and two more. Of D = 80 the last 16 dimensions are 8 bytes for 4 each.
- *            A page has these bytes of all KV heads, so that they are aligned to more than 16, then 16 bytes for each head: the two
+ *            16 tokens have these bytes of all KV heads, so that they are aligned to more than 16, then 16 bytes for each head: the two
  *            scales as float, 0, 0
  *   sketch   one bit a dimension: the sign of R(k - mean), R the fixed rotation below; and for each token a factor as bf16,
  *            |k - mean|^2 / sum |R(k - mean)|. The signs are stored as mma.m16n8k32 of score_sketch takes them: dimensions 4 i
@@ -59,6 +60,8 @@ struct FillArgs {
 
 // ---- layout ----
 
+constexpr int STATISTICS_TOKENS = 16;
+
 __host__ __device__ constexpr int statisticsBytes(int dimensions) { return 4 * dimensions; }
 
 __host__ __device__ constexpr int statistics8Bytes(int dimensions) { return 2 * dimensions + 16; }
@@ -69,7 +72,7 @@ __host__ __device__ constexpr int statistic8(int dimensions, int dimension, int 
     return rest < 0 ? dimension / 8 * 16 + 8 * which + dimension % 8 : 2 * whole + rest / 4 * 8 + 4 * which + rest % 4;
 }
 
-/** Where a KV head's bytes and its scales begin, from the page on. */
+/** Where a KV head's bytes and its scales begin, from those of all KV heads on. */
 __host__ __device__ constexpr int statistics8Offset(int dimensions, int kvHead) { return 2 * dimensions * kvHead; }
 
 __host__ __device__ constexpr int statistics8ScaleOffset(int dimensions, int kvHeads, int kvHead) {
@@ -319,16 +322,26 @@ __device__ inline uint8_t* dataBlock(const FillArgs& args, const FillItem& item,
     return kvBlock(args.data + item.layer * args.dataLayerBytes, item.page, args.kvHeads, item.kvHead, bytes);
 }
 
+/** What statistics are of: keys of a page from `first` on. Its page is the one that dataBlock() takes. */
+struct StatisticsItem {
+    FillItem item;
+    int first;
+
+    __device__ StatisticsItem(const FillArgs& args, const FillItem& of, int part) : item(of), first(part * STATISTICS_TOKENS) {
+        item.page = of.page * (args.pageSize / STATISTICS_TOKENS) + part;
+    }
+};
+
 /** The four dimensions of a lane. */
 struct Bounds {
     static constexpr bool OUTWARD = true;
 
     template <class X, int D>
-    static __device__ void gather(const PageKeys<X, D>& keys, float (&greatest)[4], float (&least)[4]) {
-        float4 most = keys.at(0, 4 * keys.lane), low = most;
+    static __device__ void gather(const PageKeys<X, D>& keys, int first, float (&greatest)[4], float (&least)[4]) {
+        float4 most = keys.at(first, 4 * keys.lane), low = most;
 #pragma unroll 8
-        for (int token = 1; token < keys.pageSize; token++) {
-            const float4 key = keys.at(token, 4 * keys.lane);
+        for (int token = 1; token < STATISTICS_TOKENS; token++) {
+            const float4 key = keys.at(first + token, 4 * keys.lane);
             most = make_float4(fmaxf(most.x, key.x), fmaxf(most.y, key.y), fmaxf(most.z, key.z), fmaxf(most.w, key.w));
             low = make_float4(fminf(low.x, key.x), fminf(low.y, key.y), fminf(low.z, key.z), fminf(low.w, key.w));
         }
@@ -343,11 +356,11 @@ struct Moments {
     static constexpr bool OUTWARD = false;
 
     template <class X, int D>
-    static __device__ void gather(const PageKeys<X, D>& keys, float (&means)[4], float (&variances)[4]) {
+    static __device__ void gather(const PageKeys<X, D>& keys, int first, float (&means)[4], float (&variances)[4]) {
         double sum[4] = {}, squares[4] = {};
 #pragma unroll 4
-        for (int token = 0; token < keys.pageSize; token++) {
-            const float4 key = keys.at(token, 4 * keys.lane);
+        for (int token = 0; token < STATISTICS_TOKENS; token++) {
+            const float4 key = keys.at(first + token, 4 * keys.lane);
             const float x[4] = {key.x, key.y, key.z, key.w};
 #pragma unroll
             for (int i = 0; i < 4; i++) {
@@ -357,9 +370,9 @@ struct Moments {
         }
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            const double mean = sum[i] / keys.pageSize;
+            const double mean = sum[i] / STATISTICS_TOKENS;
             means[i] = static_cast<float>(mean);
-            variances[i] = static_cast<float>(fmax(0., squares[i] / keys.pageSize - mean * mean));
+            variances[i] = static_cast<float>(fmax(0., squares[i] / STATISTICS_TOKENS - mean * mean));
         }
     }
 
@@ -375,11 +388,14 @@ struct Pairs {
         if (!keys.hasLane()) {
             return;
         }
-        float a[4], b[4];
-        Statistics::gather(keys, a, b);
-        reinterpret_cast<uint4*>(dataBlock(args, item, statisticsBytes(D)))[keys.lane] =
-                make_uint4(Statistics::pair(a[0], b[0]), Statistics::pair(a[1], b[1]), Statistics::pair(a[2], b[2]),
-                        Statistics::pair(a[3], b[3]));
+        for (int part = 0; part < args.pageSize / STATISTICS_TOKENS; part++) {
+            const StatisticsItem of(args, item, part);
+            float a[4], b[4];
+            Statistics::gather(keys, of.first, a, b);
+            reinterpret_cast<uint4*>(dataBlock(args, of.item, statisticsBytes(D)))[keys.lane] =
+                    make_uint4(Statistics::pair(a[0], b[0]), Statistics::pair(a[1], b[1]), Statistics::pair(a[2], b[2]),
+                            Statistics::pair(a[3], b[3]));
+        }
     }
 };
 
@@ -389,9 +405,16 @@ struct Pairs8 {
     template <class X, int D>
     static __device__ void fill(const FillArgs& args, const FillItem& item) {
         const PageKeys<X, D> keys = pageKeys<X, D>(args, item, item.page);
+        for (int part = 0; part < args.pageSize / STATISTICS_TOKENS; part++) {
+            fillPart(args, StatisticsItem(args, item, part), keys);
+        }
+    }
+
+    template <class X, int D>
+    static __device__ void fillPart(const FillArgs& args, const StatisticsItem& of, const PageKeys<X, D>& keys) {
         float a[4] = {}, b[4] = {};
         if (keys.hasLane()) {
-            Statistics::gather(keys, a, b);
+            Statistics::gather(keys, of.first, a, b);
         }
         float most = greatest(a), mostOther = greatest(b);
         if (Statistics::OUTWARD) {
@@ -406,16 +429,16 @@ struct Pairs8 {
             words[0] |= (Statistics::OUTWARD ? float8::ceil(x) : float8::round(x)) << 8 * i;
             words[1] |= (Statistics::OUTWARD ? float8::floor(y) : float8::round(y)) << 8 * i;
         }
-        FillItem first = item;
-        first.kvHead = 0;
-        uint8_t* const page = dataBlock(args, first, statistics8Bytes(D));
+        FillItem all = of.item;
+        all.kvHead = 0;
+        uint8_t* const heads = dataBlock(args, all, statistics8Bytes(D));
         if (keys.hasLane()) {
-            uint8_t* const numbers = page + statistics8Offset(D, item.kvHead);
+            uint8_t* const numbers = heads + statistics8Offset(D, of.item.kvHead);
             *reinterpret_cast<uint32_t*>(numbers + statistic8(D, 4 * keys.lane, 0)) = words[0];
             *reinterpret_cast<uint32_t*>(numbers + statistic8(D, 4 * keys.lane, 1)) = words[1];
         }
         if (keys.lane == 0) {
-            *reinterpret_cast<float4*>(page + statistics8ScaleOffset(D, args.kvHeads, item.kvHead)) =
+            *reinterpret_cast<float4*>(heads + statistics8ScaleOffset(D, args.kvHeads, of.item.kvHead)) =
                     make_float4(scale, otherScale, 0.f, 0.f);
         }
     }

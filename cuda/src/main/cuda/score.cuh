@@ -149,7 +149,7 @@ struct NextLoad {
 /*
  * A scorer has TILES, SLICES, SHARE, CTAS of an SM, PREPARED bytes of shared memory (KEPT until the end or not),
  *   blockBytes(pageSize) and
- *   load(next, pageSize, slice)   begins to load a batch of 16 tokens (share), or all there is of a page
+ *   load(next, pageSize, slice)   begins to load a batch of 16 tokens
  *   prepare(tile, shared)         takes the queries; all threads of the CTA
  *   score(...)                    of what was loaded; registers are loaded anew as soon as they have been read
  */
@@ -1082,10 +1082,14 @@ __device__ void scorePages(const ScoreArgs& args) {
     const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
     const int warp = threadIdx.x / 32, tile = warp % TILES, slice = warp / TILES;
     const int chunks = scoreChunks(ranking.scored, CHUNK), stride = gridDim.x;
-    const int batches = Scorer::SHARE ? s.pageSize / 16 : 1;
+    const int batches = s.pageSize / 16;
     const int bytes = Scorer::blockBytes(s.pageSize);
     const uint8_t* const data = args.data + static_cast<size_t>(ranking.kvHead) * bytes;
-    const size_t pageBytes = static_cast<size_t>(s.kvHeads) * bytes;
+    const auto allHeads = [&] {   // volatile: registers do not suffice to keep it
+        unsigned x;
+        asm volatile("mul.lo.u32 %0, %1, %2;" : "=r"(x) : "r"(s.kvHeads), "r"(bytes));
+        return x;
+    };
 
     int pages[2];   // of the chunk after the one whose blocks are being loaded
     const auto loadPages = [&](int chunk) {
@@ -1096,8 +1100,9 @@ __device__ void scorePages(const ScoreArgs& args) {
     };
     NextLoad next;
     const auto nextChunk = [&](int chunk) {
-        next.blocks[0] = data + pages[0] * pageBytes;
-        next.blocks[1] = data + pages[1] * pageBytes;
+        const unsigned pageBytes = Scorer::SHARE ? allHeads() : (s.pageSize / 16) * allHeads();
+        next.blocks[0] = data + static_cast<size_t>(pages[0]) * pageBytes;
+        next.blocks[1] = data + static_cast<size_t>(pages[1]) * pageBytes;
         next.batch = 0;
         next.isThere = chunk < chunks;
         loadPages(chunk + stride);
@@ -1148,12 +1153,20 @@ __device__ void scorePages(const ScoreArgs& args) {
                 scorer.put(result, sums, tile, slice);
             }
         } else {
-            float scores[4];
-            nextChunk(chunk + stride);
-            scorer.score(scores, next);
+            for (int batch = 0; batch < s.pageSize / 16; batch++) {
+                if (batch + 1 < s.pageSize / 16) {
+                    next.blocks[0] += allHeads();
+                    next.blocks[1] += allHeads();
+                } else {
+                    nextChunk(chunk + stride);
+                }
+                float scores[4];
+                scorer.score(scores, next);
 #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                result.put(0, 2 * t + i % 2, 16 * tile + 8 * (i / 2) + g, scores[i], 0.f);
+                for (int i = 0; i < 4; i++) {
+                    const int head = 2 * t + i % 2, page = 16 * tile + 8 * (i / 2) + g;
+                    result.put(0, head, page, batch == 0 ? scores[i] : fmaxf(scores[i], result.most[0][head][page]), 0.f);
+                }
             }
         }
         __syncthreads();

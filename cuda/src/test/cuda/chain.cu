@@ -7,7 +7,7 @@
  * queries, as KeyCapture of the engine's tests writes them, and it is printed as well how many tokens a method reads and which
  * share of the attention these have, so that methods can be compared at equal quality.
  *
- * Build: nvcc -std=c++17 -O3 -gencode arch=compute_90a,code=sm_90a -Xcompiler -pthread -o chain chain.cu
+ * Build: nvcc -std=c++17 -O3 -gencode arch=compute_90a,code=sm_90a -Xcompiler -pthread [-DPAGE_SIZE=32] -o chain chain.cu
  * Run:   chain [stages] [batch] [keys=FILE] [seed=NUMBER]
  *        stages: also without the last kernels of a chain; batch: also 8 and 32 sequences
  */
@@ -25,7 +25,10 @@ using namespace skim::sparse;
 
 namespace {
 
-constexpr int PAGE = 16;
+#ifndef PAGE_SIZE
+#define PAGE_SIZE 16
+#endif
+constexpr int PAGE = PAGE_SIZE;
 constexpr int CHECK_THREADS = 256;
 constexpr size_t CACHE_OF_GPU = size_t(240) << 20;
 
@@ -282,8 +285,8 @@ public:
           pages((s.tokens + PAGE - 1) / PAGE),
           layers((int)std::max<size_t>(2, std::min<size_t>(32, CACHE_OF_GPU / ((size_t)s.batch * pages * s.kvHeads * 3 * D)))),
           lists(s.batch * s.kvHeads), tableStride(pages + 7 & ~3), blocks((size_t)s.batch * pages * s.kvHeads),
-          cacheBytes(blocks * kvBlockBytes<KvBf16>(D, PAGE)), boundsBytes(blocks * statisticsBytes(D)),
-          bounds8Bytes(blocks * statistics8Bytes(D)),
+          cacheBytes(blocks * kvBlockBytes<KvBf16>(D, PAGE)), boundsBytes(blocks * PAGE / STATISTICS_TOKENS * statisticsBytes(D)),
+          bounds8Bytes(blocks * PAGE / STATISTICS_TOKENS * statistics8Bytes(D)),
           sketchBytesOf(blocks * sketchBytes(D, PAGE)), int4Bytes(blocks * int4BlockBytes(D, PAGE)), cache(cacheBytes * layers),
           bounds(boundsBytes * layers), bounds8(bounds8Bytes * layers), moments8(bounds8Bytes * layers), sketches(sketchBytesOf * layers), int4(int4Bytes * layers),
           visible(s.batch, s.tokens - 3), table((size_t)s.batch * tableStride), first(std::vector<int>(s.batch, 0)), last(visible),
@@ -538,7 +541,8 @@ int main(int count, char** values) {
         return 0;
     }
     const Method methods[] = {{"quest:2048", QUEST, 2048, false}, {"quest fp8:2048", QUEST8, 2048, false},
-            {"signs:1024", SIGNS, 1024, false}, {"signs:512", SIGNS, 512, false}, {"signs:256", SIGNS, 256, false},
+            {"quest moments fp8:2048", MOMENTS8, 2048, false}, {"signs:1024", SIGNS, 1024, false}, {"signs:512", SIGNS, 512, false},
+            {"signs:384", SIGNS, 384, false}, {"signs:256", SIGNS, 256, false},
             {"sketch:1024", SKETCH, 1024, false}, {"sketch:256", SKETCH, 256, false}};
     for (const Shape& s : shapes) {
         Bench bench(s, line.seed, nullptr);

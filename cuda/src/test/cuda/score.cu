@@ -158,6 +158,10 @@ static u64 mix(u64 z) {
 }
 
 // All data of one shape, made on the device, against the host; then all scorers.
+static bool isStatistics(int rank) {
+    return rank == RANK_BOUNDS || rank == RANK_MOMENTS || rank == RANK_BOUNDS8 || rank == RANK_MOMENTS8;
+}
+
 static void testCase(int kv, int D, int page, int group, int kvH, int labelChannels, Rng& rng) {
     const u64 GAMMA = 0x9E3779B97F4A7C15ull;
     char shape[128];
@@ -233,8 +237,11 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
     Device<int2> dWork(work), dMeansOf(meansOf);
     const size_t sb = statisticsBytes(D), ib = int4BlockBytes(D, page), lb = int4BlockBytes(channels, page),
                  kb = sketchBytes(D, page), s8b = statistics8Bytes(D), all = (size_t)pagesAll * kvH;
-    Device<uint8_t> dBounds(layers * all * sb), dMoments(layers * all * sb), dInt4(layers * all * ib), dLabel(layers * all * lb),
-            dSketch(layers * all * kb), dBounds8(layers * all * s8b), dMoments8(layers * all * s8b);
+    const int parts = page / STATISTICS_TOKENS;   // of a page that have statistics of their own
+    const size_t allParts = parts * all;
+    Device<uint8_t> dBounds(layers * allParts * sb), dMoments(layers * allParts * sb), dInt4(layers * all * ib),
+            dLabel(layers * all * lb), dSketch(layers * all * kb), dBounds8(layers * allParts * s8b),
+            dMoments8(layers * allParts * s8b);
     Device<float> dMeans((size_t)layers * batch * kvH * D);
     dMeans.fill(0xff);
     for (auto* d : {&dBounds, &dMoments, &dInt4, &dLabel, &dSketch, &dBounds8, &dMoments8}) d->fill(0xff);
@@ -251,14 +258,14 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
         FILLS[data][kv][sizeIndex(D)]<<<dim3(37, layers), 32 * FILL_WARPS>>>(a);
         CHECK(cudaGetLastError());
     };
-    runFill(0, dBounds, sb, false);
-    runFill(1, dMoments, sb, false);
+    runFill(0, dBounds, parts * sb, false);
+    runFill(1, dMoments, parts * sb, false);
     runFill(2, dInt4, ib, false);
     runFill(2, dLabel, lb, true);
     FILLS[4][kv][sizeIndex(D)]<<<dim3(7, layers), 32 * FILL_WARPS>>>(fill);
     runFill(3, dSketch, kb, false);
-    runFill(5, dBounds8, s8b, false);
-    runFill(6, dMoments8, s8b, false);
+    runFill(5, dBounds8, parts * s8b, false);
+    runFill(6, dMoments8, parts * s8b, false);
     CHECK(cudaDeviceSynchronize());
     auto bounds = dBounds.get(), moments = dMoments.get(), int4 = dInt4.get(), label = dLabel.get(), sketch = dSketch.get(),
          bounds8 = dBounds8.get(), moments8 = dMoments8.get();
@@ -299,6 +306,7 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
                     if (bitsOf(m[d]) != bitsOf(means[((size_t)(l * batch + s) * kvH + h) * D + d])) wrong[5]++;
             }
     std::vector<char> touched(all * layers, 0);
+    auto partOf = [&](int l, int pg, int part, int h) { return (((size_t)l * pagesAll + pg) * parts + part) * kvH + h; };
     const int units = sketchUnits(D);
     auto sketchBit = [&](const uint8_t* block, int t, int i) {
         int part = i / 4 / units, u = i / 4 % units, at = t % 16 * units + u, w = at / 8, s = at % 8 + 8 * (i % 4);
@@ -315,45 +323,48 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
             for (int h = 0; h < kvH; h++) {
                 size_t block = ((size_t)l * pagesAll + pg) * kvH + h;
                 touched[block] = 1;
-                std::vector<float> most(D), least(D), means(D), variances(D);
-                float top = 0, topMean = 0, topVariance = 0;
-                for (int d = 0; d < D; d++) {
-                    float mx = -INFINITY, mn = INFINITY;
-                    double sum = 0, sq = 0;
-                    for (int t = 0; t < page; t++) {
-                        float k = keyAt(l, pg, h, t)[d];
-                        mx = std::max(mx, k);
-                        mn = std::min(mn, k);
-                        sum += k;
-                        sq += (double)k * k;
+                for (int part = 0; part < parts; part++) {
+                    const size_t at = partOf(l, pg, part, h);
+                    std::vector<float> most(D), least(D), means(D), variances(D);
+                    float top = 0, topMean = 0, topVariance = 0;
+                    for (int d = 0; d < D; d++) {
+                        float mx = -INFINITY, mn = INFINITY;
+                        double sum = 0, sq = 0;
+                        for (int t = part * STATISTICS_TOKENS; t < (part + 1) * STATISTICS_TOKENS; t++) {
+                            float k = keyAt(l, pg, h, t)[d];
+                            mx = std::max(mx, k);
+                            mn = std::min(mn, k);
+                            sum += k;
+                            sq += (double)k * k;
+                        }
+                        uint32_t want = (hFloor(-mx) ^ 0x8000) | hFloor(mn) << 16, got;
+                        memcpy(&got, &bounds[at * sb + 4 * d], 4);
+                        c[0] += want != got;
+                        if (low(got) < mx || high(got) > mn) c[0]++;
+                        double mean = sum / STATISTICS_TOKENS, var = std::max(0., sq / STATISTICS_TOKENS - mean * mean);
+                        want = (hRound((float)mean) & 0xffff) | hRound((float)var) << 16;
+                        memcpy(&got, &moments[at * sb + 4 * d], 4);
+                        c[1] += want != got;
+                        if (fabs(low(got) - mean) > 0.01 * fabs(mean) + 1e-4 || fabs(high(got) - var) > 0.01 * var + 1e-4) c[7]++;
+                        most[d] = mx, least[d] = mn, means[d] = (float)mean, variances[d] = (float)var;
+                        top = std::max(top, std::max(fabsf(mx), fabsf(mn)));
+                        topMean = std::max(topMean, fabsf(means[d]));
+                        topVariance = std::max(topVariance, variances[d]);
                     }
-                    uint32_t want = (hFloor(-mx) ^ 0x8000) | hFloor(mn) << 16, got;
-                    memcpy(&got, &bounds[block * sb + 4 * d], 4);
-                    c[0] += want != got;
-                    if (low(got) < mx || high(got) > mn) c[0]++;
-                    double mean = sum / page, var = std::max(0., sq / page - mean * mean);
-                    want = (hRound((float)mean) & 0xffff) | hRound((float)var) << 16;
-                    memcpy(&got, &moments[block * sb + 4 * d], 4);
-                    c[1] += want != got;
-                    if (fabs(low(got) - mean) > 0.01 * fabs(mean) + 1e-4 || fabs(high(got) - var) > 0.01 * var + 1e-4) c[7]++;
-                    most[d] = mx, least[d] = mn, means[d] = (float)mean, variances[d] = (float)var;
-                    top = std::max(top, std::max(fabsf(mx), fabsf(mn)));
-                    topMean = std::max(topMean, fabsf(means[d]));
-                    topVariance = std::max(topVariance, variances[d]);
-                }
-                const double scale = HostFloat8::scale(top), ms = HostFloat8::scale(topMean), vs = HostFloat8::scale(topVariance);
-                for (int i = 0; i < 4; i++) {
-                    c[10] += scale8(bounds8, block, i) != (i < 2 ? scale : 0);
-                    c[11] += scale8(moments8, block, i) != (i == 0 ? ms : i == 1 ? vs : 0);
-                }
-                for (int d = 0; d < D; d++) {
-                    c[10] += code8(bounds8, block, d, 0) != FLOAT8.ceil(most[d] / scale);
-                    c[10] += code8(bounds8, block, d, 1) != FLOAT8.floor(least[d] / scale);
-                    c[10] += value8(bounds8, block, d, 0) < most[d] || value8(bounds8, block, d, 1) > least[d];
-                    c[11] += code8(moments8, block, d, 0) != FLOAT8.round(means[d] / ms);
-                    c[11] += code8(moments8, block, d, 1) != FLOAT8.round(variances[d] / vs);
-                    c[12] += fabs(value8(moments8, block, d, 0) - means[d]) > fabs(means[d]) / 16 + ms / 1000;
-                    c[12] += fabs(value8(moments8, block, d, 1) - variances[d]) > variances[d] / 16 + vs / 1000;
+                    const double scale = HostFloat8::scale(top), ms = HostFloat8::scale(topMean), vs = HostFloat8::scale(topVariance);
+                    for (int i = 0; i < 4; i++) {
+                        c[10] += scale8(bounds8, at, i) != (i < 2 ? scale : 0);
+                        c[11] += scale8(moments8, at, i) != (i == 0 ? ms : i == 1 ? vs : 0);
+                    }
+                    for (int d = 0; d < D; d++) {
+                        c[10] += code8(bounds8, at, d, 0) != FLOAT8.ceil(most[d] / scale);
+                        c[10] += code8(bounds8, at, d, 1) != FLOAT8.floor(least[d] / scale);
+                        c[10] += value8(bounds8, at, d, 0) < most[d] || value8(bounds8, at, d, 1) > least[d];
+                        c[11] += code8(moments8, at, d, 0) != FLOAT8.round(means[d] / ms);
+                        c[11] += code8(moments8, at, d, 1) != FLOAT8.round(variances[d] / vs);
+                        c[12] += fabs(value8(moments8, at, d, 0) - means[d]) > fabs(means[d]) / 16 + ms / 1000;
+                        c[12] += fabs(value8(moments8, at, d, 1) - variances[d]) > variances[d] / 16 + vs / 1000;
+                    }
                 }
                 for (int which = 0; which < 2; which++) {
                     const int C = which ? channels : D, real = which ? labelChannels : D;
@@ -410,8 +421,11 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
         if (!touched[i])
             for (auto* data : {&bounds8, &moments8}) {
                 bool stray = false;
-                for (int d = 0; d < 2 * D; d++) stray |= code8(*data, i, d / 2, d % 2) != 0xff;
-                for (int j = 0; j < 4; j++) stray |= bitsOf(scale8(*data, i, j)) != 0xffffffffu;
+                for (int part = 0; part < parts; part++) {
+                    const size_t at = (i / kvH * parts + part) * kvH + i % kvH;
+                    for (int d = 0; d < 2 * D; d++) stray |= code8(*data, at, d / 2, d % 2) != 0xff;
+                    for (int j = 0; j < 4; j++) stray |= bitsOf(scale8(*data, at, j)) != 0xffffffffu;
+                }
                 sum[9] += stray;
             }
     for (size_t i = 0; i < touched.size(); i++)
@@ -463,10 +477,10 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
         int warps;
     };
     const int si = sizeIndex(D);
-    std::vector<Mode> modes = {{RANK_BOUNDS, "bounds", BOUNDS[si], dBounds.at, sb, nullptr, 4},
-            {RANK_MOMENTS, "moments", MOMENTS[si], dMoments.at, sb, nullptr, 4},
-            {RANK_BOUNDS8, "bounds8", BOUNDS8[si], dBounds8.at, s8b, nullptr, 4},
-            {RANK_MOMENTS8, "moments8", MOMENTS8[si], dMoments8.at, s8b, nullptr, 4},
+    std::vector<Mode> modes = {{RANK_BOUNDS, "bounds", BOUNDS[si], dBounds.at, parts * sb, nullptr, 4},
+            {RANK_MOMENTS, "moments", MOMENTS[si], dMoments.at, parts * sb, nullptr, 4},
+            {RANK_BOUNDS8, "bounds8", BOUNDS8[si], dBounds8.at, parts * s8b, nullptr, 4},
+            {RANK_MOMENTS8, "moments8", MOMENTS8[si], dMoments8.at, parts * s8b, nullptr, 4},
             {RANK_SKETCH, "sketch", SKETCH[si], dSketch.at, kb, nullptr, 4},
             {RANK_INT4, "int4", INT4[D / 16 - 1], dInt4.at, ib, nullptr, 4},
             {RANK_LABELS, "labels", INT4[channels / 16 - 1], dLabel.at, lb, dLabels.at + layer * kvH * channels, 4},
@@ -533,33 +547,30 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
                             exactMost = std::max(exactMost, x);
                             if (mode.rank == RANK_EXACT) logits.push_back(x);
                         }
-                    if (mode.rank == RANK_BOUNDS || mode.rank == RANK_MOMENTS) {
-                        double var = 0;
-                        for (int d = 0; d < D; d++) {
-                            uint32_t w;
-                            memcpy(&w, (mode.rank == RANK_BOUNDS ? &bounds[block * sb] : &moments[block * sb]) + 4 * d, 4);
-                            if (mode.rank == RANK_BOUNDS)
-                                score += std::max((double)qh[d] * low(w), (double)qh[d] * high(w));
-                            else {
-                                score += (double)qh[d] * low(w);
-                                var += (double)qh[d] * qh[d] * high(w);
+                    if (isStatistics(mode.rank)) {
+                        const bool ofBounds = mode.rank == RANK_BOUNDS || mode.rank == RANK_BOUNDS8;
+                        score = -INFINITY;
+                        for (int part = 0; part < parts; part++) {
+                            const size_t at = partOf(layer, pg, part, h);
+                            double sum = 0, var = 0;
+                            for (int d = 0; d < D; d++) {
+                                double first, second;
+                                if (mode.rank == RANK_BOUNDS8 || mode.rank == RANK_MOMENTS8) {
+                                    first = value8(ofBounds ? bounds8 : moments8, at, d, 0);
+                                    second = value8(ofBounds ? bounds8 : moments8, at, d, 1);
+                                } else {
+                                    uint32_t w;
+                                    memcpy(&w, (ofBounds ? &bounds[at * sb] : &moments[at * sb]) + 4 * d, 4);
+                                    first = low(w);
+                                    second = high(w);
+                                }
+                                sum += ofBounds ? std::max(qh[d] * first, qh[d] * second) : qh[d] * first;
+                                var += ofBounds ? 0 : (double)qh[d] * qh[d] * second;
                             }
+                            score = std::max(score, sum + sqrt(var));
                         }
-                        score += sqrt(var);
-                        if (mode.rank == RANK_BOUNDS &&
-                                scores[(size_t)lg * stride + e] < exactMost - 1e-4 * (1 + fabs(exactMost)))
+                        if (ofBounds && scores[(size_t)lg * stride + e] < exactMost - 1e-4 * (1 + fabs(exactMost)))
                             broken[lg]++;
-                    } else if (mode.rank == RANK_BOUNDS8) {
-                        for (int d = 0; d < D; d++)
-                            score += std::max(qh[d] * value8(bounds8, block, d, 0), qh[d] * value8(bounds8, block, d, 1));
-                        if (scores[(size_t)lg * stride + e] < exactMost - 1e-4 * (1 + fabs(exactMost))) broken[lg]++;
-                    } else if (mode.rank == RANK_MOMENTS8) {
-                        double var = 0;
-                        for (int d = 0; d < D; d++) {
-                            score += qh[d] * value8(moments8, block, d, 0);
-                            var += (double)qh[d] * qh[d] * value8(moments8, block, d, 1);
-                        }
-                        score += sqrt(var);
                     } else if (mode.rank == RANK_SKETCH) {
                         for (int t = 0; t < page; t++) {
                             int bitSum = 0;

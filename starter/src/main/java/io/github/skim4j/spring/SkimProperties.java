@@ -145,7 +145,7 @@ public class SkimProperties {
     public static class KvCache {
 
         /** Tokens in a page: 8, 16, 32 or 64. */
-        private Integer pageSize = 16;
+        private Integer pageSize = 32;
 
         /** Storage type of keys and values: bf16; f32 on the CPU; f16, fp8 or int8 on a GPU. */
         private KvType type = KvType.BF16;

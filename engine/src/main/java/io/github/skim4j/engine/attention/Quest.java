@@ -5,14 +5,15 @@ import java.util.Objects;
 
 /**
  * Query-aware page selection (Quest, arXiv 2406.10774, section 3.2): pages are ranked by what is known of their keys' distribution in
- * each dimension. For grouped queries a page has the largest of its heads' scores, each relative to the head's best page.
+ * each dimension. For grouped queries a page has the largest of its heads' scores, each relative to the head's best page. The paper's pages
+ * have 16 tokens; a larger one has statistics of each 16 and counts as much as the best of these.
  *
  * @param score what a page's score is
  * @param statistics how what it is made of is stored
  */
 public record Quest(Budget budget, Score score, Statistics statistics, Always always) implements PageSelector {
 
-    /** A page's score from its keys' statistics; both read the same number of bytes. */
+    /** A score from keys' statistics; both read the same number of bytes. */
     public enum Score {
         /** Upper bound of q·k from the least and greatest value of each dimension, as published. */
         BOUNDS,
@@ -23,7 +24,7 @@ public record Quest(Budget budget, Score score, Statistics statistics, Always al
     /** Numbers that statistics are stored in, two for each dimension. */
     public enum Statistics {
         BF16,
-        /** e4m3 and a scale for each page and KV head: half as much to read. Bounds are rounded outward, so that they stay bounds. */
+        /** e4m3 and scales of their own for each KV head: half as much to read. Bounds are rounded outward, so that they stay bounds. */
         FP8
     }
 

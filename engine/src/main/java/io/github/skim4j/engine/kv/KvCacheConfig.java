@@ -13,7 +13,7 @@ import java.util.Objects;
  */
 public record KvCacheConfig(int pageSize, KvType type, long memory, boolean prefixCache) {
 
-    public static final KvCacheConfig DEFAULT = new KvCacheConfig(16, KvType.BF16, 0, true);
+    public static final KvCacheConfig DEFAULT = new KvCacheConfig(32, KvType.BF16, 0, true);
 
     /** Storage type of keys and values; each kind of device has some of them. */
     public enum KvType {

@@ -24,7 +24,7 @@ public final class CacheOptions {
     @Option(
             names = "--page-size",
             paramLabel = "N",
-            defaultValue = "16",
+            defaultValue = "32",
             description = "Tokens in a page of the cache: 8, 16, 32 or 64 (default: ${DEFAULT-VALUE}).")
     private int pageSize;
 

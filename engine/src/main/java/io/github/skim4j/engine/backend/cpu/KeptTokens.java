@@ -5,7 +5,6 @@ import io.github.skim4j.engine.attention.H2o;
 import io.github.skim4j.engine.attention.SnapKv;
 import java.util.Arrays;
 import java.util.BitSet;
-import java.util.stream.IntStream;
 
 /** Which of a KV head's tokens an evicting method keeps: those of the highest rank. */
 final class KeptTokens {
@@ -67,16 +66,34 @@ final class KeptTokens {
             return kept;
         }
         float least = Ranks.largest(ranks.clone(), count, keep);
-        IntStream.range(0, count).filter(i -> ranks[i] > least).forEach(kept::set);
-        int[] latest = IntStream.range(0, count)
-                .filter(i -> ranks[i] == least)
-                .map(i -> positions[i])
-                .sorted()
-                .toArray();
-        int first = latest[latest.length - (keep - kept.cardinality())];
-        IntStream.range(0, count)
-                .filter(i -> ranks[i] == least && positions[i] >= first)
-                .forEach(kept::set);
+        int greater = 0;
+        int equal = 0;
+        for (int i = 0; i < count; i++) {
+            greater += ranks[i] > least ? 1 : 0;
+            equal += ranks[i] == least ? 1 : 0;
+        }
+        int first =
+                keep - greater == equal ? Integer.MIN_VALUE : latest(ranks, least, equal, positions, keep - greater);
+        // Mostly all but one.
+        kept.set(0, count);
+        for (int i = 0; i < count; i++) {
+            if (ranks[i] < least || ranks[i] == least && positions[i] < first) {
+                kept.clear(i);
+            }
+        }
         return kept;
+    }
+
+    /** Position of the {@code wanted}-th latest of the {@code equal} tokens of a rank. */
+    private static int latest(float[] ranks, float rank, int equal, int[] positions, int wanted) {
+        int[] latest = new int[equal];
+        int found = 0;
+        for (int i = 0; found < equal; i++) {
+            if (ranks[i] == rank) {
+                latest[found++] = positions[i];
+            }
+        }
+        Arrays.sort(latest);
+        return latest[equal - wanted];
     }
 }

@@ -6,16 +6,20 @@ import io.github.skim4j.engine.model.HalfFloats;
 import io.github.skim4j.engine.model.ModelConfig;
 
 /**
- * Statistics of a page's keys in each dimension for {@link io.github.skim4j.engine.attention.Quest}, two bfloat16 in an int for
- * each dimension: the greatest (lower half) and least value (upper half), rounded so that they stay bounds; or mean and variance.
- * Those of {@link #PANEL} pages lie side by side, so that vectors have a lane for each page and nothing is summed across lanes.
+ * Statistics of keys in each dimension for {@link io.github.skim4j.engine.attention.Quest}, two bfloat16 in an int for each dimension: the
+ * greatest (lower half) and least value (upper half), rounded so that they stay bounds; or mean and variance. A page has those of each
+ * {@link #TOKENS} of its tokens, as of more they say too little. {@link #PANEL} of them lie side by side, so that vectors have a lane for
+ * each and nothing is summed across lanes.
  * FP8 statistics are kept in the same form, which holds every number of theirs: here they choose as they do where they are stored in
  * half the bytes, and are no faster.
  */
 final class PageStatistics extends PageData {
 
-    /** Pages whose statistics lie side by side: [panel of the block][headDim][PANEL]. */
+    /** Statistics that lie side by side: [panel of the block][headDim][PANEL]. */
     static final int PANEL = 32;
+
+    /** Most tokens that have statistics in common. */
+    static final int TOKENS = 16;
 
     /** What is kept, and in which numbers. */
     record Kind(Score score, Statistics numbers) {}
@@ -26,13 +30,15 @@ final class PageStatistics extends PageData {
     private final Kind kind;
     private final int kvHeads;
     private final int headDim;
+    private final int perPage;
     private final int[][] blocks;
 
-    PageStatistics(ModelConfig config, int pages, Kind kind) {
+    PageStatistics(ModelConfig config, int pages, int pageSize, Kind kind) {
         super(pages, config.layers());
         this.kind = kind;
         this.kvHeads = config.kvHeads();
         this.headDim = config.headDim();
+        this.perPage = Math.max(1, pageSize / TOKENS);
         blocks = new int[blocks()][];
     }
 
@@ -47,48 +53,64 @@ final class PageStatistics extends PageData {
 
     /** Where in it the panel of a page begins that has a KV head's statistics. */
     int panel(int page, int kvHead) {
-        int panels = (blockPages() + PANEL - 1) / PANEL;
-        return (kvHead * panels + page % blockPages() / PANEL) * headDim * PANEL;
+        int panels = (blockPages() * perPage + PANEL - 1) / PANEL;
+        return (kvHead * panels + page % blockPages() / panelPages()) * headDim * PANEL;
     }
 
-    /** A page's place in its panel; the statistics of a dimension lie {@link #PANEL} from those of the one before. */
-    static int lane(int page) {
-        return page % PANEL;
+    /** Pages that share a panel. */
+    int panelPages() {
+        return PANEL / perPage;
+    }
+
+    /** Statistics that a page has, one behind the other in its panel. */
+    int perPage() {
+        return perPage;
+    }
+
+    /** Place of a page's first in its panel; the statistics of a dimension lie {@link #PANEL} from those of the one before. */
+    int lane(int page) {
+        return page % panelPages() * perPage;
     }
 
     @Override
     int bytes() {
-        return kind.numbers() == Statistics.FP8 ? 2 * headDim + SCALE_BYTES : storedBytes();
+        return kind.numbers() == Statistics.FP8 ? perPage * (2 * headDim + SCALE_BYTES) : storedBytes();
     }
 
     @Override
     int storedBytes() {
-        return headDim * Integer.BYTES;
+        return perPage * headDim * Integer.BYTES;
     }
 
     @Override
     void make(Fill fill, int page) {
         int[] pairs = of(page, fill.layer());
-        int pageSize = fill.pages().pageSize();
-        float[] first = new float[headDim];
-        float[] second = new float[headDim];
+        int tokens = fill.pages().pageSize() / perPage;
         for (int head = 0; head < kvHeads; head++) {
             fill.pages().keys(page, fill.layer(), head, fill.keys());
-            int to = panel(page, head) + lane(page);
-            for (int i = 0; i < headDim; i++) {
-                if (kind.score() == Score.BOUNDS) {
-                    bounds(fill.keys(), i, pageSize, first, second);
-                } else {
-                    moments(fill.keys(), i, pageSize, first, second);
-                }
+            for (int b = 0; b < perPage; b++) {
+                make(fill.keys(), b * tokens, tokens, pairs, panel(page, head) + lane(page) + b);
             }
-            if (kind.numbers() == Statistics.FP8) {
-                toFloat8(first, second);
+        }
+    }
+
+    /** Those of {@code tokens} keys from {@code from} on. */
+    private void make(float[] keys, int from, int tokens, int[] pairs, int to) {
+        float[] first = new float[headDim];
+        float[] second = new float[headDim];
+        for (int i = 0; i < headDim; i++) {
+            if (kind.score() == Score.BOUNDS) {
+                bounds(keys, from, tokens, i, first, second);
+            } else {
+                moments(keys, from, tokens, i, first, second);
             }
-            for (int i = 0; i < headDim; i++) {
-                pairs[to + i * PANEL] =
-                        kind.score() == Score.BOUNDS ? outward(first[i], second[i]) : nearest(first[i], second[i]);
-            }
+        }
+        if (kind.numbers() == Statistics.FP8) {
+            toFloat8(first, second);
+        }
+        for (int i = 0; i < headDim; i++) {
+            pairs[to + i * PANEL] =
+                    kind.score() == Score.BOUNDS ? outward(first[i], second[i]) : nearest(first[i], second[i]);
         }
     }
 
@@ -99,10 +121,10 @@ final class PageStatistics extends PageData {
         }
     }
 
-    private void bounds(float[] keys, int dimension, int pageSize, float[] greatest, float[] least) {
+    private void bounds(float[] keys, int from, int tokens, int dimension, float[] greatest, float[] least) {
         float max = Float.NEGATIVE_INFINITY;
         float min = Float.POSITIVE_INFINITY;
-        for (int t = 0; t < pageSize; t++) {
+        for (int t = from; t < from + tokens; t++) {
             float key = keys[t * headDim + dimension];
             max = Math.max(max, key);
             min = Math.min(min, key);
@@ -111,17 +133,17 @@ final class PageStatistics extends PageData {
         least[dimension] = min;
     }
 
-    private void moments(float[] keys, int dimension, int pageSize, float[] means, float[] variances) {
+    private void moments(float[] keys, int from, int tokens, int dimension, float[] means, float[] variances) {
         double sum = 0;
         double squares = 0;
-        for (int t = 0; t < pageSize; t++) {
+        for (int t = from; t < from + tokens; t++) {
             float key = keys[t * headDim + dimension];
             sum += key;
             squares += (double) key * key;
         }
-        double mean = sum / pageSize;
+        double mean = sum / tokens;
         means[dimension] = (float) mean;
-        variances[dimension] = (float) Math.max(0, squares / pageSize - mean * mean);
+        variances[dimension] = (float) Math.max(0, squares / tokens - mean * mean);
     }
 
     /** Makes numbers into what FP8 would hold: bounds with one scale, means and variances with one each. */

@@ -113,7 +113,7 @@ final class Pipelines {
         if (selector instanceof Quest quest) {
             PageStatistics pageStatistics = statistics.computeIfAbsent(
                     new PageStatistics.Kind(quest.score(), quest.statistics()),
-                    kind -> new PageStatistics(config, pageCount, kind));
+                    kind -> new PageStatistics(config, pageCount, pages.pageSize(), kind));
             data.add(pageStatistics);
             return new QuestScorer(config, kernels.selection(), pageStatistics);
         }

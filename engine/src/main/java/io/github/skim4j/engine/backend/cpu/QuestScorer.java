@@ -6,7 +6,7 @@ import io.github.skim4j.engine.attention.Quest.Score;
 import io.github.skim4j.engine.backend.cpu.Selection.Scratch;
 import io.github.skim4j.engine.model.ModelConfig;
 
-/** Scores pages by {@link PageStatistics}. */
+/** Scores pages by {@link PageStatistics}; a page counts as much as the best of those that it has. */
 record QuestScorer(ModelConfig config, SelectionKernels kernels, PageStatistics statistics) implements PageScorer {
 
     @Override
@@ -49,21 +49,30 @@ record QuestScorer(ModelConfig config, SelectionKernels kernels, PageStatistics 
         int rows = Attend.even(selection.rows());
         TokenList list = selection.list();
         float[] panel = scratch.floats(rows * PANEL);
+        int perPanel = statistics.panelPages();
         int e = from;
         while (e < end) {
-            int first = list.page(e) / PANEL;
+            int first = list.page(e) / perPanel;
             int next = e + 1;
-            while (next < end && list.page(next) / PANEL == first) {
+            while (next < end && list.page(next) / perPanel == first) {
                 next++;
             }
             score(selection, list.page(e), panel);
             for (; e < next; e++) {
-                int lane = PageStatistics.lane(list.page(e));
+                int lane = statistics.lane(list.page(e));
                 for (int r = 0; r < selection.rows(); r++) {
-                    scores[r * stride + e] = panel[r * PANEL + lane];
+                    scores[r * stride + e] = best(panel, r * PANEL + lane, statistics.perPage());
                 }
             }
         }
+    }
+
+    private static float best(float[] scores, int from, int count) {
+        float best = scores[from];
+        for (int i = 1; i < count; i++) {
+            best = Math.max(best, scores[from + i]);
+        }
+        return best;
     }
 
     /** Scores all pages of a page's panel, [even rows][PANEL]. */

@@ -7,7 +7,7 @@ interface SelectionKernels {
     int NUMBER_BITS = 4;
 
     /**
-     * {@code scores[to + p + r * stride] = Σ_d lower_rd * low_pd + Σ_d upper_rd * high_pd} for the {@link PageStatistics#PANEL} pages of a panel, of
+     * {@code scores[to + p + r * stride] = Σ_d lower_rd * low_pd + Σ_d upper_rd * high_pd} for the {@link PageStatistics#PANEL} statistics of a panel, of
      * whose pairs low and high are the halves.
      *
      * @param weights [rows][headDim] for the lower halves and behind them as many for the upper

@@ -471,16 +471,7 @@ final class VectorSelectionKernels implements SelectionKernels {
                         VectorKernels.exp(FloatVector.fromArray(F, logits, i).sub(shift)));
             }
             sum.intoArray(lanes, 0);
-            sums[to + p] = sum(lanes, 0);
+            sums[to + p] = VectorKernels.sum(lanes);
         }
-    }
-
-    /** In pairs, which wait less for each other than one sum would. */
-    private static float sum(float[] lanes, int from) {
-        float sum = lanes[from] + lanes[from + 1] + (lanes[from + 2] + lanes[from + 3]);
-        for (int i = from + 4; i < from + LANES; i += 4) {
-            sum += lanes[i] + lanes[i + 1] + (lanes[i + 2] + lanes[i + 3]);
-        }
-        return sum;
     }
 }

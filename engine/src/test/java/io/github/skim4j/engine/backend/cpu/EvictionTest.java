@@ -331,7 +331,7 @@ class EvictionTest {
         Random random = new Random(90);
         ModelConfig config = RandomModels.config(random, 32, CONTEXT);
         ModelWeights weights = RandomModels.weights(config, TensorType.Q8_0, random);
-        KvCacheConfig kv = KvCacheConfig.DEFAULT;
+        KvCacheConfig kv = new KvCacheConfig(16, KvType.BF16, 0, true);
         int[] prompt = random.ints(160, 0, config.vocabSize()).toArray();
         try (CpuBackend backend = open(weights, kernels().get(1), 2, kv)) {
             // Ten pages for the prompt; the second sequence lives on what the first gives back.

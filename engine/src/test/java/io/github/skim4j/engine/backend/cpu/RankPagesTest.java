@@ -137,10 +137,12 @@ class RankPagesTest {
         Shape shape = fixture.shape;
         float[] query = fixture.query(step, head);
         double[] scores = new double[fixture.pagesAt(step) - 1];
-        for (int page = 0; page < scores.length; page++) {
-            float[][] keys = new float[shape.pageSize()][];
-            for (int t = 0; t < keys.length; t++) {
-                keys[t] = fixture.key(shape.layers() - 1, head / shape.group(), page * shape.pageSize() + t);
+        Arrays.fill(scores, Double.NEGATIVE_INFINITY);
+        int tokens = Math.min(PageStatistics.TOKENS, shape.pageSize());
+        for (int from = 0; from < scores.length * shape.pageSize(); from += tokens) {
+            float[][] keys = new float[tokens][];
+            for (int t = 0; t < tokens; t++) {
+                keys[t] = fixture.key(shape.layers() - 1, head / shape.group(), from + t);
             }
             double mean = 0;
             double spread = 0;
@@ -156,12 +158,13 @@ class RankPagesTest {
                     sum += key[i];
                     squares += (double) key[i] * key[i];
                 }
-                double average = sum / shape.pageSize();
+                double average = sum / tokens;
                 bound += Math.max(query[i] * max, query[i] * min);
                 mean += query[i] * average;
-                spread += query[i] * query[i] * (squares / shape.pageSize() - average * average);
+                spread += query[i] * query[i] * (squares / tokens - average * average);
             }
-            scores[page] = score == Score.BOUNDS ? bound : mean + Math.sqrt(spread);
+            int page = from / shape.pageSize();
+            scores[page] = Math.max(scores[page], score == Score.BOUNDS ? bound : mean + Math.sqrt(spread));
         }
         return lessMaximum(scores);
     }
@@ -192,14 +195,16 @@ class RankPagesTest {
         Shape shape = fixture.shape;
         float[] query = fixture.query(step, head);
         double[] scores = new double[fixture.pagesAt(step) - 1];
-        for (int page = 0; page < scores.length; page++) {
+        Arrays.fill(scores, Double.NEGATIVE_INFINITY);
+        int tokens = Math.min(PageStatistics.TOKENS, shape.pageSize());
+        for (int from = 0; from < scores.length * shape.pageSize(); from += tokens) {
             float[] max = new float[query.length];
             float[] min = new float[query.length];
             Arrays.fill(max, Float.NEGATIVE_INFINITY);
             Arrays.fill(min, Float.POSITIVE_INFINITY);
             float greatest = 0;
-            for (int t = 0; t < shape.pageSize(); t++) {
-                float[] key = fixture.key(shape.layers() - 1, head / shape.group(), page * shape.pageSize() + t);
+            for (int t = from; t < from + tokens; t++) {
+                float[] key = fixture.key(shape.layers() - 1, head / shape.group(), t);
                 for (int i = 0; i < query.length; i++) {
                     max[i] = Math.max(max[i], key[i]);
                     min[i] = Math.min(min[i], key[i]);
@@ -207,11 +212,14 @@ class RankPagesTest {
                 }
             }
             float scale = Float8.scale(greatest);
+            double bound = 0;
             for (int i = 0; i < query.length; i++) {
-                scores[page] += Math.max(
+                bound += Math.max(
                         query[i] * (double) scale * Float8.toFloat(Float8.ceil(max[i] / scale)),
                         query[i] * (double) scale * Float8.toFloat(Float8.floor(min[i] / scale)));
             }
+            int page = from / shape.pageSize();
+            scores[page] = Math.max(scores[page], bound);
         }
         return lessMaximum(scores);
     }

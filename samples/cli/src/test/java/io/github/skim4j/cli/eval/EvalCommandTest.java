@@ -190,10 +190,10 @@ class EvalCommandTest {
         assertThat(protocol.exit()).isEqualTo(1);
         assertThat(protocol.err())
                 .contains(
-                        "results of scripted (weights as-stored, keys and values in BF16, 16 tokens a page) with protocol prompt")
+                        "results of scripted (weights as-stored, keys and values in BF16, 32 tokens a page) with protocol prompt")
                 .contains(
-                        "but this run is of scripted (weights as-stored, keys and values in BF16, 16 tokens a page) with protocol question: choose another folder");
-        for (String[] cache : new String[][] {{"--page-size", "32"}, {"--kv-type", "F32"}}) {
+                        "but this run is of scripted (weights as-stored, keys and values in BF16, 32 tokens a page) with protocol question: choose another folder");
+        for (String[] cache : new String[][] {{"--page-size", "64"}, {"--kv-type", "F32"}}) {
             assertThat(eval(CASES, "--out", out, cache[0], cache[1]).err())
                     .contains("results of scripted")
                     .contains(cache[1]);
