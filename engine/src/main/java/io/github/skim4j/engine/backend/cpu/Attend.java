@@ -28,6 +28,10 @@ final class Attend {
     private final WorkerTeam team;
     private final Scratch[] scratch;
     private final List<Part> parts = new ArrayList<>();
+    /** Kept for the next run, so that they stay in the caches; the first {@link #usedPartials} are in use. */
+    private final List<Partials> partials = new ArrayList<>();
+
+    private int usedPartials;
 
     Attend(ModelConfig config, AttentionKernels kernels, KvPages pages, WorkerTeam team) {
         this.config = config;
@@ -49,11 +53,20 @@ final class Attend {
             return;
         }
         int count = (list.size() + perPart - 1) / perPart;
-        Partials partials = new Partials(count, config.group(), config.headDim());
+        Partials merged = nextPartials(count);
         for (int i = 0; i < count; i++) {
             int end = Math.min(list.size(), (i + 1) * perPart);
-            parts.add(new Part(tile, list, i * perPart, end, partials, i));
+            parts.add(new Part(tile, list, i * perPart, end, merged, i));
         }
+    }
+
+    private Partials nextPartials(int count) {
+        if (usedPartials == partials.size()) {
+            partials.add(new Partials());
+        }
+        Partials next = partials.get(usedPartials++);
+        next.begin(count, config.group(), config.headDim());
+        return next;
     }
 
     /**
@@ -63,6 +76,7 @@ final class Attend {
     void run(Queries queries, float[] output, float[] logSums) {
         team.run(parts.size(), (worker, i) -> attend(parts.get(i), queries, output, logSums, scratch[worker]));
         parts.clear();
+        usedPartials = 0;
     }
 
     /**
@@ -95,16 +109,20 @@ final class Attend {
     /** Results of a list's parts until the last is there. */
     private static final class Partials {
 
-        final AtomicInteger missing;
-        final float[] sums;
-        final float[] maxima;
-        final float[] values;
+        final AtomicInteger missing = new AtomicInteger();
+        int parts;
+        float[] sums = {};
+        float[] maxima = {};
+        float[] values = {};
 
-        Partials(int parts, int rows, int headDim) {
-            missing = new AtomicInteger(parts);
-            sums = new float[parts * rows];
-            maxima = new float[parts * rows];
-            values = new float[parts * rows * headDim];
+        void begin(int parts, int rows, int headDim) {
+            this.parts = parts;
+            missing.set(parts);
+            if (sums.length < parts * rows) {
+                sums = new float[parts * rows];
+                maxima = new float[parts * rows];
+                values = new float[parts * rows * headDim];
+            }
         }
     }
 
@@ -255,7 +273,7 @@ final class Attend {
 
     private void merge(QueryTile tile, Partials partials, int rows, float[] output, float[] logSums) {
         int headDim = config.headDim();
-        int count = partials.sums.length / rows;
+        int count = partials.parts;
         float[] result = new float[headDim];
         for (int r = 0; r < rows; r++) {
             float max = Float.NEGATIVE_INFINITY;
