@@ -50,7 +50,7 @@ class EngineConfigFactoryTest {
                 setting("chat-template", TEMPLATE, EngineConfig::chatTemplate, TEMPLATE),
                 setting("attention.min-context", "512", EngineConfig::minContext, 512),
                 setting("attention.recall-probe", "0.01", EngineConfig::recallProbe, 0.01),
-                setting("kv-cache.page-size", "32", config -> config.kvCache().pageSize(), 32),
+                setting("kv-cache.page-size", "64", config -> config.kvCache().pageSize(), 64),
                 setting("kv-cache.type", "f32", config -> config.kvCache().type(), KvType.F32),
                 setting(
                         "kv-cache.prefix-cache",

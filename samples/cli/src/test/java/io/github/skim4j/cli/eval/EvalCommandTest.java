@@ -220,8 +220,8 @@ class EvalCommandTest {
 
     @Test
     void theCacheIsOfTheTypeAndPageSizeThatAreAskedFor() throws IOException {
-        CommandRun run = eval(CASES, "--json", "--page-size", "32", "--kv-type", "f32");
-        assertThat(engine.config.kvCache()).isEqualTo(new KvCacheConfig(32, KvType.F32, 0, true));
+        CommandRun run = eval(CASES, "--json", "--page-size", "64", "--kv-type", "f32");
+        assertThat(engine.config.kvCache()).isEqualTo(new KvCacheConfig(64, KvType.F32, 0, true));
         assertThat(run.json().path("kv_type").textValue()).isEqualTo("F32");
         assertThat(run.json().path("page_size").intValue()).isEqualTo(32);
         CommandRun wrong = eval(CASES, "--page-size", "12");
