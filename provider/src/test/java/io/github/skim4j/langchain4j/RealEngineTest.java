@@ -188,7 +188,7 @@ class RealEngineTest {
 
         assertThatThrownBy(() -> model.chat("Is it so?"))
                 .isExactlyInstanceOf(InvalidRequestException.class)
-                .hasMessageContaining("quest budget must be at least 36 tokens");
+                .hasMessageContaining("quest budget must be at least 52 tokens");
     }
 
     @Test

@@ -125,7 +125,8 @@ class EngineConfigFactoryTest {
     void attentionMethodFitsThePagesThatAreSet() {
         Map<String, String> attention = Map.of("attention.method", "quest", "attention.budget", "40");
 
-        assertThat(create(attention).attention()).isEqualTo(AttentionMethod.parse("quest:budget=40"));
+        assertThat(create(with(attention, "kv-cache.page-size", "16")).attention())
+                .isEqualTo(AttentionMethod.parse("quest:budget=40"));
         assertThatThrownBy(() -> create(with(attention, "kv-cache.page-size", "32")))
                 .hasMessageContaining("langchain4j.skim.attention.budget")
                 .hasMessageContaining("a page of 32");

@@ -108,7 +108,7 @@ class ApplicationTest {
         assertThat(state.path("model").asText()).isEqualTo("llama-tied");
         assertThat(state.path("attention").path("method").asText()).isEqualTo("streaming-llm:budget=32,sinks=4");
         assertThat(state.path("requests").path("completed").asInt()).isPositive();
-        assertThat(state.path("pages").path("size").asInt()).isEqualTo(16);
+        assertThat(state.path("pages").path("size").asInt()).isEqualTo(32);
     }
 
     @Test

@@ -62,7 +62,7 @@ class EvalCommandTest {
         assertThat(json.path("device").textValue()).isEqualTo("a test");
         assertThat(json.path("weights").textValue()).isEqualTo("as-stored");
         assertThat(json.path("kv_type").textValue()).isEqualTo("BF16");
-        assertThat(json.path("page_size").intValue()).isEqualTo(16);
+        assertThat(json.path("page_size").intValue()).isEqualTo(32);
         assertThat(json.path("protocol").textValue()).isEqualTo("prompt");
         assertThat(json.path("results")).hasSize(2);
         JsonNode dense = json.path("results").path(0);
@@ -205,17 +205,19 @@ class EvalCommandTest {
     }
 
     @Test
-    void resultsThatSayNothingOfTheCacheAreOfTheDefaultOne() throws IOException {
+    void resultsThatSayNothingOfTheCacheAreOfPagesOf16() throws IOException {
         Path out = folder.resolve("out");
         Path results = out.resolve("results.jsonl");
-        eval(CASES, "--out", out.toString());
+        eval(CASES, "--out", out.toString(), "--page-size", "16");
         String kept = Files.readString(results);
         String older = kept.replace("\"kv_type\":\"BF16\",\"page_size\":16,", "");
         assertThat(older).isNotEqualTo(kept);
         Files.writeString(results, older);
         engine.requests.clear();
-        assertThat(eval(CASES, "--out", out.toString()).exit()).isZero();
+        assertThat(eval(CASES, "--out", out.toString(), "--page-size", "16").exit())
+                .isZero();
         assertThat(engine.requests).isEmpty();
+        assertThat(eval(CASES, "--out", out.toString()).err()).contains("16 tokens a page");
     }
 
     @Test
@@ -223,7 +225,7 @@ class EvalCommandTest {
         CommandRun run = eval(CASES, "--json", "--page-size", "64", "--kv-type", "f32");
         assertThat(engine.config.kvCache()).isEqualTo(new KvCacheConfig(64, KvType.F32, 0, true));
         assertThat(run.json().path("kv_type").textValue()).isEqualTo("F32");
-        assertThat(run.json().path("page_size").intValue()).isEqualTo(32);
+        assertThat(run.json().path("page_size").intValue()).isEqualTo(64);
         CommandRun wrong = eval(CASES, "--page-size", "12");
         assertThat(wrong.exit()).isEqualTo(2);
         assertThat(wrong.err()).contains("page-size must be 8, 16, 32 or 64, but is 12");

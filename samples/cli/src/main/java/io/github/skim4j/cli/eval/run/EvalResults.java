@@ -7,7 +7,6 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.github.skim4j.cli.AttentionSpec;
 import io.github.skim4j.cli.eval.cases.EvalCase;
 import io.github.skim4j.engine.SkimException;
-import io.github.skim4j.engine.kv.KvCacheConfig;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -35,14 +34,14 @@ public final class EvalResults implements AutoCloseable {
      * What all answers of a file have in common.
      *
      * @param weights how they were kept, such as {@code as-stored}
-     * @param kvType of the cache; a file that says nothing of the cache is of the default one
+     * @param kvType of the cache; a file that says nothing of the cache is of BF16 in pages of 16 tokens
      * @param protocol name of the {@link Protocol}
      */
     public record Setting(String model, String weights, KvType kvType, int pageSize, String protocol) {
 
         public Setting {
-            kvType = kvType == null ? KvCacheConfig.DEFAULT.type() : kvType;
-            pageSize = pageSize == 0 ? KvCacheConfig.DEFAULT.pageSize() : pageSize;
+            kvType = kvType == null ? KvType.BF16 : kvType;
+            pageSize = pageSize == 0 ? 16 : pageSize;
         }
     }
 
