@@ -202,7 +202,6 @@ final class Attend {
         int headDim = config.headDim();
         int pageSize = pages.pageSize();
         int columns = (end - from) * pageSize;
-        long whole = TokenList.range(0, pageSize);
         for (int e = from; e < end; e++) {
             pages.score(
                     kernels,
@@ -219,10 +218,7 @@ final class Attend {
             int position = tile.firstPosition() + r / config.group();
             for (int e = from; e < end; e++) {
                 int at = r * BLOCK + (e - from) * pageSize;
-                long visible = tile.visible(list, e, position);
-                if (visible != whole) {
-                    hide(scratch.scores, at, 1, pageSize, visible);
-                }
+                hide(scratch.scores, at, 1, pageSize, tile.visible(list, e, position));
                 if (list.logWeight(e) != 0) {
                     for (int i = at; i < at + pageSize; i++) {
                         scratch.scores[i] += list.logWeight(e);
@@ -247,6 +243,9 @@ final class Attend {
 
     /** Gives the tokens of a page that a mask leaves out the score -∞; tokens' scores are {@code apart} from each other. */
     static void hide(float[] scores, int at, int apart, int pageSize, long visible) {
+        if (visible == TokenList.range(0, pageSize)) {
+            return;
+        }
         for (int i = 0; i < pageSize; i++) {
             if ((visible >>> i & 1) == 0) {
                 scores[at + i * apart] = Float.NEGATIVE_INFINITY;

@@ -125,15 +125,12 @@ final class AttentionObserver {
         pages.score(kernels, page, tile.layer(), tile.kvHead(), scratch.queries, rows, scratch.scores, 0, pageSize);
         float[] attention = records.attention(page);
         int to = records.index(tile.layer(), tile.kvHead());
-        long whole = TokenList.range(0, pageSize);
         for (int position = first; position < Math.min(end, tile.endPosition()); position++) {
             int token = position - tile.firstPosition();
             long visible = tile.visible(reading.list(), entry, position);
             for (int h = 0; h < group; h++) {
                 int from = (token * group + h) * pageSize;
-                if (visible != whole) {
-                    Attend.hide(scratch.scores, from, 1, pageSize, visible);
-                }
+                Attend.hide(scratch.scores, from, 1, pageSize, visible);
                 kernels.expAndSum(scratch.scores, from, pageSize, logSums[tile.index(config, token * group + h)]);
                 for (int i = 0; i < pageSize; i++) {
                     attention[to + i] += scratch.scores[from + i];

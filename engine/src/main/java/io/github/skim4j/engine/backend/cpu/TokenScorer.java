@@ -53,10 +53,9 @@ abstract class TokenScorer implements PageScorer {
     /** Gives tokens that entries leave out no weight, in rows {@code stride} apart. */
     static void hideUnread(Selection selection, int from, int end, float[] logits, int to, int stride) {
         int pageSize = selection.tile().sequence().pageSize();
-        long whole = TokenList.range(0, pageSize);
         for (int e = from; e < end; e++) {
             long mask = selection.tile().visible(selection.list(), e, selection.position());
-            for (int r = 0; mask != whole && r < selection.rows(); r++) {
+            for (int r = 0; r < selection.rows(); r++) {
                 Attend.hide(logits, to + r * stride + (e - from) * pageSize, 1, pageSize, mask);
             }
         }
