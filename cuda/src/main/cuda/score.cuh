@@ -21,8 +21,8 @@
  *            eight times too large. So it takes about one operation to unpack four bits. q * mean, the same for all pages of a
  *            sequence, falls out of shares and is left away. Exponentials are exact; the CPU's are up to 6 % too large here.
  *
- * Work split: grid = (any, kvHeads * ceil(group / 8), batch), block = 32 * TILES * SLICES. A CTA takes chunks of 16 * TILES
- * pages in turn, scoreChunk(rank) of them, a warp 16 pages of it and a slice of their tokens. Where the entry's method ranks
+ * Work split: grid = (any, kvHeads * ceil(group / 8), batch), block = 32 * WARPS. A CTA takes chunks of scoreChunk() pages in
+ * turn, a warp 16 pages of it and a slice of their tokens. Where the entry's method ranks
  * otherwise or keeps all pages, CTAs leave at once. Before the previous kernel has ended, page data are loaded at stage 1: fills
  * must be complete before it began; at stage 2 the queries, which no kernel of the selection writes.
  */
@@ -127,13 +127,13 @@ struct LogSums {
         }
     }
 
-    /** To a chunk's results. */
+    /** To the warp's columns of a chunk's results. */
     template <class Chunk>
-    __device__ void put(Chunk& to, int tile, int slice) const {
+    __device__ void put(Chunk& to, int column) const {
         const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            to.put(slice, 2 * t + i % 2, 16 * tile + 8 * (i / 2) + g, most[i], sum[i]);
+            to.put(2 * t + i % 2, column + 8 * (i / 2) + g, most[i], sum[i]);
         }
     }
 };
@@ -147,9 +147,10 @@ struct NextLoad {
 
 // ---- scorers ----
 /*
- * A scorer has TILES, SLICES, SHARE, CTAS of an SM, PREPARED bytes of shared memory (KEPT until the end or not),
- *   blockBytes(pageSize) and
- *   load(next, pageSize, slice)   begins to load a batch of 16 tokens
+ * A scorer has WARPS, SLICES of a batch of 16 tokens (0: a warp has one batch of its pages), SHARE, CTAS of an SM, PREPARED bytes
+ * of shared memory (KEPT until the end or not),
+ *   blockBytes(pageSize): of a page, or of what statistics are of, and
+ *   load(next, pageSize, slice)   begins to load a batch
  *   prepare(tile, shared)         takes the queries; all threads of the CTA
  *   score(...)                    of what was loaded; registers are loaded anew as soon as they have been read
  */
@@ -166,7 +167,7 @@ __device__ inline float4 fourOf(const HeadTile& tile, int dimensions, int at) {
 
 template <int D, bool MOMENTS>
 struct StatisticsScorer {
-    static constexpr int TILES = 4, SLICES = 1, PREPARED = 0, PARTS = D / 16;
+    static constexpr int WARPS = 4, SLICES = 0, PREPARED = 0, PARTS = D / 16;
     static constexpr bool SHARE = false, KEPT = false;
     static constexpr int CTAS = 3;
 
@@ -239,7 +240,7 @@ __device__ inline int scoredKvHead(const SelectionArgs& s) { return blockIdx.y /
 /** From statistics in e4m3. A lane's bytes of a part are 8 dimensions, of the last one of D = 80 they are 4. */
 template <int D, bool MOMENTS>
 struct Statistics8Scorer {
-    static constexpr int TILES = 4, SLICES = 1, WHOLE = D / 32, PARTS = (D + 31) / 32;
+    static constexpr int WARPS = 4, SLICES = 0, WHOLE = D / 32, PARTS = (D + 31) / 32;
     static constexpr bool SHARE = false;
     static constexpr int CTAS = 4;
     static constexpr int PREPARED = PARTS * 2 * 32 * 16;
@@ -410,7 +411,7 @@ struct SketchQueries {
 template <int D>
 struct SketchScorer {
     using Sums = LogSums;
-    static constexpr int TILES = 4, SLICES = 1, UNITS = sketchUnits(D);
+    static constexpr int WARPS = 4, SLICES = 0, UNITS = sketchUnits(D);
     static constexpr bool SHARE = true;
     static constexpr int CTAS = 3;
     static constexpr int PREPARED = SketchQueries<D>::BYTES;
@@ -542,7 +543,7 @@ struct SketchScorer {
 template <int D>
 struct SketchBitScorer {
     static_assert(D == 64 || D == 128, "words hold whole tokens");
-    static constexpr int TILES = 4, SLICES = 1, UNITS = sketchUnits(D);
+    static constexpr int WARPS = 4, SLICES = 0, UNITS = sketchUnits(D);
     static constexpr bool SHARE = true;
     static constexpr int CTAS = 4;
     static constexpr int PREPARED = SketchQueries<D>::BYTES;
@@ -697,7 +698,7 @@ struct SketchBitScorer {
 
     /** The items that are tokens of the same head are added up. */
     template <class Chunk>
-    __device__ void put(Chunk& to, const Sums& sums, int tile, int) const {
+    __device__ void put(Chunk& to, const Sums& sums, int column) const {
         const int g = threadIdx.x % 32 / 4, item = threadIdx.x % 4;
 #pragma unroll
         for (int set = 0; set < SETS; set++) {
@@ -716,7 +717,7 @@ struct SketchBitScorer {
                     most = top;
                 }
                 if (half(item) == 0 && wordToken(item) == 0) {
-                    to.put(0, HEADS * set + setHead(item), 16 * tile + 8 * page + g, most, sum);
+                    to.put(HEADS * set + setHead(item), column + 8 * page + g, most, sum);
                 }
             }
         }
@@ -727,7 +728,7 @@ struct SketchBitScorer {
 template <int C>
 struct Int4Scorer {
     using Sums = LogSums;
-    static constexpr int TILES = 1, SLICES = 4;
+    static constexpr int WARPS = 4, SLICES = 4;
     static constexpr bool SHARE = true;
     static constexpr int CTAS = C <= 64 ? 8 : 4;
     static constexpr int WORDS = C / 32, HALF = C / 16 % 2, STEPS = 2 * WORDS + HALF;
@@ -768,7 +769,7 @@ struct Int4Scorer {
         float(*const stepSums)[8] = reinterpret_cast<float(*)[8]>(shared + STEPS * 32 * 16);
         const int lane = threadIdx.x % 32, head = lane / 4, t = lane % 4;
         const float scale = tile.scale * LOG2_E;
-        for (int s = threadIdx.x / 32; s < STEPS; s += TILES * SLICES) {
+        for (int s = threadIdx.x / 32; s < STEPS; s += WARPS) {
             const bool isHalf = s == 2 * WORDS;
             float q[4], sum = 0.f;   // nibbles (0, 4), (1, 5) or (2, 6), (3, 7); in half a word (0, 2), (1, 3)
 #pragma unroll
@@ -888,7 +889,7 @@ struct Int4Scorer {
 template <class X, int D>
 struct ExactScorer {
     using Sums = LogSums;
-    static constexpr int TILES = 4, SLICES = 4, PREPARED = 0;
+    static constexpr int WARPS = 16, SLICES = 4, PREPARED = 0;
     static constexpr bool SHARE = true, KEPT = false;
     static constexpr int CTAS = 1;
 
@@ -991,7 +992,7 @@ struct Ranking {
         }
         scored = ranked - 1;
         return rank == args.rank && visible.count > 0 && kept < ranked
-                && static_cast<int>(blockIdx.x) < scoreChunks(scored, scoreChunk(rank));
+                && static_cast<int>(blockIdx.x) < scoreChunks(scored, scoreChunk(rank, s.pageSize));
     }
 
     __device__ float* scores(const SelectionArgs& s, int head) const {
@@ -1003,32 +1004,37 @@ struct Ranking {
     }
 };
 
-/** Results of a chunk between the warps that made them and those that write them: head, page. */
-template <int PAGES, int SLICES, bool SHARE>
+/** Results of a chunk between the warps that made them and those that write them: head, column; a slice of the pages after another. */
+template <int COLUMNS, bool SHARE>
 struct ChunkScores {
-    static constexpr int STRIDE = PAGES + 4;   // columns 2t of the rows g are in different banks
-    float most[SLICES][8][STRIDE];
-    float sum[SHARE ? SLICES : 1][SHARE ? 8 : 1][STRIDE];
+    static constexpr int STRIDE = COLUMNS + 4;   // columns 2t of the rows g are in different banks
+    float most[8][STRIDE];
+    float sum[SHARE ? 8 : 1][STRIDE];
 
-    __device__ void put(int slice, int head, int page, float x, float weight) {
-        most[slice][head][page] = x;
+    __device__ void put(int head, int column, float x, float weight) {
+        most[head][column] = x;
         if constexpr (SHARE) {
-            sum[slice][head][page] = weight;
+            sum[head][column] = weight;
         }
     }
 
-    /** The page's score; of shares base 2. */
-    __device__ float get(int head, int page) const {
-        float top = most[0][head][page];
+    /**
+     * The score of a page of `pages`: of numbers the greatest of its slices, of shares their sum, base 2. Where the number of
+     * slices is not known the loops are not unrolled: fetching more code costs more than running it.
+     */
+    template <int SLICES>
+    __device__ float get(int head, int page, int pages, int slices) const {
+        const int count = SLICES == 0 ? slices : SLICES;
+        float top = most[head][page];
+#pragma unroll(SLICES == 0 ? 1 : SLICES)
+        for (int i = 1; i < count; i++) {
+            top = fmaxf(top, most[head][i * pages + page]);
+        }
         if constexpr (SHARE) {
-#pragma unroll
-            for (int i = 1; i < SLICES; i++) {
-                top = fmaxf(top, most[i][head][page]);
-            }
             float total = 0.f;
-#pragma unroll
-            for (int i = 0; i < SLICES; i++) {
-                total += sum[i][head][page] * powerOf2(most[i][head][page] - top);
+#pragma unroll(SLICES == 0 ? 1 : SLICES)
+            for (int i = 0; i < count; i++) {
+                total += sum[head][i * pages + page] * powerOf2(most[head][i * pages + page] - top);
             }
             top += logarithm2(total);
         }
@@ -1036,16 +1042,16 @@ struct ChunkScores {
     }
 };
 
-/** A chunk's scores of a head, of PAGES pages, and its reference. A warp. */
-template <int PAGES, bool SHARE>
-__device__ inline void writeScores(const Ranking& ranking, const SelectionArgs& args, int head, int chunk,
-                                   float (&x)[(PAGES + 31) / 32]) {
-    const int lane = threadIdx.x % 32, first = chunk * PAGES + lane;
+/** A chunk's scores of a head, of `pages` pages, and its reference. A warp; lane l has pages l and, where MOST > 32, l + 32. */
+template <int MOST, bool SHARE>
+__device__ inline void writeScores(const Ranking& ranking, const SelectionArgs& args, int head, int chunk, int pages,
+                                   float (&x)[(MOST + 31) / 32]) {
+    const int lane = threadIdx.x % 32, first = chunk * pages + lane;
     float* const scores = ranking.scores(args, head);
     float most = -INFINITY, sum = 0.f;
 #pragma unroll
-    for (int i = 0; i < (PAGES + 31) / 32; i++) {
-        if (first + 32 * i < ranking.scored && lane + 32 * i < PAGES) {
+    for (int i = 0; i < (MOST + 31) / 32; i++) {
+        if (first + 32 * i < ranking.scored && lane + 32 * i < pages) {
             scores[first + 32 * i] = SHARE ? x[i] * LN_2 : x[i];
             most = fmaxf(most, x[i]);
         } else {
@@ -1067,8 +1073,11 @@ __device__ inline void writeScores(const Ranking& ranking, const SelectionArgs& 
 
 template <class Scorer>
 __device__ void scorePages(const ScoreArgs& args) {
-    constexpr int TILES = Scorer::TILES, SLICES = Scorer::SLICES, WARPS = TILES * SLICES, CHUNK = 16 * TILES;
-    using Chunk = ChunkScores<CHUNK, SLICES, Scorer::SHARE>;
+    constexpr int WARPS = Scorer::WARPS, WARPS_SHIFT = WARPS == 4 ? 2 : 4, COLUMNS = 16 * WARPS;
+    static_assert(1 << WARPS_SHIFT == WARPS, "4 or 16");
+    constexpr bool ONE_BATCH = Scorer::SLICES == 0;
+    constexpr int MOST = ONE_BATCH ? COLUMNS : COLUMNS / Scorer::SLICES;   // pages of a chunk
+    using Chunk = ChunkScores<COLUMNS, Scorer::SHARE>;
     constexpr int RESULTS = 2 * sizeof(Chunk), PREPARED = Scorer::PREPARED, AT = Scorer::KEPT ? PREPARED : 0;
     __shared__ __align__(16) uint8_t shared[AT + RESULTS > PREPARED ? AT + RESULTS : PREPARED];
     Chunk* const results = reinterpret_cast<Chunk*>(shared + AT);
@@ -1079,31 +1088,29 @@ __device__ void scorePages(const ScoreArgs& args) {
         waitForPreviousKernel();   // whoever waits for this kernel also relies on those before it
         return;
     }
-    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    const int warp = threadIdx.x / 32, tile = warp % TILES, slice = warp / TILES;
-    const int chunks = scoreChunks(ranking.scored, CHUNK), stride = gridDim.x;
-    const int batches = s.pageSize / 16;
+    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, warp = threadIdx.x / 32;
+    const int sliceShift = ONE_BATCH ? pageShift(s.pageSize) - 4 : 2, slices = 1 << sliceShift;
+    static_assert(ONE_BATCH || Scorer::SLICES == 4, "the shift");
+    const int tileShift = WARPS_SHIFT - sliceShift, tile = warp & (1 << tileShift) - 1, slice = warp >> tileShift;
+    const int chunkPages = 16 << tileShift, chunks = scoreChunks(ranking.scored, chunkPages), stride = gridDim.x;
+    const int batches = ONE_BATCH ? 1 : s.pageSize / 16;
     const int bytes = Scorer::blockBytes(s.pageSize);
-    const uint8_t* const data = args.data + static_cast<size_t>(ranking.kvHead) * bytes;
-    const auto allHeads = [&] {   // volatile: registers do not suffice to keep it
-        unsigned x;
-        asm volatile("mul.lo.u32 %0, %1, %2;" : "=r"(x) : "r"(s.kvHeads), "r"(bytes));
-        return x;
-    };
+    const size_t allHeads = static_cast<size_t>(s.kvHeads) * bytes, pageBytes = Scorer::SHARE ? allHeads : allHeads << sliceShift;
+    const uint8_t* const data =
+            args.data + static_cast<size_t>(ranking.kvHead) * bytes + (Scorer::SHARE ? 0 : slice * allHeads);
 
     int pages[2];   // of the chunk after the one whose blocks are being loaded
     const auto loadPages = [&](int chunk) {
 #pragma unroll
         for (int row = 0; row < 2; row++) {
-            pages[row] = __ldcg(&ranking.pages[min(chunk * CHUNK + 16 * tile + 8 * row + g, ranking.scored - 1)]);
+            pages[row] = __ldcg(&ranking.pages[min(chunk * chunkPages + 16 * tile + 8 * row + g, ranking.scored - 1)]);
         }
     };
     NextLoad next;
     const auto nextChunk = [&](int chunk) {
-        const unsigned pageBytes = Scorer::SHARE ? allHeads() : (s.pageSize / 16) * allHeads();
-        next.blocks[0] = data + static_cast<size_t>(pages[0]) * pageBytes;
-        next.blocks[1] = data + static_cast<size_t>(pages[1]) * pageBytes;
-        next.batch = 0;
+        next.blocks[0] = data + pages[0] * pageBytes;
+        next.blocks[1] = data + pages[1] * pageBytes;
+        next.batch = ONE_BATCH ? slice : 0;
         next.isThere = chunk < chunks;
         loadPages(chunk + stride);
     };
@@ -1133,10 +1140,12 @@ __device__ void scorePages(const ScoreArgs& args) {
         Chunk& result = results[turn];
         if constexpr (Scorer::SHARE) {
             typename Scorer::Sums sums;
-            for (int batch = 0; batch < batches; batch++) {
-                next.batch = batch + 1;
-                if (next.batch == batches) {
+            for (int i = 0; i < batches; i++) {
+                const int batch = ONE_BATCH ? slice : i;
+                if (i + 1 == batches) {
                     nextChunk(chunk + stride);
+                } else {
+                    next.batch = i + 1;
                 }
                 if (chunk == 0 && tile == 0 && ranking.hidden > 0) {
                     const int hidden = g == 0 ? ranking.hidden : 0;   // of entry 0, a row g
@@ -1148,35 +1157,27 @@ __device__ void scorePages(const ScoreArgs& args) {
                 }
             }
             if constexpr (std::is_same<typename Scorer::Sums, LogSums>::value) {
-                sums.put(result, tile, slice);
+                sums.put(result, 16 * warp);
             } else {
-                scorer.put(result, sums, tile, slice);
+                scorer.put(result, sums, 16 * warp);
             }
         } else {
-            for (int batch = 0; batch < s.pageSize / 16; batch++) {
-                if (batch + 1 < s.pageSize / 16) {
-                    next.blocks[0] += allHeads();
-                    next.blocks[1] += allHeads();
-                } else {
-                    nextChunk(chunk + stride);
-                }
-                float scores[4];
-                scorer.score(scores, next);
+            float scores[4];
+            nextChunk(chunk + stride);
+            scorer.score(scores, next);
 #pragma unroll
-                for (int i = 0; i < 4; i++) {
-                    const int head = 2 * t + i % 2, page = 16 * tile + 8 * (i / 2) + g;
-                    result.put(0, head, page, batch == 0 ? scores[i] : fmaxf(scores[i], result.most[0][head][page]), 0.f);
-                }
+            for (int i = 0; i < 4; i++) {
+                result.put(2 * t + i % 2, 16 * warp + 8 * (i / 2) + g, scores[i], 0.f);
             }
         }
         __syncthreads();
         for (int head = warp; head < ranking.heads; head += WARPS) {
-            float x[(CHUNK + 31) / 32];
+            float x[(MOST + 31) / 32];
 #pragma unroll
-            for (int i = 0; i < (CHUNK + 31) / 32; i++) {
-                x[i] = result.get(head, min(lane + 32 * i, CHUNK - 1));
+            for (int i = 0; i < (MOST + 31) / 32; i++) {
+                x[i] = result.template get<Scorer::SLICES>(head, min(lane + 32 * i, chunkPages - 1), chunkPages, slices);
             }
-            writeScores<CHUNK, Scorer::SHARE>(ranking, s, head, chunk, x);
+            writeScores<MOST, Scorer::SHARE>(ranking, s, head, chunk, chunkPages, x);
         }
     }
 }
@@ -1200,7 +1201,7 @@ __device__ inline void scoreRandom(const ScoreArgs& args) {
             for (int i = 0; i < 2; i++) {
                 x[i] = static_cast<float>(random.nextBelow(chunk * SCORE_CHUNK + lane + 32 * i, 1 << 24));
             }
-            writeScores<SCORE_CHUNK, false>(ranking, s, head, chunk, x);
+            writeScores<SCORE_CHUNK, false>(ranking, s, head, chunk, SCORE_CHUNK, x);
         }
     }
 }
@@ -1208,7 +1209,7 @@ __device__ inline void scoreRandom(const ScoreArgs& args) {
 // ---- kernels ----
 
 #define SKIM_SCORE(name, ...)                                                                            \
-    extern "C" __global__ void __launch_bounds__(32 * __VA_ARGS__::TILES * __VA_ARGS__::SLICES, __VA_ARGS__::CTAS)           \
+    extern "C" __global__ void __launch_bounds__(32 * __VA_ARGS__::WARPS, __VA_ARGS__::CTAS)                                 \
     score_##name(const __grid_constant__ ScoreArgs args) {                                               \
         scorePages<__VA_ARGS__>(args);                                                                   \
     }

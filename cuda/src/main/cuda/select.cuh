@@ -504,7 +504,7 @@ __device__ __forceinline__ void cutList(const SelectionArgs& args, const Visible
     for (int head = warp; head < args.group; head += WARPS) {
         const float2* chunks = args.references + static_cast<uint64_t>(firstRow + head) * referenceStride;
         const float2 reference =
-                headReference<SIZE / SCORE_CHUNK_INT4>(chunks, scoreChunks(ranked - 1, scoreChunk(rank)), isShare(rank));
+                headReference<SIZE / SCORE_CHUNK_INT4>(chunks, scoreChunks(ranked - 1, scoreChunk(rank, args.pageSize)), isShare(rank));
         if (lane == 0) {
             shared.references[head] = reference;
         }

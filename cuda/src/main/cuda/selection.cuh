@@ -15,7 +15,7 @@
  * ranked - 2 have scores.
  *
  *   scores      [list][group head][scoreStride]      of entry e
- *   references  [list][group head][referenceStride]  of each chunk of scoreChunk(rank) entries, as far as they have scores: x the
+ *   references  [list][group head][referenceStride]  of each chunk of scoreChunk() entries, as far as they have scores: x the
  *               greatest score; y = sum of exp(score - x) where scores are shares
  * A page counts as much as it does to the head of the group that it means most to: max over the heads of score - reference(head),
  * where reference = the greatest score of all entries, or, if scores are shares (logarithms of a page's sum of exponentials),
@@ -99,13 +99,17 @@ struct SelectionArgs {
 
 constexpr int SCORE_CHUNK = 64, SCORE_CHUNK_INT4 = 16;
 
-/** Entries that have a reference together. */
-__host__ __device__ constexpr int scoreChunk(int rank) {
-    return rank == RANK_INT4 || rank == RANK_LABELS ? SCORE_CHUNK_INT4 : SCORE_CHUNK;
+/** Entries that have a reference together: as many as the warps that score them have at a time. */
+__host__ __device__ constexpr int scoreChunk(int rank, int pageSize) {
+    return rank == RANK_INT4 || rank == RANK_LABELS ? SCORE_CHUNK_INT4
+            : rank == RANK_EXACT || rank == RANK_RANDOM || pageSize == 16 ? SCORE_CHUNK
+            : pageSize == 32 ? SCORE_CHUNK / 2 : SCORE_CHUNK / 4;
 }
 
+/** @param chunk SCORE_CHUNK, a half or a quarter of it: divisions are by constants */
 __host__ __device__ constexpr int scoreChunks(int scored, int chunk) {
-    return chunk == SCORE_CHUNK ? (scored + SCORE_CHUNK - 1) / SCORE_CHUNK : (scored + chunk - 1) / SCORE_CHUNK_INT4;   // by constants
+    const int quarters = (scored + chunk - 1) / (SCORE_CHUNK / 4);
+    return chunk == SCORE_CHUNK ? quarters / 4 : chunk == SCORE_CHUNK / 2 ? quarters / 2 : quarters;
 }
 
 /** The binary logarithm of a page's tokens: a shift takes fewer instructions than a division. */

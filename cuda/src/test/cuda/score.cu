@@ -612,12 +612,12 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
                     if (bitsOf(scores[(size_t)lg * stride + e]) != 0xffffffffu) bad[lg]++;
                 for (int c = 0; c < refStride; c++) {
                     float2 r = refs[(size_t)lg * refStride + c];
-                    if (c >= scoreChunks(scored, scoreChunk(mode.rank))) {
+                    if (c >= scoreChunks(scored, scoreChunk(mode.rank, page))) {
                         bad[lg] += bitsOf(r.x) != 0xffffffffu;
                         continue;
                     }
                     double m = -INFINITY, z = 0;
-                    const int chunk = scoreChunk(mode.rank), end = std::min(scored, (c + 1) * chunk);
+                    const int chunk = scoreChunk(mode.rank, page), end = std::min(scored, (c + 1) * chunk);
                     for (int e = c * chunk; e < end; e++) m = std::max(m, (double)scores[(size_t)lg * stride + e]);
                     for (int e = c * chunk; e < end; e++) z += exp(scores[(size_t)lg * stride + e] - m);
                     if (!(r.x == m)) bad[lg]++;
@@ -667,7 +667,7 @@ __global__ void noise(uint32_t* to, size_t n, uint32_t mask) {
 }
 
 template <class Scorer, int CTAS>
-__global__ void __launch_bounds__(128 * Scorer::SLICES, CTAS) variant(const __grid_constant__ ScoreArgs a) {
+__global__ void __launch_bounds__(32 * Scorer::WARPS, CTAS) variant(const __grid_constant__ ScoreArgs a) {
     scorePages<Scorer>(a);
 }
 
@@ -740,7 +740,7 @@ static void bench() {
             SelectionArgs sel{dm.at, nullptr, dl.at, ds.at, dt.at, n, page, s.kvHeads, group, 0, q.at, s.heads * D, nullptr,
                     0.088f, PageLists{dlp.at, nullptr, dc.at, df.at, nullptr, nullptr, nullptr, n}, scores.at, n, refs.at,
                     scoreChunks(n, SCORE_CHUNK_INT4)};
-            const int chunks = scoreChunks(ranked - 1, scoreChunk(kind.rank)), y = s.kvHeads;
+            const int chunks = scoreChunks(ranked - 1, scoreChunk(kind.rank, page)), y = s.kvHeads;
             double best = 1e9, times[4], pdl = 0;
             int i = 0;
             for (int ctas : {396, 528, 1056, 1 << 30}) {

@@ -125,7 +125,7 @@ static void makeScores(const Step& s, const std::vector<int>& counts, int stage,
                 scores[row * s.tableStride + e] = x;
             }
             const RowMethod& method = s.methods[l / s.kvHeads];
-            const int chunk = scoreChunk(stage == 1 ? method.rank1 : method.rank2);
+            const int chunk = scoreChunk(stage == 1 ? method.rank1 : method.rank2, s.ps);
             for (int c = 0; c * chunk + 1 < counts[l]; c++) {
                 float m = -INFINITY, sum = 0;
                 int end = std::min(counts[l] - 1, (c + 1) * chunk);

@@ -252,7 +252,7 @@ final class CudaSelection {
             case LABELS -> "score_int4_" + ranking.channels();
             default -> "score_" + rank.name().toLowerCase(Locale.ROOT) + "_" + ranking.channels();
         };
-        int chunk = rank == Rank.INT4 || rank == Rank.LABELS ? SCORE_CHUNK_INT4 : SCORE_CHUNK;
+        int chunk = scoreChunk(rank);
         Arguments arguments = common(new Arguments().beginStruct(), layer, interval, stages, from)
                 .integer(stage)
                 .integer(rank.ordinal())
@@ -269,6 +269,15 @@ final class CudaSelection {
                         rank == Rank.EXACT ? SCORE_THREADS_EXACT : SCORE_THREADS,
                         0,
                         arguments);
+    }
+
+    /** As in {@code selection.cuh}. */
+    private int scoreChunk(Rank rank) {
+        return switch (rank) {
+            case INT4, LABELS -> SCORE_CHUNK_INT4;
+            case EXACT, RANDOM -> SCORE_CHUNK;
+            default -> SCORE_CHUNK * 16 / cache.pageSize();
+        };
     }
 
     /** Blocks of a multiprocessor that score fastest. */
