@@ -93,7 +93,7 @@ __host__ __device__ constexpr int sketchBytes(int dimensions, int pageSize) {
 // ---- the rotation ----
 
 /** Sign i of the rotation: the bits of Java's SplittableRandom(0x5EED). */
-__device__ inline bool isNegative(int i) {
+__host__ __device__ constexpr bool isNegative(int i) {
     uint64_t z = 0x5EEDull + static_cast<uint64_t>(i + 1) * 0x9E3779B97F4A7C15ull;
     z = (z ^ z >> 33) * 0x62a9d9ed799705f5ull;
     z = (z ^ z >> 28) * 0xcb24d0a5c88c35b3ull;
@@ -115,18 +115,35 @@ __device__ constexpr int highestPower(int n) {
  */
 template <int D>
 struct Rotation {
+    /** Signs of both rounds, made by the compiler: a bit a dimension. */
+    struct Signs {
+        uint32_t words[2][(D + 31) / 32];
+
+        __host__ __device__ constexpr Signs() : words() {
+            for (int i = 0; i < 2 * D; i++) {
+                words[i / D][i % D / 32] |= (isNegative(i) ? 1u : 0u) << i % D % 32;
+            }
+        }
+    };
+    static constexpr int LARGE = highestPower(D);   // D is one or two powers of two
     uint32_t negative = 0;   // bit 4 r + i: dimension i of this lane changes its sign in round r
     int lane;
 
     __device__ Rotation() : lane(threadIdx.x % 32) {
+        constexpr Signs signs;
 #pragma unroll
-        for (int i = 0; i < 8; i++) {
-            negative |= (isNegative(i / 4 * D + 4 * lane + i % 4) ? 1u : 0u) << i;
+        for (int round = 0; round < 2; round++) {
+            uint32_t word = 0;
+#pragma unroll
+            for (int i = 0; i < (D + 31) / 32; i++) {
+                word |= signs.words[round][i] & (lane / 8 == i ? 0xffffffffu : 0u);
+            }
+            negative |= (word >> 4 * (lane % 8) & 15) << 4 * round;
         }
     }
 
     __device__ void apply(float (&x)[4]) const {
-        constexpr int LARGE = highestPower(D), SMALL = D - LARGE;   // D is one or two powers of two
+        constexpr int SMALL = D - LARGE;
         static_assert(SMALL == 0 || highestPower(SMALL) == SMALL, "two blocks at most");
         sign(x, 0);
         transform(x, 4 * lane < LARGE ? 0 : LARGE / 4, 4 * lane < LARGE ? LARGE : SMALL);
@@ -152,13 +169,19 @@ private:
         const int place = lane - first;
 #pragma unroll
         for (int distance = 1; distance < D / 4; distance *= 2) {
-            const bool active = 4 * distance < size;
-            const int partner = active ? first + (place ^ distance) : lane;
+            const float sign = place & distance ? -1.f : 1.f;
+            if constexpr (LARGE == D) {
 #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                const float other = __shfl_sync(0xffffffffu, x[i], partner & 31);
-                if (active) {
-                    x[i] = place & distance ? other - x[i] : x[i] + other;
+                for (int i = 0; i < 4; i++) {
+                    x[i] = __fmaf_rn(x[i], sign, __shfl_xor_sync(0xffffffffu, x[i], distance));
+                }
+            } else {
+                const bool active = 4 * distance < size;
+                const int partner = active ? first + (place ^ distance) : lane;
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    const float other = __shfl_sync(0xffffffffu, x[i], partner & 31);
+                    x[i] = active ? __fmaf_rn(x[i], sign, other) : x[i];
                 }
             }
         }

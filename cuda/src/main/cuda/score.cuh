@@ -7,7 +7,7 @@
  *   score_exact_<KV>_<D>, score_random    controls: shares from the keys themselves, numbers that mean nothing
  * KV in {bf16, f16, fp8, int8}, D in {64, 80, 96, 128}, C a multiple of 16 up to 128. Layouts: selection.cuh and pagedata.cuh.
  *
- * All but score_random are products with tensor cores: 16 pages are the rows of A, up to 8 query heads of a group the columns
+ * All but score_random are products with tensor cores: 16 or 8 pages are the rows of A, up to 8 query heads of a group the columns
  * of B; what a lane needs of a page is contiguous, as the order of k is free. Products are exact but for the accumulation in
  * f32: keys and their data are numbers of the type that is computed with, queries are split into a high and a low part of it
  * (16 bits of a query in bf16, 22 in f16; those of sketches are small integers).
@@ -22,9 +22,9 @@
  *            sequence, falls out of shares and is left away. Exponentials are exact; the CPU's are up to 6 % too large here.
  *
  * Work split: grid = (any, kvHeads * ceil(group / 8), batch), block = 32 * WARPS. A CTA takes chunks of scoreChunk() pages in
- * turn, a warp 16 pages of it and a slice of their tokens. Where the entry's method ranks
- * otherwise or keeps all pages, CTAs leave at once. Before the previous kernel has ended, page data are loaded at stage 1: fills
- * must be complete before it began; at stage 2 the queries, which no kernel of the selection writes.
+ * turn, a warp PAGES of it and a slice of their tokens. Where the entry's method ranks otherwise or keeps all pages, CTAs leave
+ * at once. Before the previous kernel has ended, page data are loaded at stage 1: fills must be complete before it began; at
+ * stage 2 the queries, which no kernel of the selection writes.
  */
 #pragma once
 
@@ -43,7 +43,8 @@ struct ScoreArgs {
     int dimensions;        // D
 };
 
-constexpr float SCORE_NONE = -1e30f;   // a logit of no weight: finite, so that differences are numbers
+constexpr float SCORE_NONE = -1e30f;     // a logit of no weight: finite, so that differences are numbers
+constexpr float SKETCH_LEAST = 1e-30f;   // what a query is divided by at least
 constexpr float LOG2_E = 1.4426950408889634f, LN_2 = 0.6931471805599453f;
 
 // ---- instructions ----
@@ -147,12 +148,14 @@ struct NextLoad {
 
 // ---- scorers ----
 /*
- * A scorer has WARPS, SLICES of a batch of 16 tokens (0: a warp has one batch of its pages), SHARE, CTAS of an SM, PREPARED bytes
- * of shared memory (KEPT until the end or not),
+ * A scorer has WARPS, PAGES of a warp (a batch of 16 tokens of each at a time), AT_ONCE chunks that are scored before their results
+ * are written, SLICES of a page's batches (0: a warp has one batch of its pages), SHARE, CTAS of an SM, PREPARED bytes of shared
+ * memory (KEPT until the end or not),
  *   blockBytes(pageSize): of a page, or of what statistics are of, and
  *   load(next, pageSize, slice)   begins to load a batch
  *   prepare(tile, shared)         takes the queries; all threads of the CTA
- *   score(...)                    of what was loaded; registers are loaded anew as soon as they have been read
+ *   score(...)                    of what was loaded; registers are loaded anew as soon as they have been read. HIDDEN: some tokens
+ *                                 are, ONE: there is one head
  */
 
 /** For column g of the lane: the query's value, or 0 where there is no such head. */
@@ -167,7 +170,7 @@ __device__ inline float4 fourOf(const HeadTile& tile, int dimensions, int at) {
 
 template <int D, bool MOMENTS>
 struct StatisticsScorer {
-    static constexpr int WARPS = 4, SLICES = 0, PREPARED = 0, PARTS = D / 16;
+    static constexpr int WARPS = 4, PAGES = 16, AT_ONCE = 1, SLICES = 0, PREPARED = 0, PARTS = D / 16;
     static constexpr bool SHARE = false, KEPT = false;
     static constexpr int CTAS = 3;
 
@@ -234,13 +237,15 @@ struct StatisticsScorer {
     }
 };
 
-/** The KV head of the CTA. */
-__device__ inline int scoredKvHead(const SelectionArgs& s) { return blockIdx.y / ((s.group + 7) / 8); }
+/** The KV head of the CTA. Most groups are one tile: a division takes long. */
+__device__ inline int scoredKvHead(const SelectionArgs& s) {
+    return s.group <= 8 ? blockIdx.y : blockIdx.y / ((s.group + 7) / 8);
+}
 
 /** From statistics in e4m3. A lane's bytes of a part are 8 dimensions, of the last one of D = 80 they are 4. */
 template <int D, bool MOMENTS>
 struct Statistics8Scorer {
-    static constexpr int WARPS = 4, SLICES = 0, WHOLE = D / 32, PARTS = (D + 31) / 32;
+    static constexpr int WARPS = 4, PAGES = 16, AT_ONCE = 1, SLICES = 0, WHOLE = D / 32, PARTS = (D + 31) / 32;
     static constexpr bool SHARE = false;
     static constexpr int CTAS = 4;
     static constexpr int PREPARED = PARTS * 2 * 32 * 16;
@@ -362,60 +367,49 @@ struct Statistics8Scorer {
     }
 };
 
-/** Queries, rotated, in numbers of 4 bits, in shared memory; all threads of the CTA make them. */
+/** A query, rotated, in numbers of 4 bits. A warp's: lane l has dimensions 4 l ... 4 l + 3. */
 template <int D>
-struct SketchQueries {
-    static constexpr int BYTES = 8 * 32 * 4 + 8 * 8;
-    uint32_t (*levels)[32];   // [head][i] dimensions 4 i ... 4 i + 3, a signed byte each
-    float2* sums;             // [head] the numbers' step, and their sum
+struct SketchQuery {
+    int numbers[4] = {};
+    float step;
+    int sum;   // of all numbers
 
-    __device__ SketchQueries(const Rotation<D>& rotation, const HeadTile& tile, uint8_t* shared)
-        : levels(reinterpret_cast<uint32_t(*)[32]>(shared)), sums(reinterpret_cast<float2*>(shared + 8 * 32 * 4)) {
+    /** @param isThere false: numbers of 0 */
+    __device__ SketchQuery(const Rotation<D>& rotation, const float* q, float scale, bool isThere) {
         const int lane = threadIdx.x % 32;
         const bool hasLane = 4 * lane < D;
-        for (int head = threadIdx.x / 32; head < tile.heads; head += blockDim.x / 32) {
-            float most = 0.f, x[4] = {};
-            if (hasLane) {
-                const float4 four = *reinterpret_cast<const float4*>(tile.q + head * D + 4 * lane);
-                x[0] = four.x * tile.scale;
-                x[1] = four.y * tile.scale;
-                x[2] = four.z * tile.scale;
-                x[3] = four.w * tile.scale;
-            }
-            rotation.apply(x);
-            if (hasLane) {
-                most = fmaxf(fmaxf(fabsf(x[0]), fabsf(x[1])), fmaxf(fabsf(x[2]), fabsf(x[3])));
-            }
-            most = __uint_as_float(__reduce_max_sync(0xffffffffu, __float_as_uint(most)));
-            const float step = __fdiv_rn(fmaxf(most, 1.17549435e-38f), 7.f);
-            uint32_t bytes = 0;
-            int sum = 0;
-            if (hasLane) {
+        float x[4] = {};
+        if (hasLane && isThere) {
+            const float4 four = *reinterpret_cast<const float4*>(q + 4 * lane);
+            x[0] = four.x * scale;
+            x[1] = four.y * scale;
+            x[2] = four.z * scale;
+            x[3] = four.w * scale;
+        }
+        rotation.apply(x);
+        float most = hasLane ? fmaxf(fmaxf(fabsf(x[0]), fabsf(x[1])), fmaxf(fabsf(x[2]), fabsf(x[3]))) : 0.f;
+        most = fmaxf(__uint_as_float(__reduce_max_sync(0xffffffffu, __float_as_uint(most))), SKETCH_LEAST);
+        const float ofStep = __fdiv_rn(7.f, most);
+        step = most * (1.f / 7.f);
+        sum = 0;
+        if (hasLane) {
 #pragma unroll
-                for (int i = 0; i < 4; i++) {
-                    const int level = roundHalfUp(__fdiv_rn(x[i], step));
-                    sum += level;
-                    bytes |= static_cast<uint32_t>(level & 0xff) << 8 * i;
-                }
-            }
-            levels[head][lane] = bytes;
-            sum = __reduce_add_sync(0xffffffffu, sum);
-            if (lane == 0) {
-                sums[head] = make_float2(step, static_cast<float>(sum));
+            for (int i = 0; i < 4; i++) {
+                numbers[i] = roundHalfUp(x[i] * ofStep);
+                sum += numbers[i];
             }
         }
-        __syncthreads();
+        sum = __reduce_add_sync(0xffffffffu, sum);
     }
 };
 
 template <int D>
 struct SketchScorer {
-    using Sums = LogSums;
-    static constexpr int WARPS = 4, SLICES = 0, UNITS = sketchUnits(D);
+    static constexpr int WARPS = 4, PAGES = 16, AT_ONCE = 1, SLICES = 0, UNITS = sketchUnits(D);
     static constexpr bool SHARE = true;
     static constexpr int CTAS = 3;
-    static constexpr int PREPARED = SketchQueries<D>::BYTES;
-    static constexpr bool KEPT = false;
+    static constexpr int PREPARED = 8 * (32 * 4 + 8);
+    static constexpr bool KEPT = false, HAS_ONE = true;   // code for one head
     static constexpr int PHASES = UNITS == 6 ? 2 : 1;   // a unit's place in a nibble: by the token's parity, or always the same
     static constexpr int BIAS = 0x4b400000;             // as a float 1.5 * 2^23: an integer added to it is added to the float
 
@@ -431,20 +425,34 @@ struct SketchScorer {
     static __device__ int blockBytes(int pageSize) { return sketchBytes(D, pageSize); }
 
     __device__ void prepare(const HeadTile& tile, uint8_t* shared) {
-        const SketchQueries<D> queries(rotation, tile, shared);
+        uint32_t(*const numbers)[32] = reinterpret_cast<uint32_t(*)[32]>(shared);   // [head][lane], a signed byte each
+        float2* const sums = reinterpret_cast<float2*>(shared + 8 * 32 * 4);       // [head] the numbers' step, and their sum
         const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+        for (int head = threadIdx.x / 32; head < tile.heads; head += WARPS) {
+            const SketchQuery<D> query(rotation, tile.q + head * D, tile.scale, true);
+            uint32_t bytes = 0;
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                bytes |= static_cast<uint32_t>(query.numbers[i] & 0xff) << 8 * i;
+            }
+            numbers[head][lane] = bytes;
+            if (lane == 0) {
+                sums[head] = make_float2(query.step, static_cast<float>(query.sum));
+            }
+        }
+        __syncthreads();
 #pragma unroll
         for (int n = 0; n < PHASES; n++) {
 #pragma unroll
             for (int u = 0; u < UNITS; u++) {
                 const int shift = 3 - (n * UNITS + u) % 4;
-                const uint32_t bytes = g < tile.heads ? queries.levels[g][t * UNITS + u] : 0;
+                const uint32_t bytes = g < tile.heads ? numbers[g][t * UNITS + u] : 0;
                 levels[n][u] = bytes << shift & 0x01010101u * (0xffu << shift & 0xffu);
             }
         }
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-            const float2 sum = 2 * t + h < tile.heads ? queries.sums[2 * t + h] : make_float2(0.f, 0.f);
+            const float2 sum = 2 * t + h < tile.heads ? sums[2 * t + h] : make_float2(0.f, 0.f);
             start[h] = BIAS - 4 * static_cast<int>(sum.y);
             step[h] = sum.x * (0.25f * LOG2_E);
         }
@@ -480,8 +488,9 @@ struct SketchScorer {
         return (at % 8 < 4 ? word : word >> 4) & 0x01010101u << at % 4;
     }
 
-    template <bool ONE, bool HIDDEN>
-    __device__ void score(LogSums& sums, int batch, int, int hidden, const NextLoad& next, int pageSize) {
+    template <bool ONE, bool HIDDEN, class Chunk>
+    __device__ void score(Chunk& to, int column, int batch, int hidden, const NextLoad& next, int pageSize) {
+        LogSums sums;
 #pragma unroll
         for (int quarter = 0; quarter < 4; quarter++) {
             int c[4][4];
@@ -530,6 +539,7 @@ struct SketchScorer {
             }
             sums.add<ONE>(x);
         }
+        sums.put(to, column);
     }
 };
 
@@ -543,32 +553,17 @@ struct SketchScorer {
 template <int D>
 struct SketchBitScorer {
     static_assert(D == 64 || D == 128, "words hold whole tokens");
-    static constexpr int WARPS = 4, SLICES = 0, UNITS = sketchUnits(D);
+    static constexpr int WARPS = 8, PAGES = 8, AT_ONCE = 2, SLICES = 0, UNITS = sketchUnits(D);
     static constexpr bool SHARE = true;
-    static constexpr int CTAS = 4;
-    static constexpr int PREPARED = SketchQueries<D>::BYTES;
-    static constexpr bool KEPT = false;
-    static constexpr int BIAS = 0x4b400000;                                // see SketchScorer
-    static constexpr int HEADS = D == 128 ? 2 : 1, SETS = 8 / HEADS;       // of a product's items; of all heads
-    static constexpr int WORD_TOKENS = 8 / UNITS;
+    static constexpr int CTAS = 2;
+    static constexpr int PREPARED = 8 * (4 * 4 * 4 + 8);
+    static constexpr bool KEPT = true, HAS_ONE = false;
+    static constexpr int HEADS = D == 128 ? 2 : 1;   // of a product's items
+    static constexpr int WORD_TOKENS = 8 / UNITS, WORDS = UNITS / 2;
 
-    /** Of the lane's items: set, page g or g + 8. */
-    struct Sums {
-        float most[SETS][2], sum[SETS][2];
-
-        __device__ Sums() {
-#pragma unroll
-            for (int i = 0; i < 2 * SETS; i++) {
-                most[i / 2][i % 2] = SCORE_NONE;
-                sum[i / 2][i % 2] = 0.f;
-            }
-        }
-    };
-
-    uint32_t words[2][UNITS / 2][4];
-    uint32_t factors[2][8];
-    uint32_t planes[SETS][2][2];        // product, half of k
-    float step[SETS], minusSum[SETS];   // of the lane's item
+    uint32_t words[WORDS][4], factors[8];   // of the batch to come
+    uint32_t (*planes)[4][4];               // [head][plane] what meets word t of a token
+    float2* steps;                          // [head] what levels are multiplied by, and what is added
     int heads;
     const Rotation<D> rotation;
 
@@ -582,143 +577,125 @@ struct SketchBitScorer {
     static __device__ int setHead(int item) { return D == 128 ? item / 2 : 0; }
 
     __device__ void prepare(const HeadTile& tile, uint8_t* shared) {
-        const SketchQueries<D> queries(rotation, tile, shared);
-        const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, item = g / 2;
+        planes = reinterpret_cast<uint32_t(*)[4][4]>(shared);
+        steps = reinterpret_cast<float2*>(shared + 8 * 4 * 4 * 4);
         heads = tile.heads;
+        const int lane = threadIdx.x % 32;
+        for (int head = threadIdx.x / 32; head < (heads + HEADS - 1) / HEADS * HEADS; head += WARPS) {
+            const SketchQuery<D> query(rotation, tile.q + head * D, tile.scale, head < heads);
+            const int t = lane % 4;
 #pragma unroll
-        for (int set = 0; set < SETS; set++) {
-            const int columnHead = HEADS * set + setHead(item), head = HEADS * set + setHead(t);
+            for (int plane = 0; plane < 4; plane++) {
+                uint32_t word = 0;
 #pragma unroll
-            for (int product = 0; product < 2; product++) {
-                uint32_t bits = 0;
-                if (columnHead < heads) {
-#pragma unroll
-                    for (int u = 0; u < UNITS; u++) {
-                        bits |= (queries.levels[columnHead][t * UNITS + u] >> (2 * product + g % 2) & 0x01010101u) << u;
-                    }
+                for (int i = 0; i < 4; i++) {
+                    const uint32_t bits = __ballot_sync(0xffffffffu, query.numbers[i] >> plane & 1);
+                    word |= (bits >> UNITS * t & (1u << UNITS) - 1) << 8 * i;
                 }
-                bits <<= 4 * wordToken(item);
-                planes[set][product][0] = half(item) == 0 ? bits : 0;
-                planes[set][product][1] = half(item) == 1 ? bits : 0;
+                if (lane / 4 == plane) {
+                    planes[head][plane][t] = word;
+                }
             }
-            const float2 sum = head < heads ? queries.sums[head] : make_float2(0.f, 0.f);
-            step[set] = 2.f * LOG2_E * sum.x;
-            minusSum[set] = -LOG2_E * sum.x * sum.y;
+            if (lane == 0) {
+                const float step = LOG2_E * query.step;
+                steps[head] = make_float2(2.f * step, -step * static_cast<float>(query.sum));
+            }
         }
-    }
-
-    __device__ void loadSigns(const NextLoad& next, int page, int j) {
-        loadWords4(words[page][j], next.blocks[page] + 32 * UNITS * next.batch + 64 * j + threadIdx.x % 4 * 16);
-    }
-
-    __device__ void loadFactors(const NextLoad& next, int pageSize, int page) {
-        const uint8_t* from = next.blocks[page] + sketchFactorOffset(D, pageSize) + 32 * next.batch;
-        loadWords4(factors[page], from);
-        loadWords4(factors[page] + 4, from + 16);
+        __syncthreads();
     }
 
     __device__ void load(const NextLoad& next, int pageSize, int) {
+        const uint8_t* const block = next.blocks[0];
 #pragma unroll
-        for (int page = 0; page < 2; page++) {
-#pragma unroll
-            for (int j = 0; j < UNITS / 2; j++) {
-                loadSigns(next, page, j);
-            }
-            loadFactors(next, pageSize, page);
+        for (int j = 0; j < WORDS; j++) {
+            loadWords4(words[j], block + 32 * UNITS * next.batch + 64 * j + threadIdx.x % 4 * 16);
         }
+        const uint8_t* const from = block + sketchFactorOffset(D, pageSize) + 32 * next.batch;
+        loadWords4(factors, from);
+        loadWords4(factors + 4, from + 16);
     }
 
-    /** Factor of the token that the item has in row `row` of the products of four words. */
-    __device__ float factor(int page, int j, int row) const {
-        const int item = threadIdx.x % 4;
+    /** Factor of the token that the item has in row `row` of the product of four words. */
+    __device__ float factor(int item, int j, int row) const {
         if constexpr (D == 128) {   // token 4 j + 2 half + row
-            const uint32_t pair = half(item) == 0 ? factors[page][2 * j] : factors[page][2 * j + 1];
+            const uint32_t pair = half(item) == 0 ? factors[2 * j] : factors[2 * j + 1];
             return __uint_as_float(row == 0 ? pair << 16 : pair & 0xffff0000u);
         } else {                    // token 2 (4 j + 2 half + row) + token of the word
-            const uint32_t pair = half(item) == 0 ? factors[page][4 * j + row] : factors[page][4 * j + 2 + row];
+            const uint32_t pair = half(item) == 0 ? factors[4 * j + row] : factors[4 * j + 2 + row];
             return __uint_as_float(wordToken(item) == 0 ? pair << 16 : pair & 0xffff0000u);
         }
     }
 
-    template <bool ONE, bool HIDDEN>
-    __device__ void score(Sums& sums, int batch, int, int hidden, const NextLoad& next, int pageSize) {
-        const int item = threadIdx.x % 4;
+    template <bool ONE, bool HIDDEN, class Chunk>
+    __device__ void score(Chunk& to, int column, int batch, int hidden, const NextLoad& next, int pageSize) {
+        const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, item = t;
+        uint32_t signs[WORDS][4];
+        float scales[WORDS][2];
 #pragma unroll
-        for (int page = 0; page < 2; page++) {
+        for (int j = 0; j < WORDS; j++) {
 #pragma unroll
-            for (int j = 0; j < UNITS / 2; j += 2) {
-#pragma unroll
-                for (int set = 0; set < (ONE ? 1 : SETS); set++) {
-                    if (!ONE && HEADS * set >= heads) {
-                        break;
-                    }
-                    int c[2][2][4];
-#pragma unroll
-                    for (int i = 0; i < 2; i++) {
-#pragma unroll
-                        for (int product = 0; product < 2; product++) {
-                            c[i][product][0] = c[i][product][2] = product == 0 ? BIAS : 0;
-                            c[i][product][1] = c[i][product][3] = 0;
-                            mmaBits(c[i][product], words[page][j + i], planes[set][product][0], planes[set][product][1]);
-                        }
-                    }
-                    float x[4];
-#pragma unroll
-                    for (int i = 0; i < 2; i++) {
-#pragma unroll
-                        for (int row = 0; row < 2; row++) {
-                            const int lower = c[i][0][2 * row] + 2 * c[i][0][2 * row + 1];
-                            const int upper = c[i][1][2 * row] - 2 * c[i][1][2 * row + 1];   // the last plane is the sign's
-                            const int sum = lower + 4 * upper;
-                            const float levels = __int_as_float(sum) - 12582912.f;
-                            x[2 * i + row] = (levels * step[set] + minusSum[set]) * factor(page, j + i, row);
-                            const int token = WORD_TOKENS * (4 * (j + i) + 2 * half(item) + row) + wordToken(item);
-                            if (HIDDEN && page == 0 && 16 * batch + token < hidden) {
-                                x[2 * i + row] = SCORE_NONE;
-                            }
-                        }
-                    }
-                    float& most = sums.most[set][page];
-                    float& sum = sums.sum[set][page];
-                    const float top = fmaxf(fmaxf(fmaxf(x[0], x[1]), fmaxf(x[2], x[3])), most);
-                    sum = sum * powerOf2(most - top) + (powerOf2(x[0] - top) + powerOf2(x[1] - top))
-                            + (powerOf2(x[2] - top) + powerOf2(x[3] - top));
-                    most = top;
-                }
-                if (next.isThere) {
-                    loadSigns(next, page, j);
-                    loadSigns(next, page, j + 1);
-                }
+            for (int i = 0; i < 4; i++) {
+                signs[j][i] = words[j][i];
             }
-            if (next.isThere) {
-                loadFactors(next, pageSize, page);
+#pragma unroll
+            for (int row = 0; row < 2; row++) {
+                scales[j][row] = factor(item, j, row);
             }
         }
-    }
-
-    /** The items that are tokens of the same head are added up. */
-    template <class Chunk>
-    __device__ void put(Chunk& to, const Sums& sums, int column) const {
-        const int g = threadIdx.x % 32 / 4, item = threadIdx.x % 4;
+        if (next.isThere) {
+            load(next, pageSize, 0);
+        }
+#pragma unroll 1
+        for (int first = 0; first < heads; first += HEADS) {
+            const int columnItem = g / 2, columnHead = first + setHead(columnItem), head = first + setHead(item);
+            uint32_t b[2][2];   // product, half of k
 #pragma unroll
-        for (int set = 0; set < SETS; set++) {
-            if (HEADS * set >= heads) {
-                break;
+            for (int product = 0; product < 2; product++) {
+                const uint32_t word = planes[columnHead][2 * product + g % 2][t] << 4 * wordToken(columnItem);
+                b[product][0] = half(columnItem) == 0 ? word : 0;
+                b[product][1] = half(columnItem) == 1 ? word : 0;
+            }
+            const float2 step = steps[head];
+            float x[WORDS][2];
+#pragma unroll
+            for (int j = 0; j < WORDS; j++) {
+                int c[2][4];
+#pragma unroll
+                for (int product = 0; product < 2; product++) {
+                    c[product][0] = c[product][1] = c[product][2] = c[product][3] = 0;
+                    mmaBits(c[product], signs[j], b[product][0], b[product][1]);
+                }
+#pragma unroll
+                for (int row = 0; row < 2; row++) {
+                    const int lower = c[0][2 * row] + 2 * c[0][2 * row + 1];
+                    const int upper = c[1][2 * row] - 2 * c[1][2 * row + 1];   // the last plane is the sign's
+                    x[j][row] = (static_cast<float>(lower + 4 * upper) * step.x + step.y) * scales[j][row];
+                    const int token = WORD_TOKENS * (4 * j + 2 * half(item) + row) + wordToken(item);
+                    if (HIDDEN && 16 * batch + token < hidden) {
+                        x[j][row] = SCORE_NONE;
+                    }
+                }
+            }
+            float most = SCORE_NONE, sum = 0.f;
+#pragma unroll
+            for (int j = 0; j < WORDS; j++) {
+                most = fmaxf(most, fmaxf(x[j][0], x[j][1]));
+            }
+            // The items that are tokens of the same head.
+#pragma unroll
+            for (int distance = 1; distance < 4 / HEADS; distance *= 2) {
+                most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, distance));
             }
 #pragma unroll
-            for (int page = 0; page < 2; page++) {
-                float most = sums.most[set][page], sum = sums.sum[set][page];
+            for (int j = 0; j < WORDS; j++) {
+                sum += powerOf2(x[j][0] - most) + powerOf2(x[j][1] - most);
+            }
 #pragma unroll
-                for (int distance = 1; distance < (D == 128 ? 2 : 4); distance *= 2) {
-                    const float otherMost = __shfl_xor_sync(0xffffffffu, most, distance);
-                    const float otherSum = __shfl_xor_sync(0xffffffffu, sum, distance);
-                    const float top = fmaxf(most, otherMost);
-                    sum = sum * powerOf2(most - top) + otherSum * powerOf2(otherMost - top);
-                    most = top;
-                }
-                if (half(item) == 0 && wordToken(item) == 0) {
-                    to.put(HEADS * set + setHead(item), column + 8 * page + g, most, sum);
-                }
+            for (int distance = 1; distance < 4 / HEADS; distance *= 2) {
+                sum += __shfl_xor_sync(0xffffffffu, sum, distance);
+            }
+            if (half(item) == 0 && wordToken(item) == 0) {
+                to.put(head, column + g, most, sum);
             }
         }
     }
@@ -727,8 +704,7 @@ struct SketchBitScorer {
 /** C channels in 4 bits: a lane has 32, 16, 8 and 4 neighbours of the 128, 64, 32 and 16 that C is the sum of. */
 template <int C>
 struct Int4Scorer {
-    using Sums = LogSums;
-    static constexpr int WARPS = 4, SLICES = 4;
+    static constexpr int WARPS = 4, PAGES = 16, AT_ONCE = 1, SLICES = 4;
     static constexpr bool SHARE = true;
     static constexpr int CTAS = C <= 64 ? 8 : 4;
     static constexpr int WORDS = C / 32, HALF = C / 16 % 2, STEPS = 2 * WORDS + HALF;
@@ -888,8 +864,7 @@ struct Int4Scorer {
 /** The keys: a control, simple rather than fast. */
 template <class X, int D>
 struct ExactScorer {
-    using Sums = LogSums;
-    static constexpr int WARPS = 16, SLICES = 4, PREPARED = 0;
+    static constexpr int WARPS = 16, PAGES = 16, AT_ONCE = 1, SLICES = 4, PREPARED = 0;
     static constexpr bool SHARE = true, KEPT = false;
     static constexpr int CTAS = 1;
 
@@ -971,10 +946,9 @@ struct Ranking {
     /** False: nothing to do. Of stage 2 `hidden` is known when the list is there. */
     __device__ bool begin(const ScoreArgs& args) {
         const SelectionArgs& s = args.selection;
-        const int tiles = (s.group + 7) / 8;
         entry = blockIdx.z;
         kvHead = scoredKvHead(s);
-        firstHead = blockIdx.y % tiles * 8;
+        firstHead = 8 * (blockIdx.y - kvHead * ((s.group + 7) / 8));
         heads = min(8, s.group - firstHead);
         list = entry * s.kvHeads + kvHead;
         // All loads at once: each would cost a trip to memory.
@@ -1073,12 +1047,14 @@ __device__ inline void writeScores(const Ranking& ranking, const SelectionArgs& 
 
 template <class Scorer>
 __device__ void scorePages(const ScoreArgs& args) {
-    constexpr int WARPS = Scorer::WARPS, WARPS_SHIFT = WARPS == 4 ? 2 : 4, COLUMNS = 16 * WARPS;
-    static_assert(1 << WARPS_SHIFT == WARPS, "4 or 16");
+    constexpr int WARPS = Scorer::WARPS, PAGES = Scorer::PAGES, COLUMNS = PAGES * WARPS;
+    constexpr int WARPS_SHIFT = WARPS == 4 ? 2 : WARPS == 8 ? 3 : 4;
+    static_assert(1 << WARPS_SHIFT == WARPS, "4, 8 or 16");
     constexpr bool ONE_BATCH = Scorer::SLICES == 0;
     constexpr int MOST = ONE_BATCH ? COLUMNS : COLUMNS / Scorer::SLICES;   // pages of a chunk
     using Chunk = ChunkScores<COLUMNS, Scorer::SHARE>;
-    constexpr int RESULTS = 2 * sizeof(Chunk), PREPARED = Scorer::PREPARED, AT = Scorer::KEPT ? PREPARED : 0;
+    constexpr int AT_ONCE = Scorer::AT_ONCE, RESULTS = 2 * AT_ONCE * sizeof(Chunk);
+    constexpr int PREPARED = Scorer::PREPARED, AT = Scorer::KEPT ? PREPARED : 0;
     __shared__ __align__(16) uint8_t shared[AT + RESULTS > PREPARED ? AT + RESULTS : PREPARED];
     Chunk* const results = reinterpret_cast<Chunk*>(shared + AT);
 
@@ -1092,24 +1068,26 @@ __device__ void scorePages(const ScoreArgs& args) {
     const int sliceShift = ONE_BATCH ? pageShift(s.pageSize) - 4 : 2, slices = 1 << sliceShift;
     static_assert(ONE_BATCH || Scorer::SLICES == 4, "the shift");
     const int tileShift = WARPS_SHIFT - sliceShift, tile = warp & (1 << tileShift) - 1, slice = warp >> tileShift;
-    const int chunkPages = 16 << tileShift, chunks = scoreChunks(ranking.scored, chunkPages), stride = gridDim.x;
-    const int batches = ONE_BATCH ? 1 : s.pageSize / 16;
+    const int chunkPages = PAGES << tileShift, chunks = scoreChunks(ranking.scored, chunkPages), stride = gridDim.x;
+    const int batches = s.pageSize / 16;
     const int bytes = Scorer::blockBytes(s.pageSize);
     const size_t allHeads = static_cast<size_t>(s.kvHeads) * bytes, pageBytes = Scorer::SHARE ? allHeads : allHeads << sliceShift;
     const uint8_t* const data =
             args.data + static_cast<size_t>(ranking.kvHead) * bytes + (Scorer::SHARE ? 0 : slice * allHeads);
 
-    int pages[2];   // of the chunk after the one whose blocks are being loaded
+    int pages[PAGES / 8];   // of the chunk after the one whose blocks are being loaded
     const auto loadPages = [&](int chunk) {
 #pragma unroll
-        for (int row = 0; row < 2; row++) {
-            pages[row] = __ldcg(&ranking.pages[min(chunk * chunkPages + 16 * tile + 8 * row + g, ranking.scored - 1)]);
+        for (int row = 0; row < PAGES / 8; row++) {
+            pages[row] = __ldcg(&ranking.pages[min(chunk * chunkPages + PAGES * tile + 8 * row + g, ranking.scored - 1)]);
         }
     };
     NextLoad next;
     const auto nextChunk = [&](int chunk) {
-        next.blocks[0] = data + pages[0] * pageBytes;
-        next.blocks[1] = data + pages[1] * pageBytes;
+#pragma unroll
+        for (int row = 0; row < PAGES / 8; row++) {
+            next.blocks[row] = data + pages[row] * pageBytes;
+        }
         next.batch = ONE_BATCH ? slice : 0;
         next.isThere = chunk < chunks;
         loadPages(chunk + stride);
@@ -1136,19 +1114,36 @@ __device__ void scorePages(const ScoreArgs& args) {
     if (PREPARED > 0 && !Scorer::KEPT) {
         __syncthreads();   // the results take its place
     }
-    for (int turn = 0; chunk < chunks; chunk += stride, turn ^= 1) {
-        Chunk& result = results[turn];
-        if constexpr (Scorer::SHARE) {
-            typename Scorer::Sums sums;
-            for (int i = 0; i < batches; i++) {
-                const int batch = ONE_BATCH ? slice : i;
-                if (i + 1 == batches) {
+    const auto scoreInto = [&](Chunk& result) {
+        const int column = PAGES * warp;
+        const bool hides = chunk == 0 && tile == 0 && ranking.hidden > 0;
+        const int hidden = g == 0 ? ranking.hidden : 0;   // of entry 0, a row g
+        if constexpr (!Scorer::SHARE) {
+            float scores[4];
+            nextChunk(chunk + stride);
+            scorer.score(scores, next);
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                result.put(2 * t + i % 2, column + 8 * (i / 2) + g, scores[i], 0.f);
+            }
+        } else if constexpr (ONE_BATCH) {
+            nextChunk(chunk + stride);
+            if (hides) {
+                scorer.template score<false, true>(result, column, slice, hidden, next, s.pageSize);
+            } else if (Scorer::HAS_ONE && ranking.heads == 1) {
+                scorer.template score<Scorer::HAS_ONE, false>(result, column, slice, 0, next, s.pageSize);
+            } else {
+                scorer.template score<false, false>(result, column, slice, 0, next, s.pageSize);
+            }
+        } else {
+            LogSums sums;
+            for (int batch = 0; batch < batches; batch++) {
+                if (batch + 1 == batches) {
                     nextChunk(chunk + stride);
                 } else {
-                    next.batch = i + 1;
+                    next.batch = batch + 1;
                 }
-                if (chunk == 0 && tile == 0 && ranking.hidden > 0) {
-                    const int hidden = g == 0 ? ranking.hidden : 0;   // of entry 0, a row g
+                if (hides) {
                     scorer.template score<false, true>(sums, batch, slice, hidden, next, s.pageSize);
                 } else if (ranking.heads == 1) {
                     scorer.template score<true, false>(sums, batch, slice, 0, next, s.pageSize);
@@ -1156,28 +1151,27 @@ __device__ void scorePages(const ScoreArgs& args) {
                     scorer.template score<false, false>(sums, batch, slice, 0, next, s.pageSize);
                 }
             }
-            if constexpr (std::is_same<typename Scorer::Sums, LogSums>::value) {
-                sums.put(result, 16 * warp);
-            } else {
-                scorer.put(result, sums, 16 * warp);
-            }
-        } else {
-            float scores[4];
-            nextChunk(chunk + stride);
-            scorer.score(scores, next);
-#pragma unroll
-            for (int i = 0; i < 4; i++) {
-                result.put(2 * t + i % 2, 16 * warp + 8 * (i / 2) + g, scores[i], 0.f);
-            }
+            sums.put(result, column);
+        }
+    };
+    for (int turn = 0; chunk < chunks; turn ^= 1) {
+        Chunk* const result = results + AT_ONCE * turn;
+        const int first = chunk;
+        int scored = 0;
+#pragma unroll 1
+        for (; scored < AT_ONCE && chunk < chunks; scored++, chunk += stride) {
+            scoreInto(result[scored]);
         }
         __syncthreads();
-        for (int head = warp; head < ranking.heads; head += WARPS) {
+        for (int i = warp; i < scored * ranking.heads; i += WARPS) {
+            const int which = AT_ONCE > 1 && i >= ranking.heads ? 1 : 0, head = i - which * ranking.heads;
             float x[(MOST + 31) / 32];
 #pragma unroll
-            for (int i = 0; i < (MOST + 31) / 32; i++) {
-                x[i] = result.template get<Scorer::SLICES>(head, min(lane + 32 * i, chunkPages - 1), chunkPages, slices);
+            for (int part = 0; part < (MOST + 31) / 32; part++) {
+                const int page = min(lane + 32 * part, chunkPages - 1);
+                x[part] = result[which].template get<Scorer::SLICES>(head, page, chunkPages, slices);
             }
-            writeScores<MOST, Scorer::SHARE>(ranking, s, head, chunk, chunkPages, x);
+            writeScores<MOST, Scorer::SHARE>(ranking, s, head, first + which * stride, chunkPages, x);
         }
     }
 }

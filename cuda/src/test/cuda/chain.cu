@@ -372,9 +372,10 @@ public:
     }
 
     void score(cudaStream_t stream, void (*kernel)(ScoreArgs), int rank, int stage, const uint8_t* data) {
-        const int ofProcessor = rank == RANK_BOUNDS8 || rank == RANK_MOMENTS8 ? 3 : 4;   // as CudaSelection has it
+        const int threads = rank == RANK_SKETCH ? 256 : 128;   // as CudaSelection has it
+        const int ofProcessor = rank == RANK_SKETCH ? 2 : rank == RANK_BOUNDS8 || rank == RANK_MOMENTS8 ? 3 : 4;
         const int blocks = std::max(1, std::min(scoreChunks(pages, scoreChunk(rank, PAGE)), ofProcessor * multiprocessors() / lists));
-        launchEarly(kernel, dim3(blocks, shape.kvHeads, shape.batch), 128, stream,
+        launchEarly(kernel, dim3(blocks, shape.kvHeads, shape.batch), threads, stream,
                 ScoreArgs{selection(), stage, rank, data, nullptr, D});
     }
 

@@ -481,7 +481,7 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
             {RANK_MOMENTS, "moments", MOMENTS[si], dMoments.at, parts * sb, nullptr, 4},
             {RANK_BOUNDS8, "bounds8", BOUNDS8[si], dBounds8.at, parts * s8b, nullptr, 4},
             {RANK_MOMENTS8, "moments8", MOMENTS8[si], dMoments8.at, parts * s8b, nullptr, 4},
-            {RANK_SKETCH, "sketch", SKETCH[si], dSketch.at, kb, nullptr, 4},
+            {RANK_SKETCH, "sketch", SKETCH[si], dSketch.at, kb, nullptr, D == 64 || D == 128 ? 8 : 4},
             {RANK_INT4, "int4", INT4[D / 16 - 1], dInt4.at, ib, nullptr, 4},
             {RANK_LABELS, "labels", INT4[channels / 16 - 1], dLabel.at, lb, dLabels.at + layer * kvH * channels, 4},
             {RANK_EXACT, "exact", EXACT[kv][si], dCache.at, bb, nullptr, 16},
@@ -530,10 +530,11 @@ static void testCase(int kv, int D, int page, int group, int kvH, int labelChann
                 rotation.apply(rot.data());
                 float mxq = 0;
                 for (float x : rot) mxq = std::max(mxq, fabsf(x));
-                const float step = std::max(mxq, 1.17549435e-38f) / 7;
+                mxq = std::max(mxq, SKETCH_LEAST);
+                const float step = mxq * (1.f / 7), ofStep = 7 / mxq;
                 std::vector<int> lev(D);
                 int levSum = 0;
-                for (int d = 0; d < D; d++) levSum += lev[d] = hRoundHalfUp(rot[d] / step);
+                for (int d = 0; d < D; d++) levSum += lev[d] = hRoundHalfUp(rot[d] * ofStep);
                 std::vector<double> want(std::max(1, scored));
                 for (int e = 0; e < scored; e++) {
                     int pg = stage == 1 ? tables[row * table + fp + e] : lPages[li * stride + e];
@@ -690,9 +691,9 @@ static void bench() {
             {"moments8", RANK_MOMENTS8, score_moments8_128, statistics8Bytes(D), 4, 1},
             {"bounds8/3", RANK_BOUNDS8, variant<Statistics8Scorer<128, false>, 3>, statistics8Bytes(D), 4, 1},
             {"bounds8/5", RANK_BOUNDS8, variant<Statistics8Scorer<128, false>, 5>, statistics8Bytes(D), 4, 1},
-            {"sketch", RANK_SKETCH, score_sketch_128, sketchBytes(D, page), 4, 1},
-            {"sketch/2", RANK_SKETCH, variant<SketchBitScorer<128>, 2>, sketchBytes(D, page), 4, 1},
-            {"sketch/4", RANK_SKETCH, variant<SketchBitScorer<128>, 4>, sketchBytes(D, page), 4, 1},
+            {"sketch", RANK_SKETCH, score_sketch_128, sketchBytes(D, page), 8, 1},
+            {"sketch/1", RANK_SKETCH, variant<SketchBitScorer<128>, 1>, sketchBytes(D, page), 8, 1},
+            {"sketch/3", RANK_SKETCH, variant<SketchBitScorer<128>, 3>, sketchBytes(D, page), 8, 1},
             {"s8/3", RANK_SKETCH, variant<SketchScorer<128>, 3>, sketchBytes(D, page), 4, 1},  // as for sizes 80 and 96
             {"int4 1/8", RANK_INT4, score_int4_128, int4BlockBytes(D, page), 4, 0.125},
             {"labels16", RANK_LABELS, score_int4_16, int4BlockBytes(16, page), 4, 1},

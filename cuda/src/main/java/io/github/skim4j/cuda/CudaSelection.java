@@ -28,6 +28,7 @@ final class CudaSelection {
 
     private static final int SCORE_CHUNK_INT4 = 16;
     private static final int SCORE_THREADS = 128;
+    private static final int SCORE_THREADS_BITS = 256;
     private static final int SCORE_THREADS_EXACT = 512;
 
     /** Blocks of a multiprocessor. */
@@ -266,7 +267,7 @@ final class CudaSelection {
                         Math.min((scoreStride + chunk - 1) / chunk, blocks(scoreBlocks(rank), count)),
                         config.kvHeads() * headTiles,
                         count,
-                        rank == Rank.EXACT ? SCORE_THREADS_EXACT : SCORE_THREADS,
+                        scoreThreads(ranking),
                         0,
                         arguments);
     }
@@ -280,10 +281,19 @@ final class CudaSelection {
         };
     }
 
+    private static int scoreThreads(PageData ranking) {
+        return switch (ranking.rank()) {
+            case EXACT -> SCORE_THREADS_EXACT;
+            case SKETCH -> ranking.channels() == 64 || ranking.channels() == 128 ? SCORE_THREADS_BITS : SCORE_THREADS;
+            default -> SCORE_THREADS;
+        };
+    }
+
     /** Blocks of a multiprocessor that score fastest. */
     private static int scoreBlocks(Rank rank) {
         return switch (rank) {
             case EXACT -> 1;
+            case SKETCH -> 2;
             case BOUNDS8, MOMENTS8 -> 3;
             default -> 4;
         };

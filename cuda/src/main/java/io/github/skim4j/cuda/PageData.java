@@ -21,9 +21,6 @@ record PageData(Rank rank, int channels) {
     /** Stored channels of 4-bit keys are a multiple of this. */
     private static final int CHANNELS = 16;
 
-    /** Tokens that have statistics in common. */
-    private static final int STATISTICS_TOKENS = 16;
-
     /** Of statistics in FP8. */
     private static final int SCALE_BYTES = 16;
 
@@ -63,8 +60,8 @@ record PageData(Rank rank, int channels) {
     /** Bytes for a page of one layer and KV head. */
     int bytes(int pageSize) {
         return switch (rank) {
-            case BOUNDS, MOMENTS -> pageSize / STATISTICS_TOKENS * Integer.BYTES * channels;
-            case BOUNDS8, MOMENTS8 -> pageSize / STATISTICS_TOKENS * (2 * channels + SCALE_BYTES);
+            case BOUNDS, MOMENTS -> pageSize / Quest.STATISTICS_TOKENS * Integer.BYTES * channels;
+            case BOUNDS8, MOMENTS8 -> pageSize / Quest.STATISTICS_TOKENS * (2 * channels + SCALE_BYTES);
             case SKETCH -> pageSize * ((channels + 31) / 32 * 4 + 2);
             case INT4, LABELS -> pageSize * (channels / 2 + 4);
             default -> throw new IllegalStateException(rank + " reads no data");

@@ -5,8 +5,8 @@ import java.util.Objects;
 
 /**
  * Query-aware page selection (Quest, arXiv 2406.10774, section 3.2): pages are ranked by what is known of their keys' distribution in
- * each dimension. For grouped queries a page has the largest of its heads' scores, each relative to the head's best page. The paper's pages
- * have 16 tokens; a larger one has statistics of each 16 and counts as much as the best of these.
+ * each dimension. For grouped queries a page has the largest of its heads' scores, each relative to the head's best page. A page of more
+ * than {@value #STATISTICS_TOKENS} tokens counts as much as the best of its parts of so many.
  *
  * @param score what a page's score is
  * @param statistics how what it is made of is stored
@@ -27,6 +27,9 @@ public record Quest(Budget budget, Score score, Statistics statistics, Always al
         /** e4m3 and scales of their own for each KV head: half as much to read. Bounds are rounded outward, so that they stay bounds. */
         FP8
     }
+
+    /** Most tokens that have statistics in common, those of the paper's pages: of more they say too little. */
+    public static final int STATISTICS_TOKENS = 16;
 
     public static final Score DEFAULT_SCORE = Score.MOMENTS;
     public static final Statistics DEFAULT_STATISTICS = Statistics.BF16;

@@ -1,15 +1,16 @@
 package io.github.skim4j.engine.backend.cpu;
 
+import io.github.skim4j.engine.attention.Quest;
 import io.github.skim4j.engine.attention.Quest.Score;
 import io.github.skim4j.engine.attention.Quest.Statistics;
 import io.github.skim4j.engine.model.HalfFloats;
 import io.github.skim4j.engine.model.ModelConfig;
 
 /**
- * Statistics of keys in each dimension for {@link io.github.skim4j.engine.attention.Quest}, two bfloat16 in an int for each dimension: the
+ * Statistics of keys in each dimension for {@link Quest}, two bfloat16 in an int for each dimension: the
  * greatest (lower half) and least value (upper half), rounded so that they stay bounds; or mean and variance. A page has those of each
- * {@link #TOKENS} of its tokens, as of more they say too little. {@link #PANEL} of them lie side by side, so that vectors have a lane for
- * each and nothing is summed across lanes.
+ * {@link Quest#STATISTICS_TOKENS} of its tokens. {@link #PANEL} of them lie side by side, so that vectors have a lane for each and nothing
+ * is summed across lanes.
  * FP8 statistics are kept in the same form, which holds every number of theirs: here they choose as they do where they are stored in
  * half the bytes, and are no faster.
  */
@@ -17,9 +18,6 @@ final class PageStatistics extends PageData {
 
     /** Statistics that lie side by side: [panel of the block][headDim][PANEL]. */
     static final int PANEL = 32;
-
-    /** Most tokens that have statistics in common. */
-    static final int TOKENS = 16;
 
     /** What is kept, and in which numbers. */
     record Kind(Score score, Statistics numbers) {}
@@ -38,7 +36,7 @@ final class PageStatistics extends PageData {
         this.kind = kind;
         this.kvHeads = config.kvHeads();
         this.headDim = config.headDim();
-        this.perPage = Math.max(1, pageSize / TOKENS);
+        this.perPage = Math.max(1, pageSize / Quest.STATISTICS_TOKENS);
         blocks = new int[blocks()][];
     }
 

@@ -9,6 +9,9 @@ import java.util.Arrays;
  */
 final class SketchScorer implements PageScorer {
 
+    /** What a rotated query is divided by at least. */
+    private static final float LEAST = 1e-30f;
+
     /** Greatest value of a rotated query. */
     private static final int LEVELS = (1 << SelectionKernels.NUMBER_BITS - 1) - 1;
 
@@ -53,10 +56,12 @@ final class SketchScorer implements PageScorer {
             for (float value : rotated) {
                 max = Math.max(max, Math.abs(value));
             }
-            steps[r] = Math.max(max, Float.MIN_NORMAL) / LEVELS;
+            max = Math.max(max, LEAST);
+            float ofStep = LEVELS / max;
+            steps[r] = max * (1f / LEVELS);
             int at = r * planes();
             for (int i = 0; i < headDim; i++) {
-                int number = Math.round(rotated[i] / steps[r]);
+                int number = Math.round(rotated[i] * ofStep);
                 planes[at] -= number;
                 for (int b = 0; b < SelectionKernels.NUMBER_BITS; b++) {
                     int plane = at + 1 + i / Integer.SIZE * SelectionKernels.NUMBER_BITS + b;

@@ -138,7 +138,7 @@ class RankPagesTest {
         float[] query = fixture.query(step, head);
         double[] scores = new double[fixture.pagesAt(step) - 1];
         Arrays.fill(scores, Double.NEGATIVE_INFINITY);
-        int tokens = Math.min(PageStatistics.TOKENS, shape.pageSize());
+        int tokens = Math.min(Quest.STATISTICS_TOKENS, shape.pageSize());
         for (int from = 0; from < scores.length * shape.pageSize(); from += tokens) {
             float[][] keys = new float[tokens][];
             for (int t = 0; t < tokens; t++) {
@@ -196,7 +196,7 @@ class RankPagesTest {
         float[] query = fixture.query(step, head);
         double[] scores = new double[fixture.pagesAt(step) - 1];
         Arrays.fill(scores, Double.NEGATIVE_INFINITY);
-        int tokens = Math.min(PageStatistics.TOKENS, shape.pageSize());
+        int tokens = Math.min(Quest.STATISTICS_TOKENS, shape.pageSize());
         for (int from = 0; from < scores.length * shape.pageSize(); from += tokens) {
             float[] max = new float[query.length];
             float[] min = new float[query.length];

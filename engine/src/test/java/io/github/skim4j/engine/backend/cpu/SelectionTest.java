@@ -172,7 +172,7 @@ class SelectionTest {
                 long coarse = Math.max(2, (int) Math.ceil(0.5 * pages)) - 1;
                 long fourBits = (headDim / 2 + 4L) * pageSize;
                 boolean ranked = pages > 2;
-                long sets = Math.max(1, pageSize / PageStatistics.TOKENS);
+                long sets = Math.max(1, pageSize / Quest.STATISTICS_TOKENS);
                 assertStats("seed " + seed, fixture, quest, ranked ? 4L * headDim * sets * full : 0);
                 assertStats(
                         "seed " + seed, fixture, new Oracle(budget, always), ranked ? keyBytes * pageSize * full : 0);
