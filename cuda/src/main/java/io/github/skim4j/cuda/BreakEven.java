@@ -11,10 +11,10 @@ import io.github.skim4j.engine.model.ModelConfig;
 final class BreakEven {
 
     /** Microseconds a layer, as are all. */
-    private static final double RANKING = 11;
+    private static final double RANKING = 9.5;
 
-    private static final double RANKING_AGAIN = 10;
-    private static final double PRUNING = 15;
+    private static final double RANKING_AGAIN = 8.5;
+    private static final double PRUNING = 12;
     private static final double SAMPLING = 20;
 
     /** Share of what ranks leave over that pruning keeps; a guess on the safe side. */
