@@ -7,8 +7,9 @@ import io.github.skim4j.engine.model.ModelConfig;
 /**
  * One bit a dimension (in the spirit of RaBitQ, arXiv 2405.12497): with μ the mean of the keys that the sequence had when it was first
  * sketched and R a fixed rotation, the signs of R(k − μ) and the factor ‖k − μ‖² / Σ|R(k − μ)|, so that {@code q·k ≈ q·μ + factor · Σ
- * ±(Rq)}. Signs are the bits of words at [kvHead][dimension / 32][token of the page][page], the first dimension in the lowest bit, which is
- * set for what is not negative; factors are bfloat16 at [kvHead][token of the page][page]: so sums over a page's tokens are sums of vectors.
+ * ±(Rq)}. Signs are the bits of words, the first dimension in the lowest bit, which is set for what is not negative: an array
+ * [token of the page][page] for each KV head and 32 dimensions. Factors are bfloat16 at [kvHead][token of the page][page]. So sums over a
+ * page's tokens are sums of vectors.
  */
 final class KeySketches extends PageData {
 
@@ -19,7 +20,7 @@ final class KeySketches extends PageData {
     private final int headDim;
     private final int pageSize;
     private final Rotation rotation;
-    private final int[][] signs;
+    private final int[][][] signs;
     private final short[][] factors;
     /** [page * layers + layer][kvHead][headDim]: one array for all pages of a sequence. */
     private final float[][] means;
@@ -32,7 +33,7 @@ final class KeySketches extends PageData {
         this.headDim = config.headDim();
         this.pageSize = pageSize;
         rotation = new Rotation(headDim);
-        signs = new int[blocks()][];
+        signs = new int[blocks()][][];
         factors = new short[blocks()][];
         layers = config.layers();
         means = new float[pages * layers][];
@@ -42,14 +43,12 @@ final class KeySketches extends PageData {
         return rotation;
     }
 
-    /** The array that has the signs of a page and layer. */
-    int[] signs(int page, int layer) {
+    /**
+     * The arrays that have the signs of a page and layer, [kvHead * words + word]. In each the word of the page's first token is at its place
+     * in the block's first row; those of its other tokens are {@link #blockPages} apart.
+     */
+    int[][] signs(int page, int layer) {
         return signs[block(page, layer)];
-    }
-
-    /** Where in it the word of a page's first token with 32 dimensions of a KV head is; its other tokens' are {@link #blockPages} apart. */
-    int signsOffset(int page, int kvHead, int word) {
-        return place(page, (kvHead * words() + word) * pageSize);
     }
 
     /** Words that hold a key's signs. */
@@ -120,9 +119,9 @@ final class KeySketches extends PageData {
     @Override
     void allocate(int block) {
         if (signs[block] == null) {
-            int tokens = kvHeads * blockPages() * pageSize;
-            signs[block] = new int[tokens * words()];
-            factors[block] = new short[tokens];
+            int tokens = blockPages() * pageSize;
+            signs[block] = new int[kvHeads * words()][tokens];
+            factors[block] = new short[kvHeads * tokens];
         }
     }
 
@@ -132,7 +131,7 @@ final class KeySketches extends PageData {
         float[] keys = fill.keys();
         for (int head = 0; head < kvHeads; head++) {
             fill.pages().keys(page, fill.layer(), head, keys);
-            int[] pageSigns = signs(page, fill.layer());
+            int[][] pageSigns = signs(page, fill.layer());
             short[] pageFactors = factors(page, fill.layer());
             int factor = factorsOffset(page, head);
             for (int t = 0; t < pageSize; t++) {
@@ -141,7 +140,7 @@ final class KeySketches extends PageData {
                 }
                 pageFactors[factor + t * blockPages()] = factor(keys, t * headDim);
                 for (int w = 0; w < words(); w++) {
-                    pageSigns[signsOffset(page, head, w) + t * blockPages()] = signs(keys, t * headDim, w);
+                    pageSigns[head * words() + w][place(page, t)] = signs(keys, t * headDim, w);
                 }
             }
         }

@@ -98,11 +98,11 @@ final class ScalarSelectionKernels implements SelectionKernels {
 
     /** Two words at a time, which the processor counts as fast as one. */
     @Override
-    public void signSums(int[][] signs, int words, int tokens, int[] query, int at, int[] sums) {
+    public void signSums(int[][] signs, int first, int words, int tokens, int[] query, int at, int[] sums) {
         Arrays.fill(sums, 0, tokens, query[at]);
         for (int w = 0; w < words; w += 2) {
-            int[] low = signs[w];
-            int[] high = signs[Math.min(w + 1, words - 1)];
+            int[] low = signs[first + w];
+            int[] high = signs[first + Math.min(w + 1, words - 1)];
             int plane = at + 1 + w * NUMBER_BITS;
             boolean pair = w + 1 < words;
             long ones = plane(query, plane, pair);
@@ -126,9 +126,17 @@ final class ScalarSelectionKernels implements SelectionKernels {
 
     @Override
     public void scaleSums(
-            int[] sums, short[] factors, float step, float[] offsets, int at, int tokens, int pages, float[] logits) {
+            int[] sums,
+            short[] factors,
+            int from,
+            float step,
+            float[] offsets,
+            int at,
+            int tokens,
+            int pages,
+            float[] logits) {
         for (int i = 0; i < tokens * pages; i++) {
-            logits[i] = offsets[at + i % pages] + low(factors[i]) * (step * sums[i]);
+            logits[i] = offsets[at + i % pages] + low(factors[from + i]) * (step * sums[i]);
         }
     }
 

@@ -30,7 +30,8 @@ final class Selection {
 
         private float[] floats = {};
         private short[] shorts = {};
-        private int[][] ints = {};
+        private int[][] words = {};
+        private int[] sums = {};
 
         float[] floats(int size) {
             return floats = grown(floats, size);
@@ -41,11 +42,15 @@ final class Selection {
         }
 
         /** {@code arrays} of at least {@code size} each. */
-        int[][] ints(int arrays, int size) {
-            if (ints.length < arrays || ints[0].length < size) {
-                ints = new int[arrays][size];
+        int[][] words(int arrays, int size) {
+            if (words.length < arrays || words[0].length < size) {
+                words = new int[arrays][size];
             }
-            return ints;
+            return words;
+        }
+
+        int[] sums(int size) {
+            return sums = sums.length < size ? new int[size] : sums;
         }
     }
 

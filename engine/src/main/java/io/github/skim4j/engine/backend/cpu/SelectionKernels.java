@@ -68,19 +68,27 @@ interface SelectionKernels {
      * Products of tokens' signs and a query's whole numbers of {@link #NUMBER_BITS}, in two's complement: {@code sums[t] = Σ_i ±number_i}, plus
      * where the bit of dimension i is set.
      *
-     * @param signs [words][tokens]
+     * @param signs [words][tokens] from the array {@code first} on
      * @param query from {@code at} on -Σ_i number_i, then for each word and bit of the numbers the dimensions that have it
      */
-    void signSums(int[][] signs, int words, int tokens, int[] query, int at, int[] sums);
+    void signSums(int[][] signs, int first, int words, int tokens, int[] query, int at, int[] sums);
 
     /**
      * {@code logits[t][p] = offset_p + factor[t][p] * step * sum[t][p]}, for {@code tokens} of each of {@code pages}, a multiple of 16.
      *
-     * @param factors as bfloat16
+     * @param factors as bfloat16, from {@code from} on
      * @param offsets from {@code at} on
      */
     void scaleSums(
-            int[] sums, short[] factors, float step, float[] offsets, int at, int tokens, int pages, float[] logits);
+            int[] sums,
+            short[] factors,
+            int from,
+            float step,
+            float[] offsets,
+            int at,
+            int tokens,
+            int pages,
+            float[] logits);
 
     /** {@code sums[to + p] = Σ_t exp(logits[t][p] - shift)} with {@link RoughExp}, as these logits are rough too; {@code pages} as above. */
     void roughExpSums(float[] logits, int tokens, int pages, float shift, float[] sums, int to);

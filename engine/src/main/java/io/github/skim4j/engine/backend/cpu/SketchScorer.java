@@ -87,11 +87,11 @@ final class SketchScorer implements PageScorer {
             int reference,
             int referenceStride,
             Scratch scratch) {
+        Panel panel = panel(selection, from, end, scratch);
         int width = width(end - from);
-        gather(selection, from, end, scratch);
         boolean whole = areWhole(selection, from, end);
         for (int r = 0; r < selection.rows(); r++) {
-            float[] logits = logits(selection, from, end, r, scratch);
+            float[] logits = logits(selection, from, end, r, panel, scratch);
             if (!whole) {
                 hideUnread(selection, from, end, logits, width);
             }
@@ -102,26 +102,52 @@ final class SketchScorer implements PageScorer {
         }
     }
 
-    /** Of the rows of tokens that the pages' logits lie in, [token of the page][page]. */
+    /**
+     * Sketches of pages side by side, [token of the page][page].
+     *
+     * @param signs from the array {@code first} on, one for each word
+     * @param factors from {@code from} on
+     */
+    record Panel(int[][] signs, int first, short[] factors, int from) {}
+
+    /** Those of a list's entries, as they are stored or, where the pages lie apart, brought together. */
+    Panel panel(Selection selection, int from, int end, Scratch scratch) {
+        QueryTile tile = selection.tile();
+        int page = selection.list().page(from);
+        if (end - from == sketches.blockPages()
+                && width(end - from) == end - from
+                && sketches.place(page, 0) == 0
+                && PageData.endOfRun(selection.list(), from, end) == end) {
+            return new Panel(
+                    sketches.signs(page, tile.layer()),
+                    tile.kvHead() * sketches.words(),
+                    sketches.factors(page, tile.layer()),
+                    sketches.factorsOffset(page, tile.kvHead()));
+        }
+        return gather(selection, from, end, scratch);
+    }
+
+    /** Of the rows of tokens that so many pages' logits lie in, [token of the page][page]. */
     static int width(int pages) {
         return (pages + PANEL - 1) / PANEL * PANEL;
     }
 
-    /** Brings the sketches of pages that may lie anywhere side by side. */
-    void gather(Selection selection, int from, int end, Scratch scratch) {
+    private Panel gather(Selection selection, int from, int end, Scratch scratch) {
         QueryTile tile = selection.tile();
         TokenList list = selection.list();
         int width = width(end - from);
+        int size = width * pageSize;
         int words = sketches.words();
-        int[][] signs = scratch.ints(words + 1, width * pageSize);
-        short[] factors = scratch.shorts(width * pageSize);
+        int[][] signs = scratch.words(words, size);
+        short[] factors = scratch.shorts(size);
         int runEnd;
         for (int e = from; e < end; e = runEnd) {
             int page = list.page(e);
             runEnd = PageData.endOfRun(list, e, end);
+            int[][] stored = sketches.signs(page, tile.layer());
             for (int w = 0; w < words; w++) {
-                int first = sketches.signsOffset(page, tile.kvHead(), w);
-                copyRows(sketches.signs(page, tile.layer()), first, signs[w], e - from, width, runEnd - e);
+                int[] word = stored[tile.kvHead() * words + w];
+                copyRows(word, sketches.place(page, 0), signs[w], e - from, width, runEnd - e);
             }
             int first = sketches.factorsOffset(page, tile.kvHead());
             copyRows(sketches.factors(page, tile.layer()), first, factors, e - from, width, runEnd - e);
@@ -129,6 +155,7 @@ final class SketchScorer implements PageScorer {
         for (int t = 0; t < pageSize; t++) {
             Arrays.fill(factors, t * width + end - from, (t + 1) * width, (short) 0);
         }
+        return new Panel(signs, 0, factors, 0);
     }
 
     private void copyRows(Object rows, int from, Object target, int to, int width, int pages) {
@@ -137,17 +164,16 @@ final class SketchScorer implements PageScorer {
         }
     }
 
-    /** A row's logits of what was gathered, in the scratch memory. */
-    float[] logits(Selection selection, int from, int end, int row, Scratch scratch) {
+    /** A row's logits, in the scratch memory. */
+    float[] logits(Selection selection, int from, int end, int row, Panel panel, Scratch scratch) {
         int width = width(end - from);
         int size = width * pageSize;
-        int words = sketches.words();
-        int[][] signs = scratch.ints(words + 1, size);
+        int[] sums = scratch.sums(size);
         float[] logits = scratch.floats(size + width);
         offsets(selection, from, end, row, logits, size);
-        kernels.signSums(signs, words, size, selection.planes(), row * planes(), signs[words]);
+        kernels.signSums(panel.signs, panel.first, sketches.words(), size, selection.planes(), row * planes(), sums);
         kernels.scaleSums(
-                signs[words], scratch.shorts(size), selection.prepared()[row], logits, size, pageSize, width, logits);
+                sums, panel.factors, panel.from, selection.prepared()[row], logits, size, pageSize, width, logits);
         return logits;
     }
 

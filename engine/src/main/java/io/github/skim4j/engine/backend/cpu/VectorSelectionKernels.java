@@ -351,14 +351,14 @@ final class VectorSelectionKernels implements SelectionKernels {
 
     /** The Vector API of Java 17 can't count bits, but its compiler makes vectors of such loops where the processor can. */
     @Override
-    public void signSums(int[][] signs, int words, int tokens, int[] query, int at, int[] sums) {
+    public void signSums(int[][] signs, int first, int words, int tokens, int[] query, int at, int[] sums) {
         if (LANES < 16) {
-            scalar.signSums(signs, words, tokens, query, at, sums);
+            scalar.signSums(signs, first, words, tokens, query, at, sums);
             return;
         }
         Arrays.fill(sums, 0, tokens, query[at]);
         for (int w = 0; w < words; w += 4) {
-            addSignSums(signs, w, words - w, tokens, query, at + 1 + w * NUMBER_BITS, sums);
+            addSignSums(signs, first + w, words - w, tokens, query, at + 1 + w * NUMBER_BITS, sums);
         }
     }
 
@@ -425,13 +425,21 @@ final class VectorSelectionKernels implements SelectionKernels {
 
     @Override
     public void scaleSums(
-            int[] sums, short[] factors, float step, float[] offsets, int at, int tokens, int pages, float[] logits) {
+            int[] sums,
+            short[] factors,
+            int from,
+            float step,
+            float[] offsets,
+            int at,
+            int tokens,
+            int pages,
+            float[] logits) {
         for (int p = 0; p < pages; p += LANES) {
             FloatVector offset = FloatVector.fromArray(F, offsets, at + p);
             for (int i = p; i < tokens * pages; i += pages) {
                 FloatVector sum = (FloatVector) IntVector.fromArray(I, sums, i).convertShape(VectorOperators.I2F, F, 0);
                 FloatVector factor = ((IntVector)
-                                ShortVector.fromArray(S, factors, i).convertShape(VectorOperators.S2I, I, 0))
+                                ShortVector.fromArray(S, factors, from + i).convertShape(VectorOperators.S2I, I, 0))
                         .lanewise(VectorOperators.LSHL, 16)
                         .reinterpretAsFloats();
                 factor.mul(sum.mul(step)).add(offset).intoArray(logits, i);
@@ -463,15 +471,33 @@ final class VectorSelectionKernels implements SelectionKernels {
             scalar.expSums(logits, from, pageSize, pages, shift, sums, to);
             return;
         }
-        float[] lanes = new float[LANES];
+        float[] lanes = new float[(pages + 1) * LANES];
         for (int p = 0; p < pages; p++) {
             FloatVector sum = FloatVector.zero(F);
             for (int i = from + p * pageSize; i < from + (p + 1) * pageSize; i += LANES) {
                 sum = sum.add(
                         VectorKernels.exp(FloatVector.fromArray(F, logits, i).sub(shift)));
             }
-            sum.intoArray(lanes, 0);
-            sums[to + p] = VectorKernels.sum(lanes);
+            sum.intoArray(lanes, p * LANES);
         }
+        int width = LANES;
+        while (width > 4) {
+            width /= 2;
+            lanes = halves(lanes, pages, width);
+        }
+        for (int p = 0; p < pages; p++) {
+            int at = p * width;
+            sums[to + p] = lanes[at] + lanes[at + 1] + (lanes[at + 2] + lanes[at + 3]);
+        }
+    }
+
+    /** Adds up the halves of {@code [count][2 * width]}. A store also writes behind its place, where the next one follows. */
+    private static float[] halves(float[] lanes, int count, int width) {
+        float[] sums = new float[count * width + LANES];
+        for (int i = 0; i < count; i++) {
+            FloatVector upper = FloatVector.fromArray(F, lanes, 2 * i * width + width);
+            FloatVector.fromArray(F, lanes, 2 * i * width).add(upper).intoArray(sums, i * width);
+        }
+        return sums;
     }
 }

@@ -143,8 +143,8 @@ class KeySketchesTest {
     private static boolean sign(KeySketches sketches, SparseFixture fixture, int head, int slot, int dimension) {
         int pageSize = fixture.shape.pageSize();
         int page = fixture.sequence.page(slot / pageSize);
-        int at = sketches.signsOffset(page, head, dimension / 32) + slot % pageSize * sketches.blockPages();
-        return (sketches.signs(page, 0)[at] >>> dimension % 32 & 1) != 0;
+        int[] words = sketches.signs(page, 0)[head * sketches.words() + dimension / 32];
+        return (words[sketches.place(page, slot % pageSize)] >>> dimension % 32 & 1) != 0;
     }
 
     private static float factor(KeySketches sketches, SparseFixture fixture, int head, int slot) {
@@ -157,6 +157,47 @@ class KeySketchesTest {
     private static float[][] estimates(SparseFixture fixture, KeySketches sketches, CpuKernels kernels, int head) {
         Shape shape = fixture.shape;
         return fixture.estimates(new SketchScorer(kernels, sketches, shape.headDim(), shape.pageSize()), 0, head);
+    }
+
+    @Test
+    void aBlockOfPagesInARowIsReadWhereItLies() {
+        Random inOrder = new Random() {
+            @Override
+            public int nextInt(int bound) {
+                return bound - 1;
+            }
+        };
+        for (CpuKernels kernels : SparseFixture.kernels()) {
+            for (int seed = 200; seed < 204; seed++) {
+                Random random = new Random(seed);
+                Shape shape = Shape.random(random);
+                int pageSize = shape.pageSize();
+                try (SparseFixture fixture =
+                        new SparseFixture(shape, kernels, 64 * pageSize + 1, 1, 0, inOrder).fill(random, 10)) {
+                    KeySketches sketches =
+                            fixture.filled(new KeySketches(fixture.config, pageSize, fixture.pages.count()), 0);
+                    SketchScorer scorer = new SketchScorer(kernels, sketches, shape.headDim(), pageSize);
+                    int head = shape.kvHeads() - 1;
+                    Selection selection = fixture.prepared(scorer, 0, head);
+                    Selection.Scratch scratch = new Selection.Scratch();
+                    SketchScorer.Panel all = scorer.panel(selection, 0, 64, scratch);
+                    assertThat(all.signs()).isSameAs(sketches.signs(fixture.sequence.page(0), 0));
+                    for (int r = 0; r < shape.group(); r++) {
+                        float[] logits =
+                                scorer.logits(selection, 0, 64, r, all, scratch).clone();
+                        for (int from = 0; from < 64; from += 16) {
+                            SketchScorer.Panel some = scorer.panel(selection, from, from + 16, scratch);
+                            float[] gathered = scorer.logits(selection, from, from + 16, r, some, scratch);
+                            for (int i = 0; i < 16 * pageSize; i++) {
+                                assertThat(gathered[i])
+                                        .as("seed %s, %s, row %s", seed, shape, r)
+                                        .isEqualTo(logits[i / 16 * 64 + from + i % 16]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 
     @Test

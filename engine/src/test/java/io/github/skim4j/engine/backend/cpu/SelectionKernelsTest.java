@@ -86,7 +86,7 @@ class SelectionKernelsTest {
         Random random = new Random(headDim);
         int words = (headDim + 31) / 32;
         for (int tokens : new int[] {8, 16, 24, 80, 1000, 1024}) {
-            int[][] signs = new int[words + 1][tokens + 5];
+            int[][] signs = new int[2 + words + 1][tokens + 5];
             for (int[] word : signs) {
                 Arrays.setAll(word, t -> random.nextInt());
             }
@@ -101,12 +101,12 @@ class SelectionKernelsTest {
             int[] expected = new int[tokens + 5];
             for (int t = 0; t < tokens; t++) {
                 for (int i = 0; i < headDim; i++) {
-                    expected[t] += (signs[i / 32][t] >>> i & 1) == 0 ? -numbers[i] : numbers[i];
+                    expected[t] += (signs[2 + i / 32][t] >>> i & 1) == 0 ? -numbers[i] : numbers[i];
                 }
             }
             for (SelectionKernels kernels : List.of(scalar, vector)) {
                 int[] sums = new int[tokens + 5];
-                kernels.signSums(signs, words, tokens, query, 3, sums);
+                kernels.signSums(signs, 2, words, tokens, query, 3, sums);
                 assertThat(sums).as("%s tokens", tokens).isEqualTo(expected);
             }
         }
@@ -118,7 +118,7 @@ class SelectionKernelsTest {
         Random random = new Random(tokens);
         for (int pages : new int[] {16, 48, 64}) {
             int[] sums = random.ints(tokens * pages, -896, 897).toArray();
-            short[] factors = new short[tokens * pages];
+            short[] factors = new short[5 + tokens * pages];
             for (int i = 0; i < factors.length; i++) {
                 factors[i] = HalfFloats.floatToBfloat16(random.nextFloat() / 10);
             }
@@ -127,12 +127,12 @@ class SelectionKernelsTest {
             float[] expected = new float[tokens * pages];
             double[] expectedSums = new double[pages];
             for (int i = 0; i < expected.length; i++) {
-                expected[i] = offsets[3 + i % pages] + HalfFloats.bfloat16ToFloat(factors[i]) * 0.3f * sums[i];
+                expected[i] = offsets[3 + i % pages] + HalfFloats.bfloat16ToFloat(factors[5 + i]) * 0.3f * sums[i];
                 expectedSums[i % pages] += Math.exp(expected[i] - 28);
             }
             for (SelectionKernels kernels : List.of(scalar, vector)) {
                 float[] logits = new float[tokens * pages];
-                kernels.scaleSums(sums, factors, 0.3f, offsets, 3, tokens, pages, logits);
+                kernels.scaleSums(sums, factors, 5, 0.3f, offsets, 3, tokens, pages, logits);
                 assertClose(logits, expected);
                 float[] exponentials = new float[2 + pages];
                 kernels.roughExpSums(logits, tokens, pages, 28, exponentials, 2);

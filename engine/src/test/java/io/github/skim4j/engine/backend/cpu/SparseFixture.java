@@ -328,10 +328,10 @@ final class SparseFixture implements AutoCloseable {
         Selection selection = prepared(scorer, layer, kvHead);
         Selection.Scratch scratch = new Selection.Scratch();
         int full = pagesAt(steps - 1) - 1;
-        scorer.gather(selection, 0, full, scratch);
+        SketchScorer.Panel panel = scorer.panel(selection, 0, full, scratch);
         float[][] rows = new float[config.group()][full * shape.pageSize()];
         for (int r = 0; r < rows.length; r++) {
-            float[] logits = scorer.logits(selection, 0, full, r, scratch);
+            float[] logits = scorer.logits(selection, 0, full, r, panel, scratch);
             for (int slot = 0; slot < rows[r].length; slot++) {
                 int token = slot % shape.pageSize();
                 rows[r][slot] = logits[token * SketchScorer.width(full) + slot / shape.pageSize()];
@@ -340,7 +340,7 @@ final class SparseFixture implements AutoCloseable {
         return rows;
     }
 
-    private Selection prepared(PageScorer scorer, int layer, int kvHead) {
+    Selection prepared(PageScorer scorer, int layer, int kvHead) {
         Selection selection = new Selection();
         QueryTile tile = new QueryTile(sequence, layer, kvHead, 0, tokens - 1, 1, config.window(layer));
         TokenList retained = new TokenList();
