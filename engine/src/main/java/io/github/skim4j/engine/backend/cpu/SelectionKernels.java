@@ -68,7 +68,7 @@ interface SelectionKernels {
      * Products of tokens' signs and a query's whole numbers of {@link #NUMBER_BITS}, in two's complement: {@code sums[t] = Σ_i ±number_i}, plus
      * where the bit of dimension i is set.
      *
-     * @param signs [words][tokens] from the array {@code first} on
+     * @param signs [words][tokens] from the array {@code first} on; tokens begin where arrays do, or no vectors are made of the loops
      * @param query from {@code at} on -Σ_i number_i, then for each word and bit of the numbers the dimensions that have it
      */
     void signSums(int[][] signs, int first, int words, int tokens, int[] query, int at, int[] sums);

@@ -41,15 +41,13 @@ record VectorKernels(MatrixKernels matrix, AttentionKernels attention, Selection
         return LANES * Float.SIZE + "-bit vectors";
     }
 
-    /** {@code reduceLanes} leaves the order open, and with it the last bit; {@code lane} puts the vector on the heap, once for each lane. */
+    /**
+     * In pairs, which wait less for each other than one sum would: {@code reduceLanes} leaves the order open, and with it the last bit;
+     * {@code lane} puts the vector on the heap, once for each lane.
+     */
     static float sumLanes(FloatVector v) {
         float[] lanes = new float[LANES];
         v.intoArray(lanes, 0);
-        return sum(lanes);
-    }
-
-    /** In pairs, which wait less for each other than one sum would. */
-    static float sum(float[] lanes) {
         float sum = lanes[0] + lanes[1] + (lanes[2] + lanes[3]);
         for (int i = 4; i < LANES; i += 4) {
             sum += lanes[i] + lanes[i + 1] + (lanes[i + 2] + lanes[i + 3]);
