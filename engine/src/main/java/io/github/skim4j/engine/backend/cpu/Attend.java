@@ -138,6 +138,7 @@ final class Attend {
 
         final float[] maxima;
         final float[] sums;
+        final Prefetcher prefetcher = new Prefetcher();
 
         Scratch(int rows, int headDim) {
             queries = new float[2][rows * headDim];
@@ -148,7 +149,7 @@ final class Attend {
         }
     }
 
-    /** Kernels take rows in pairs; the last of an odd number computes what nobody reads. */
+    /** Rows that there must be room for: kernels may compute one more than an odd number, which nobody reads. */
     static int even(int rows) {
         return rows + 1 & -2;
     }
@@ -203,13 +204,16 @@ final class Attend {
         int pageSize = pages.pageSize();
         int columns = (end - from) * pageSize;
         for (int e = from; e < end; e++) {
+            pages.prefetch(scratch.prefetcher, list.page(e), tile.layer(), tile.kvHead());
+        }
+        for (int e = from; e < end; e++) {
             pages.score(
                     kernels,
                     list.page(e),
                     tile.layer(),
                     tile.kvHead(),
                     scratch.queries[list.query(from)],
-                    even(rows),
+                    rows,
                     scratch.scores,
                     (e - from) * pageSize,
                     BLOCK);
@@ -236,7 +240,7 @@ final class Attend {
                     scratch.scores,
                     (e - from) * pageSize,
                     BLOCK,
-                    even(rows),
+                    rows,
                     scratch.result);
         }
     }

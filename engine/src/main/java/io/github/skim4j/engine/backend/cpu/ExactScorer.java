@@ -28,7 +28,7 @@ final class ExactScorer extends TokenScorer {
                 tile.layer(),
                 tile.kvHead(),
                 selection.queries(),
-                Attend.even(selection.rows()),
+                selection.rows(),
                 logits,
                 to,
                 stride);

@@ -166,10 +166,20 @@ final class KvPages {
         return HalfFloats.floatToBfloat16(value) & 0xffff;
     }
 
+    /** Keys and values of a page. */
+    void prefetch(Prefetcher prefetcher, int page, int layer, int kvHead) {
+        int array = page * layers + layer;
+        if (pairs == null) {
+            prefetcher.read(floats[array], keys(kvHead), keys(kvHead + 1));
+        } else {
+            prefetcher.read(pairs[array], keys(kvHead), keys(kvHead + 1));
+        }
+    }
+
     /**
      * {@code scores[r][t] = Σ_i queries[r][i] * key[t][i]} for the tokens of a page.
      *
-     * @param rows even
+     * @param rows with room for one more where they are odd, see {@link Attend#even}
      * @param queries [rows][headDim]
      * @param scores rows {@code stride} apart, from {@code to} on
      */
@@ -194,7 +204,7 @@ final class KvPages {
     /**
      * {@code result[r][i] += Σ_t weights[r][t] * value[t][i]} for the tokens of a page.
      *
-     * @param rows even
+     * @param rows likewise
      * @param weights rows {@code stride} apart, from {@code from} on
      * @param result [rows][headDim]
      */

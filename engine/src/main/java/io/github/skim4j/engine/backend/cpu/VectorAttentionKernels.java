@@ -31,7 +31,7 @@ final class VectorAttentionKernels implements AttentionKernels {
         }
         for (int t = 0; t < pageSize; t += LANES) {
             int r = 0;
-            for (; r + 4 <= rows; r += 4) {
+            for (; rows - r > 2; r += 4) {
                 score4(queries, r * headDim, headDim, keys, from + t, pageSize, scores, to + r * stride + t, stride);
             }
             if (r < rows) {
@@ -108,7 +108,9 @@ final class VectorAttentionKernels implements AttentionKernels {
             for (; r + 4 <= rows; r += 4) {
                 score4(queries, r * headDim, headDim, keys, from + t, pageSize, scores, to + r * stride + t, stride);
             }
-            if (r < rows) {
+            if (rows - r == 3) {
+                score3(queries, r * headDim, headDim, keys, from + t, pageSize, scores, to + r * stride + t, stride);
+            } else if (r < rows) {
                 score2(queries, r * headDim, headDim, keys, from + t, pageSize, scores, to + r * stride + t, stride);
             }
         }
@@ -152,6 +154,38 @@ final class VectorAttentionKernels implements AttentionKernels {
         d0.add(d1).intoArray(scores, to + 3 * stride);
     }
 
+    private static void score3(
+            float[] queries,
+            int query,
+            int headDim,
+            int[] keys,
+            int from,
+            int pageSize,
+            float[] scores,
+            int to,
+            int stride) {
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a1 = FloatVector.zero(F);
+        FloatVector b0 = FloatVector.zero(F);
+        FloatVector b1 = FloatVector.zero(F);
+        FloatVector c0 = FloatVector.zero(F);
+        FloatVector c1 = FloatVector.zero(F);
+        for (int i = 0; i < headDim; i += 2) {
+            IntVector pair = IntVector.fromArray(I, keys, from + (i >> 1) * pageSize);
+            FloatVector even = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            FloatVector odd = pair.and(0xffff0000).reinterpretAsFloats();
+            a0 = even.fma(FloatVector.broadcast(F, queries[query + i]), a0);
+            a1 = odd.fma(FloatVector.broadcast(F, queries[query + i + 1]), a1);
+            b0 = even.fma(FloatVector.broadcast(F, queries[query + i + headDim]), b0);
+            b1 = odd.fma(FloatVector.broadcast(F, queries[query + i + 1 + headDim]), b1);
+            c0 = even.fma(FloatVector.broadcast(F, queries[query + i + 2 * headDim]), c0);
+            c1 = odd.fma(FloatVector.broadcast(F, queries[query + i + 1 + 2 * headDim]), c1);
+        }
+        a0.add(a1).intoArray(scores, to);
+        b0.add(b1).intoArray(scores, to + stride);
+        c0.add(c1).intoArray(scores, to + 2 * stride);
+    }
+
     private static void score2(
             float[] queries,
             int query,
@@ -192,7 +226,7 @@ final class VectorAttentionKernels implements AttentionKernels {
             int headDim) {
         for (int i = 0; i < headDim; i += LANES) {
             int r = 0;
-            for (; r + 4 <= rows; r += 4) {
+            for (; rows - r > 2; r += 4) {
                 addWeighted4(
                         weights, from + r * stride, stride, values, at + i, pageSize, result, r * headDim + i, headDim);
             }
@@ -277,7 +311,11 @@ final class VectorAttentionKernels implements AttentionKernels {
                     addWeighted4(
                             weights, from + r * stride, stride, values, value, pageSize, result, to, group, headDim);
                 }
-                if (r < rows) {
+                if (rows - r == 3) {
+                    int to = r * headDim + i + l;
+                    addWeighted3(
+                            weights, from + r * stride, stride, values, value, pageSize, result, to, group, headDim);
+                } else if (r < rows) {
                     int to = r * headDim + i + l;
                     addWeighted2(
                             weights, from + r * stride, stride, values, value, pageSize, result, to, group, headDim);
@@ -330,6 +368,45 @@ final class VectorAttentionKernels implements AttentionKernels {
         c1.intoArray(result, to + 2 * headDim + group);
         d0.intoArray(result, to + 3 * headDim);
         d1.intoArray(result, to + 3 * headDim + group);
+    }
+
+    private static void addWeighted3(
+            float[] weights,
+            int from,
+            int stride,
+            int[] values,
+            int at,
+            int pageSize,
+            float[] result,
+            int to,
+            int group,
+            int headDim) {
+        FloatVector a0 = FloatVector.fromArray(F, result, to);
+        FloatVector a1 = FloatVector.fromArray(F, result, to + group);
+        FloatVector b0 = FloatVector.fromArray(F, result, to + headDim);
+        FloatVector b1 = FloatVector.fromArray(F, result, to + headDim + group);
+        FloatVector c0 = FloatVector.fromArray(F, result, to + 2 * headDim);
+        FloatVector c1 = FloatVector.fromArray(F, result, to + 2 * headDim + group);
+        for (int t = 0; t < pageSize; t++) {
+            IntVector pair = IntVector.fromArray(I, values, at + t * (headDim >> 1));
+            FloatVector v0 = pair.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+            FloatVector v1 = pair.and(0xffff0000).reinterpretAsFloats();
+            FloatVector weight = FloatVector.broadcast(F, weights[from + t]);
+            a0 = v0.fma(weight, a0);
+            a1 = v1.fma(weight, a1);
+            weight = FloatVector.broadcast(F, weights[from + t + stride]);
+            b0 = v0.fma(weight, b0);
+            b1 = v1.fma(weight, b1);
+            weight = FloatVector.broadcast(F, weights[from + t + 2 * stride]);
+            c0 = v0.fma(weight, c0);
+            c1 = v1.fma(weight, c1);
+        }
+        a0.intoArray(result, to);
+        a1.intoArray(result, to + group);
+        b0.intoArray(result, to + headDim);
+        b1.intoArray(result, to + headDim + group);
+        c0.intoArray(result, to + 2 * headDim);
+        c1.intoArray(result, to + 2 * headDim + group);
     }
 
     private static void addWeighted2(

@@ -21,7 +21,7 @@ class AttentionKernelsTest {
             for (int pageSize : new int[] {8, 16, 32, 64}) {
                 KvPages pages = pages(random, headDim, pageSize, type);
                 for (CpuKernels kernels : SparseFixture.kernels()) {
-                    for (int rows = 2; rows <= 8; rows += 2) {
+                    for (int rows = 1; rows <= 8; rows++) {
                         String what = kernels.name() + ", " + type + ", pages of " + pageSize + ", " + rows + " rows";
                         assertScores(what, kernels.attention(), pages, headDim, rows, random);
                         assertWeightedValues(what, kernels.attention(), pages, headDim, rows, random);
@@ -54,8 +54,8 @@ class AttentionKernelsTest {
     private static void assertScores(
             String what, AttentionKernels kernels, KvPages pages, int headDim, int rows, Random random) {
         int stride = pages.pageSize() + 3;
-        float[] queries = floats(random, rows * headDim);
-        float[] scores = new float[rows * stride + 1];
+        float[] queries = floats(random, Attend.even(rows) * headDim);
+        float[] scores = new float[Attend.even(rows) * stride + 1];
         pages.score(kernels, 0, 0, 1, queries, rows, scores, 1, stride);
         float[] key = new float[headDim];
         for (int t = 0; t < pages.pageSize(); t++) {
@@ -74,8 +74,8 @@ class AttentionKernelsTest {
     private static void assertWeightedValues(
             String what, AttentionKernels kernels, KvPages pages, int headDim, int rows, Random random) {
         int stride = pages.pageSize() + 3;
-        float[] weights = floats(random, rows * stride + 1);
-        float[] before = floats(random, rows * headDim);
+        float[] weights = floats(random, Attend.even(rows) * stride + 1);
+        float[] before = floats(random, Attend.even(rows) * headDim);
         float[] result = before.clone();
         pages.addWeighted(kernels, 0, 0, 1, weights, 1, stride, rows, result);
         float[] value = new float[headDim];
