@@ -19,7 +19,7 @@ final class Attend {
     /** Most tokens in a part of a list. */
     private static final int SPLIT = 256;
 
-    /** Tokens that are scored at a time. */
+    /** Tokens that several queries score at a time; one scores a part's. */
     private static final int BLOCK = 64;
 
     private final ModelConfig config;
@@ -41,8 +41,16 @@ final class Attend {
         scratch = new Scratch[team.threads()];
         int rows = even(Math.max(TILE_ROWS, config.group()));
         for (int i = 0; i < scratch.length; i++) {
-            scratch[i] = new Scratch(rows, config.headDim());
+            scratch[i] = scratch(rows);
         }
+    }
+
+    private Scratch scratch(int rows) {
+        return new Scratch(rows, Math.max(rows * BLOCK, even(config.group()) * SPLIT), config.headDim());
+    }
+
+    private static int block(QueryTile tile) {
+        return tile.tokens() == 1 ? SPLIT : BLOCK;
     }
 
     /** Adds what a tile's queries read to the next run. */
@@ -97,7 +105,7 @@ final class Attend {
      * @param queries [rows][headDim] as {@link Queries#gather} leaves them, for an even number of rows
      */
     Result whole(QueryTile tile, TokenList list, float[] queries) {
-        Scratch own = new Scratch(even(config.group()), config.headDim());
+        Scratch own = scratch(even(config.group()));
         System.arraycopy(queries, 0, own.queries[TokenList.POSITIONED], 0, own.queries[0].length);
         attend(new Part(tile, list, 0, list.size(), null, 0), config.group(), own);
         return new Result(own.maxima, own.sums, own.result);
@@ -131,7 +139,7 @@ final class Attend {
 
         /** [row][headDim], by {@link TokenList#query}. */
         final float[][] queries;
-        /** [row][BLOCK] */
+        /** [row][block] */
         final float[] scores;
         /** [row][headDim] */
         final float[] result;
@@ -140,9 +148,9 @@ final class Attend {
         final float[] sums;
         final Prefetcher prefetcher = new Prefetcher();
 
-        Scratch(int rows, int headDim) {
+        Scratch(int rows, int scores, int headDim) {
             queries = new float[2][rows * headDim];
-            scores = new float[rows * BLOCK];
+            this.scores = new float[scores];
             result = new float[rows * headDim];
             maxima = new float[rows];
             sums = new float[rows];
@@ -184,7 +192,7 @@ final class Attend {
         Arrays.fill(scratch.result, 0, rows * headDim, 0);
         Arrays.fill(scratch.maxima, 0, rows, Float.NEGATIVE_INFINITY);
         Arrays.fill(scratch.sums, 0, rows, 0);
-        int perBlock = BLOCK / pages.pageSize();
+        int perBlock = block(part.tile) / pages.pageSize();
         int from = part.from;
         while (from < part.end) {
             int end = from + 1;
@@ -202,6 +210,7 @@ final class Attend {
         TokenList list = part.list;
         int headDim = config.headDim();
         int pageSize = pages.pageSize();
+        int block = block(tile);
         int columns = (end - from) * pageSize;
         for (int e = from; e < end; e++) {
             pages.prefetch(scratch.prefetcher, list.page(e), tile.layer(), tile.kvHead());
@@ -216,12 +225,12 @@ final class Attend {
                     rows,
                     scratch.scores,
                     (e - from) * pageSize,
-                    BLOCK);
+                    block);
         }
         for (int r = 0; r < rows; r++) {
             int position = tile.firstPosition() + r / config.group();
             for (int e = from; e < end; e++) {
-                int at = r * BLOCK + (e - from) * pageSize;
+                int at = r * block + (e - from) * pageSize;
                 hide(scratch.scores, at, 1, pageSize, tile.visible(list, e, position));
                 if (list.logWeight(e) != 0) {
                     for (int i = at; i < at + pageSize; i++) {
@@ -229,7 +238,7 @@ final class Attend {
                     }
                 }
             }
-            softmax(r, columns, headDim, scratch);
+            softmax(r, r * block, columns, scratch);
         }
         for (int e = from; e < end; e++) {
             pages.addWeighted(
@@ -239,7 +248,7 @@ final class Attend {
                     tile.kvHead(),
                     scratch.scores,
                     (e - from) * pageSize,
-                    BLOCK,
+                    block,
                     rows,
                     scratch.result);
         }
@@ -258,20 +267,20 @@ final class Attend {
     }
 
     /** Turns a row of scores into weights relative to the greatest score so far, and what was summed before along with it. */
-    private void softmax(int row, int columns, int headDim, Scratch scratch) {
+    private void softmax(int row, int from, int columns, Scratch scratch) {
         float before = scratch.maxima[row];
-        float max = Math.max(before, kernels.max(scratch.scores, row * BLOCK, columns));
+        float max = Math.max(before, kernels.max(scratch.scores, from, columns));
         if (max == Float.NEGATIVE_INFINITY) {
-            Arrays.fill(scratch.scores, row * BLOCK, row * BLOCK + columns, 0);
+            Arrays.fill(scratch.scores, from, from + columns, 0);
             return;
         }
         if (max > before) {
             float factor = Exp.exp(before - max);
             scratch.sums[row] *= factor;
-            kernels.scale(scratch.result, row * headDim, headDim, factor);
+            kernels.scale(scratch.result, row * config.headDim(), config.headDim(), factor);
             scratch.maxima[row] = max;
         }
-        scratch.sums[row] += kernels.expAndSum(scratch.scores, row * BLOCK, columns, max);
+        scratch.sums[row] += kernels.expAndSum(scratch.scores, from, columns, max);
     }
 
     private void merge(QueryTile tile, Partials partials, int rows, float[] output, float[] logSums) {
