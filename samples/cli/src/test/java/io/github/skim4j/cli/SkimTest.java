@@ -101,6 +101,7 @@ class SkimTest {
                 "bench --depth 0",
                 "bench --depth 8 --tokens 0",
                 "bench --depth 8 --runs 0",
+                "bench --depth 8 --warm-up -1",
                 "bench --depth 8 --shape llama-2-7b --model m",
             })
     void wrongUsageIsToldInShort(String line) {

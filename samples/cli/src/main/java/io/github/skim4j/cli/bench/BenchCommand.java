@@ -37,6 +37,7 @@ import java.util.Locale;
 import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
+import java.util.concurrent.TimeUnit;
 import java.util.function.ToDoubleFunction;
 import me.tongfei.progressbar.ProgressBar;
 import picocli.CommandLine.Command;
@@ -58,6 +59,9 @@ import picocli.CommandLine.Spec;
 public final class BenchCommand implements Callable<Integer> {
 
     private static final int WARM_UP_DEPTH = 1024;
+
+    /** On a CPU. */
+    private static final int WARM_UP_SECONDS = 3;
 
     /** A prefill is repeated as long as all repetitions together have no more tokens. */
     private static final int REPEATED_PREFILL = 8192;
@@ -129,6 +133,13 @@ public final class BenchCommand implements Callable<Integer> {
     private int runs;
 
     @Option(
+            names = "--warm-up",
+            paramLabel = "S",
+            description =
+                    "Seconds that each method decodes at each depth before it is measured (default: 3 on a CPU, as Java compiles the kernels meanwhile, else 0).")
+    private Integer warmUpSeconds;
+
+    @Option(
             names = "--bandwidth",
             paramLabel = "GB/s",
             description =
@@ -153,6 +164,9 @@ public final class BenchCommand implements Callable<Integer> {
     public Integer call() {
         requirePositive("--tokens", tokens);
         requirePositive("--runs", runs);
+        if (warmUpSeconds != null && warmUpSeconds < 0) {
+            throw new ParameterException(spec.commandLine(), "--warm-up must not be negative, but is " + warmUpSeconds);
+        }
         requirePositive("--batch", batch);
         requirePositive("--prefill-chunk", prefillChunk);
         depths.forEach(depth -> requirePositive("--depth", depth));
@@ -243,7 +257,7 @@ public final class BenchCommand implements Callable<Integer> {
                     device.threads() > 0
                             ? device.threads()
                             : Runtime.getRuntime().availableProcessors(),
-                    measure(backend, kvCache.pageSize(), config.vocabSize(), floor));
+                    measure(backend, kvCache.pageSize(), config.vocabSize(), warmUpSeconds(chosen), floor));
             PrintWriter out = spec.commandLine().getOut();
             if (json) {
                 Json.print(report, out);
@@ -276,7 +290,12 @@ public final class BenchCommand implements Callable<Integer> {
         return batch * sequences * (longest() / pageSize + 2L) * pageSize * kvCache.tokenBytes(config);
     }
 
-    private List<BenchReport.Result> measure(Backend backend, int pageSize, int vocabSize, Floor floor) {
+    private int warmUpSeconds(Device chosen) {
+        return warmUpSeconds != null ? warmUpSeconds : chosen.provider().name().equals("cpu") ? WARM_UP_SECONDS : 0;
+    }
+
+    private List<BenchReport.Result> measure(
+            Backend backend, int pageSize, int vocabSize, int warmUpSeconds, Floor floor) {
         int[][] ids = new int[batch][];
         Arrays.setAll(
                 ids,
@@ -295,6 +314,7 @@ public final class BenchCommand implements Callable<Integer> {
                 for (int i = 0; i == 0 || i < runs && (i + 1) * depth <= REPEATED_PREFILL; i++) {
                     prefills.add(bench.prefill());
                 }
+                warmUp(bench, warmUpSeconds);
                 results.addAll(
                         results(depth, median(prefills, nanos -> depth / (nanos / 1e9)), decode(bench, bar), floor));
             }
@@ -305,6 +325,15 @@ public final class BenchCommand implements Callable<Integer> {
     private void warmUp(BackendBench bench) {
         bench.prefill();
         attention.forEach(method -> bench.decode(method.method(), tokens));
+    }
+
+    private void warmUp(BackendBench bench, int seconds) {
+        for (AttentionSpec method : attention) {
+            long start = System.nanoTime();
+            while (System.nanoTime() - start < TimeUnit.SECONDS.toNanos(seconds)) {
+                bench.decode(method.method(), tokens);
+            }
+        }
     }
 
     /** Runs of each method, in turn, so that what disturbs one disturbs all. */

@@ -25,9 +25,11 @@ class BenchCommandTest {
     Path folder;
 
     private static CommandRun bench(String... args) {
-        String[] all = new String[args.length + 1];
+        String[] all = new String[args.length + 3];
         all[0] = "bench";
-        System.arraycopy(args, 0, all, 1, args.length);
+        all[1] = "--warm-up";
+        all[2] = "0";
+        System.arraycopy(args, 0, all, 3, args.length);
         return CommandRun.of(new ScriptedEngine(message -> message), all);
     }
 
