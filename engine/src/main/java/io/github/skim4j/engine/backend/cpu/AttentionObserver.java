@@ -121,7 +121,7 @@ final class AttentionObserver {
         int page = reading.list().page(entry);
         int pageSize = pages.pageSize();
         int group = config.group();
-        int rows = Attend.even(tile.tokens() * group);
+        int rows = tile.tokens() * group;
         pages.score(kernels, page, tile.layer(), tile.kvHead(), scratch.queries, rows, scratch.scores, 0, pageSize);
         float[] attention = records.attention(page);
         int to = records.index(tile.layer(), tile.kvHead());
