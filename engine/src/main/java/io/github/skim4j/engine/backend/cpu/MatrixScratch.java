@@ -12,6 +12,8 @@ final class MatrixScratch {
     /** Levels put together from their bits, [column][lane], and some bytes that may be read but aren't used. */
     final byte[] levels;
 
+    final Prefetcher prefetcher = new Prefetcher();
+
     private final int lanes;
     private float[] sums = {};
 

@@ -220,6 +220,23 @@ final class PackedMatrix {
         return column / 4 * lowBits % 8;
     }
 
+    /** Reads levels or elements of some columns of a panel, whole blocks of them, and their scales ahead. */
+    void prefetch(Prefetcher prefetcher, int panel, int column, int count) {
+        int from = (panel * columns + column) * lanes;
+        int end = from + count * lanes;
+        switch (layout) {
+            case FLOAT -> prefetcher.read(floats, from, end);
+            case BFLOAT16, FLOAT16 -> prefetcher.read(shorts, from, end);
+            case BYTES -> prefetcher.read(bytes, from, end);
+            case NIBBLES -> prefetcher.read(nibbles, from / 8, end / 8);
+            case SPLIT -> {
+                prefetcher.read(highs, from / 2, end / 2);
+                prefetcher.read(lows, from / 8 * lowBits, end / 8 * lowBits);
+            }
+        }
+        prefetcher.read(scales, from / block, end / block);
+    }
+
     /** Copies a row as floats. */
     void row(int row, float[] target, int to) {
         int at = at(row, columns, 0);

@@ -9,15 +9,31 @@ final class Prefetcher {
 
     private static final int LINE_BYTES = 64;
 
-    /** Of what was read, so that the compiler does not leave the reading out. */
-    private int sum;
+    /** Takes what was read, so that the compiler does not leave the reading out; so long that no two threads write to one cache line. */
+    private final int[] sums = new int[2 * LINE_BYTES / Integer.BYTES];
 
     void read(int[] array, int from, int end) {
         int read = 0;
         for (int i = from; i < end; i += LINE_BYTES / Integer.BYTES) {
             read += array[i];
         }
-        sum += read;
+        use(read);
+    }
+
+    void read(short[] array, int from, int end) {
+        int read = 0;
+        for (int i = from; i < end; i += LINE_BYTES / Short.BYTES) {
+            read += array[i];
+        }
+        use(read);
+    }
+
+    void read(byte[] array, int from, int end) {
+        int read = 0;
+        for (int i = from; i < end; i += LINE_BYTES) {
+            read += array[i];
+        }
+        use(read);
     }
 
     void read(float[] array, int from, int end) {
@@ -25,6 +41,10 @@ final class Prefetcher {
         for (int i = from; i < end; i += LINE_BYTES / Float.BYTES) {
             read += array[i];
         }
-        sum += Float.floatToRawIntBits(read);
+        use(Float.floatToRawIntBits(read));
+    }
+
+    private void use(int read) {
+        sums[LINE_BYTES / Integer.BYTES] += read;
     }
 }

@@ -25,6 +25,9 @@ final class VectorMatrixKernels implements MatrixKernels {
 
     private static final VectorSpecies<Byte> WHOLE_BYTES = VectorSpecies.of(byte.class, F.vectorShape());
 
+    /** Columns of levels that are read ahead of their product: a few KB. Reading while the columns before are multiplied was slower. */
+    private static final int AHEAD = 64;
+
     /** Rows of a panel: four vectors. */
     private static final int HEIGHT = 4 * LANES;
 
@@ -86,6 +89,7 @@ final class VectorMatrixKernels implements MatrixKernels {
         float[] w = scratch.weights;
         for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
             int count = Math.min(MatrixScratch.COLUMNS, matrix.columns - column);
+            matrix.prefetch(scratch.prefetcher, panel, column, count);
             unpack(matrix, panel, column, count, scratch);
             int t = 0;
             for (; t + TILE <= tokens; t += TILE) {
@@ -481,37 +485,30 @@ final class VectorMatrixKernels implements MatrixKernels {
         }
     }
 
-    /** One token; the same arithmetic for a row as in tiles, with weights that are unpacked on the way. */
+    /**
+     * One token; the same arithmetic for a row as in tiles, with weights that are unpacked on the way. Reading ahead stands outside the kernels:
+     * where the compiler makes a call of it, a kernel's vectors would have to wait in memory.
+     */
     private static void multiplyVector(
             PackedMatrix matrix, int panel, MatrixInput input, float[] output, MatrixScratch scratch) {
-        switch (matrix.layout) {
-            case BYTES ->
-                multiplyBytes(
-                        matrix, panel, matrix.bytes, panel * matrix.columns * HEIGHT, 0, matrix.columns, input, output);
-            case NIBBLES -> multiplyNibbles(matrix, panel, input, output);
-            case SPLIT -> {
-                for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
-                    int count = Math.min(MatrixScratch.COLUMNS, matrix.columns - column);
+        int step = matrix.quantized() ? AHEAD : matrix.block;
+        for (int column = 0; column < matrix.columns; column += step) {
+            int count = Math.min(step, matrix.columns - column);
+            int at = (panel * matrix.columns + column) * HEIGHT;
+            matrix.prefetch(scratch.prefetcher, panel, column, count);
+            switch (matrix.layout) {
+                case BYTES -> multiplyBytes(matrix, panel, matrix.bytes, at, column, count, input, output);
+                case NIBBLES -> multiplyNibbles(matrix, panel, column, count, input, output);
+                case SPLIT -> {
                     joinLevels(matrix, panel, column, count, scratch.levels);
                     multiplyBytes(matrix, panel, scratch.levels, 0, column, count, input, output);
                 }
-            }
-            default -> multiplyUnscaled(matrix, panel, input.values(), output, scratch);
-        }
-    }
-
-    private static void multiplyUnscaled(
-            PackedMatrix matrix, int panel, float[] x, float[] output, MatrixScratch scratch) {
-        int to = panel * HEIGHT;
-        for (int k = 0; k < matrix.columns; k += matrix.block) {
-            int depth = Math.min(matrix.block, matrix.columns - k);
-            int at = (panel * matrix.columns + k) * HEIGHT;
-            switch (matrix.layout) {
-                case FLOAT -> multiplyFloats(matrix.floats, at, x, k, depth, output, to);
-                case BFLOAT16 -> multiplyBfloat16s(matrix.shorts, at, x, k, depth, output, to);
-                default -> {
-                    unpackFloat16s(matrix.shorts, at, depth * HEIGHT, scratch.weights);
-                    multiplyFloats(scratch.weights, 0, x, k, depth, output, to);
+                case FLOAT -> multiplyFloats(matrix.floats, at, input.values(), column, count, output, panel * HEIGHT);
+                case BFLOAT16 ->
+                    multiplyBfloat16s(matrix.shorts, at, input.values(), column, count, output, panel * HEIGHT);
+                case FLOAT16 -> {
+                    unpackFloat16s(matrix.shorts, at, count * HEIGHT, scratch.weights);
+                    multiplyFloats(scratch.weights, 0, input.values(), column, count, output, panel * HEIGHT);
                 }
             }
         }
@@ -625,24 +622,25 @@ final class VectorMatrixKernels implements MatrixKernels {
      * it makes one instruction of AND and OR whose result takes the place of the shifted nibbles instead of a copied constant's. Two blocks
      * at a time, for more sums that don't wait for each other, were slower.
      */
-    private static void multiplyNibbles(PackedMatrix matrix, int panel, MatrixInput input, float[] output) {
+    private static void multiplyNibbles(
+            PackedMatrix matrix, int panel, int column, int count, MatrixInput input, float[] output) {
         int[] w = matrix.nibbles;
         float[] x = input.values();
         int block = matrix.block;
-        int blocks = matrix.blocks();
+        int to = panel * HEIGHT;
         IntVector sixteen = IntVector.broadcast(I, SIXTEEN);
         IntVector bits = IntVector.broadcast(I, SIXTEEN | NIBBLE_MASK);
-        FloatVector o0 = FloatVector.zero(F);
-        FloatVector o1 = FloatVector.zero(F);
-        FloatVector o2 = FloatVector.zero(F);
-        FloatVector o3 = FloatVector.zero(F);
-        for (int b = 0; b < blocks; b++) {
+        FloatVector o0 = FloatVector.fromArray(F, output, to);
+        FloatVector o1 = FloatVector.fromArray(F, output, to + LANES);
+        FloatVector o2 = FloatVector.fromArray(F, output, to + 2 * LANES);
+        FloatVector o3 = FloatVector.fromArray(F, output, to + 3 * LANES);
+        for (int k = column; k < column + count; k += block) {
+            int b = k / block;
             float startA = start(matrix, input, 0, b);
             FloatVector a0 = FloatVector.broadcast(F, startA);
             FloatVector a1 = FloatVector.broadcast(F, startA);
             FloatVector a2 = FloatVector.broadcast(F, startA);
             FloatVector a3 = FloatVector.broadcast(F, startA);
-            int k = b * block;
             int at = (panel * matrix.columns + k) / 8 * HEIGHT;
             for (int i = 0; i < block / 8; i++) {
                 IntVector w0 = IntVector.fromArray(I, w, at + i * HEIGHT);
@@ -754,13 +752,12 @@ final class VectorMatrixKernels implements MatrixKernels {
                         .reinterpretAsFloats()
                         .fma(v, a3);
             }
-            int scale = (panel * blocks + b) * HEIGHT;
+            int scale = (panel * matrix.blocks() + b) * HEIGHT;
             o0 = FloatVector.fromArray(F, matrix.scales, scale).fma(a0, o0);
             o1 = FloatVector.fromArray(F, matrix.scales, scale + LANES).fma(a1, o1);
             o2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * LANES).fma(a2, o2);
             o3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * LANES).fma(a3, o3);
         }
-        int to = panel * HEIGHT;
         o0.intoArray(output, to);
         o1.intoArray(output, to + LANES);
         o2.intoArray(output, to + 2 * LANES);

@@ -24,6 +24,9 @@ final class WorkerTeam implements AutoCloseable {
 
     private static final int SPINS = 20_000;
 
+    /** Chunks that a thread takes at a time at most; towards the end of a share fewer, so that threads end together. */
+    private static final int AT_ONCE = 4;
+
     private static final int BITS = 20;
     private static final long MASK = (1L << BITS) - 1;
 
@@ -102,6 +105,14 @@ final class WorkerTeam implements AutoCloseable {
         return loop << 2 * BITS | from << BITS | end;
     }
 
+    private static int from(long share) {
+        return (int) (share >>> BITS & MASK);
+    }
+
+    private static int end(long share) {
+        return (int) (share & MASK);
+    }
+
     /**
      * Takes chunks until none is left; each that was taken is done, also after a failure. A thread goes through its own share from the
      * front, so that it reads memory in one long stream, and then helps the others from the back of theirs.
@@ -109,30 +120,34 @@ final class WorkerTeam implements AutoCloseable {
     private void takeChunks(int worker) {
         for (int i = 0; i < threads(); i++) {
             int owner = (worker + i) % threads();
-            for (int chunk = take(owner, i > 0); chunk >= 0; chunk = take(owner, i > 0)) {
+            for (long taken = take(owner, i > 0); taken != 0; taken = take(owner, i > 0)) {
+                int end = end(taken);
                 try {
-                    if (failure == null) {
+                    for (int chunk = from(taken); chunk < end && failure == null; chunk++) {
                         task.run(worker, chunk);
                     }
                 } catch (Throwable t) {
                     failure = t;
                 }
-                done.getAndIncrement();
+                done.getAndAdd(end - from(taken));
             }
         }
     }
 
-    /** A chunk of a thread's share, or -1. */
-    private int take(int owner, boolean last) {
+    /** Some chunks of a thread's share, as a share, or 0. */
+    private long take(int owner, boolean last) {
         while (true) {
             long share = shares.get(owner * APART);
-            long from = share >>> BITS & MASK;
-            long end = share & MASK;
+            int from = from(share);
+            int end = end(share);
             if (from >= end) {
-                return -1;
+                return 0;
             }
-            if (shares.weakCompareAndSetVolatile(owner * APART, share, last ? share - 1 : share + (1L << BITS))) {
-                return (int) (last ? end - 1 : from);
+            int count = Math.max(1, Math.min(AT_ONCE, (end - from) / 2));
+            long number = share >>> 2 * BITS;
+            long rest = last ? share(number, from, end - count) : share(number, from + count, end);
+            if (shares.weakCompareAndSetVolatile(owner * APART, share, rest)) {
+                return last ? share(number, end - count, end) : share(number, from, from + count);
             }
         }
     }
