@@ -24,6 +24,9 @@ record GgufPreTokenizer(List<String> patterns, boolean gpt2, boolean ignoreMerge
             "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+"
                     + "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|\\p{N}"
                     + "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+    /** A digit alone: written as the library's own step, which models use and which knows digits of later Unicode than its patterns do. */
+    private static final String DIGIT = "\\p{N}";
+
     private static final String CJK = "[一-龥\\u3040-ゟ゠-ヿ]+";
     private static final String DEEPSEEK_3 = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+"
             + "|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
@@ -44,7 +47,7 @@ record GgufPreTokenizer(List<String> patterns, boolean gpt2, boolean ignoreMerge
         }
         known.put("tekken", new GgufPreTokenizer(List.of(TEKKEN), false, true, false));
         known.put("gpt-2", new GgufPreTokenizer(List.of(), true, false, false));
-        GgufPreTokenizer singleDigits = new GgufPreTokenizer(List.of("\\p{N}"), true, false, false);
+        GgufPreTokenizer singleDigits = new GgufPreTokenizer(List.of(DIGIT), true, false, false);
         for (String name : List.of("smollm", "starcoder", "refact", "command-r")) {
             known.put(name, singleDigits);
         }
@@ -54,10 +57,7 @@ record GgufPreTokenizer(List<String> patterns, boolean gpt2, boolean ignoreMerge
         known.put(
                 "deepseek-coder",
                 new GgufPreTokenizer(
-                        List.of("[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", "[一-龥ࠀ-一가-퟿]+", "\\p{N}"),
-                        false,
-                        false,
-                        false));
+                        List.of("[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", "[一-龥ࠀ-一가-퟿]+", DIGIT), false, false, false));
         known.put("deepseek-v3", new GgufPreTokenizer(List.of("\\p{N}{1,3}", CJK, DEEPSEEK_3), false, false, false));
         return known;
     }
@@ -77,12 +77,17 @@ record GgufPreTokenizer(List<String> patterns, boolean gpt2, boolean ignoreMerge
         json.writeArrayFieldStart("pretokenizers");
         for (String pattern : patterns) {
             json.writeStartObject();
-            json.writeStringField("type", "Split");
-            json.writeObjectFieldStart("pattern");
-            json.writeStringField("Regex", pattern);
-            json.writeEndObject();
-            json.writeStringField("behavior", "Isolated");
-            json.writeBooleanField("invert", false);
+            if (pattern.equals(DIGIT)) {
+                json.writeStringField("type", "Digits");
+                json.writeBooleanField("individual_digits", true);
+            } else {
+                json.writeStringField("type", "Split");
+                json.writeObjectFieldStart("pattern");
+                json.writeStringField("Regex", pattern);
+                json.writeEndObject();
+                json.writeStringField("behavior", "Isolated");
+                json.writeBooleanField("invert", false);
+            }
             json.writeEndObject();
         }
         writeByteLevel(json, gpt2);

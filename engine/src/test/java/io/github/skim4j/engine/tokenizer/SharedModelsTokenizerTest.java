@@ -39,6 +39,8 @@ class SharedModelsTokenizerTest {
                 assertThat(ids).as("seed %d: '%s'", seed, text).isEqualTo(expected.encode(text));
                 assertThat(tokenizer.decode(ids)).isEqualTo(expected.decode(ids));
             }
+            String digitOfUnicode17 = "The end.\n\n" + Character.toString(0x16FF5);
+            assertThat(tokenizer.encode(digitOfUnicode17)).isEqualTo(expected.encode(digitOfUnicode17));
             for (String line : Files.readAllLines(shared(SMOLLM2 + "goldens.jsonl"))) {
                 JsonNode golden = new ObjectMapper().readTree(line);
                 assertThat(tokenizer.encode(golden.path("prompt").asText()))

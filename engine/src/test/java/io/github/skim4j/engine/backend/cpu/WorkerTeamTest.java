@@ -22,13 +22,13 @@ class WorkerTeamTest {
         Random random = new Random(seed);
         try (WorkerTeam team = new WorkerTeam(threads, "team")) {
             for (int loop = 0; loop < 3000; loop++) {
-                int chunks = random.nextInt(20);
-                AtomicIntegerArray runs = new AtomicIntegerArray(20);
+                int chunks = random.nextInt(60);
+                AtomicIntegerArray runs = new AtomicIntegerArray(60);
                 team.run(chunks, (worker, chunk) -> {
                     assertThat(worker).isBetween(0, threads - 1);
                     runs.incrementAndGet(chunk);
                 });
-                for (int i = 0; i < 20; i++) {
+                for (int i = 0; i < 60; i++) {
                     assertThat(runs.get(i))
                             .as("loop %s, chunk %s, seed %s", loop, i, seed)
                             .isEqualTo(i < chunks ? 1 : 0);
