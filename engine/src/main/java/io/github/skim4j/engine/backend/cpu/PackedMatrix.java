@@ -220,7 +220,7 @@ final class PackedMatrix {
         return column / 4 * lowBits % 8;
     }
 
-    /** Reads levels or elements of some columns of a panel, whole blocks of them, and their scales ahead. */
+    /** Reads levels or elements of some columns of a panel, whole blocks of them, with scales and minima ahead. */
     void prefetch(Prefetcher prefetcher, int panel, int column, int count) {
         int from = (panel * columns + column) * lanes;
         int end = from + count * lanes;
@@ -235,6 +235,9 @@ final class PackedMatrix {
             }
         }
         prefetcher.read(scales, from / block, end / block);
+        if (mins != null) {
+            prefetcher.read(mins, from / block / minBlocks, end / block / minBlocks);
+        }
     }
 
     /** Copies a row as floats. */
