@@ -491,6 +491,8 @@ final class VectorMatrixKernels implements MatrixKernels {
      */
     private static void multiplyVector(
             PackedMatrix matrix, int panel, MatrixInput input, float[] output, MatrixScratch scratch) {
+        float[] x = input.values();
+        int to = panel * HEIGHT;
         int step = matrix.quantized() ? AHEAD : matrix.block;
         for (int column = 0; column < matrix.columns; column += step) {
             int count = Math.min(step, matrix.columns - column);
@@ -503,12 +505,11 @@ final class VectorMatrixKernels implements MatrixKernels {
                     joinLevels(matrix, panel, column, count, scratch.levels);
                     multiplyBytes(matrix, panel, scratch.levels, 0, column, count, input, output);
                 }
-                case FLOAT -> multiplyFloats(matrix.floats, at, input.values(), column, count, output, panel * HEIGHT);
-                case BFLOAT16 ->
-                    multiplyBfloat16s(matrix.shorts, at, input.values(), column, count, output, panel * HEIGHT);
+                case FLOAT -> multiplyFloats(matrix.floats, at, x, column, count, output, to);
+                case BFLOAT16 -> multiplyBfloat16s(matrix.shorts, at, x, column, count, output, to);
                 case FLOAT16 -> {
                     unpackFloat16s(matrix.shorts, at, count * HEIGHT, scratch.weights);
-                    multiplyFloats(scratch.weights, 0, input.values(), column, count, output, panel * HEIGHT);
+                    multiplyFloats(scratch.weights, 0, x, column, count, output, to);
                 }
             }
         }

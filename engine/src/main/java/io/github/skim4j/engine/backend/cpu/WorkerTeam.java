@@ -144,10 +144,11 @@ final class WorkerTeam implements AutoCloseable {
                 return 0;
             }
             int count = Math.max(1, Math.min(AT_ONCE, (end - from) / 2));
+            int first = last ? end - count : from;
             long number = share >>> 2 * BITS;
-            long rest = last ? share(number, from, end - count) : share(number, from + count, end);
+            long rest = last ? share(number, from, first) : share(number, from + count, end);
             if (shares.weakCompareAndSetVolatile(owner * APART, share, rest)) {
-                return last ? share(number, end - count, end) : share(number, from, from + count);
+                return share(number, first, first + count);
             }
         }
     }
