@@ -5,6 +5,7 @@ import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
+import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
@@ -32,6 +33,16 @@ record VectorKernels(MatrixKernels matrix, AttentionKernels attention, Selection
     static final VectorSpecies<Byte> B =
             VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(8, LANES) * Byte.SIZE));
 
+    private static final VectorShuffle<Float> EIGHT_ON = further(8);
+    private static final VectorShuffle<Float> FOUR_ON = further(4);
+    private static final VectorShuffle<Float> TWO_ON = further(2);
+    private static final VectorShuffle<Float> ONE_ON = further(1);
+
+    /** Gives each lane what stands so many lanes further on, around the end. */
+    private static VectorShuffle<Float> further(int lanes) {
+        return VectorShuffle.iota(F, lanes % LANES, 1, true);
+    }
+
     VectorKernels() {
         this(new VectorMatrixKernels(), new VectorAttentionKernels(), new VectorSelectionKernels());
     }
@@ -42,17 +53,19 @@ record VectorKernels(MatrixKernels matrix, AttentionKernels attention, Selection
     }
 
     /**
-     * In pairs, which wait less for each other than one sum would: {@code reduceLanes} leaves the order open, and with it the last bit;
-     * {@code lane} puts the vector on the heap, once for each lane.
+     * By halves until each lane holds the sum: {@code reduceLanes} leaves the order of a sum open, and with it the last bit, but not what
+     * the greatest lane is; an array or {@code lane} would put the vector on the heap.
      */
     static float sumLanes(FloatVector v) {
-        float[] lanes = new float[LANES];
-        v.intoArray(lanes, 0);
-        float sum = lanes[0] + lanes[1] + (lanes[2] + lanes[3]);
-        for (int i = 4; i < LANES; i += 4) {
-            sum += lanes[i] + lanes[i + 1] + (lanes[i + 2] + lanes[i + 3]);
+        FloatVector sum = v;
+        if (LANES == 16) {
+            sum = sum.add(sum.rearrange(EIGHT_ON));
         }
-        return sum;
+        if (LANES >= 8) {
+            sum = sum.add(sum.rearrange(FOUR_ON));
+        }
+        sum = sum.add(sum.rearrange(TWO_ON));
+        return sum.add(sum.rearrange(ONE_ON)).reduceLanes(VectorOperators.MAX);
     }
 
     /** {@link Exp#exp} in lanes. */
