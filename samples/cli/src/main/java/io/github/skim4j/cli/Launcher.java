@@ -31,7 +31,7 @@ public final class Launcher {
     private static final String INCUBATOR_WARNING = "WARNING: Using incubator modules: " + VECTOR_MODULE;
 
     /** Enough for what a request leaves behind. */
-    private static final String YOUNG_GENERATION = "32m";
+    private static final String YOUNG_GENERATION = "16m";
 
     /** More than what requests make often. */
     private static final String LARGE_ARRAY = "256k";
@@ -177,6 +177,8 @@ public final class Launcher {
             }
             // Weights would be copied out of the young generation one by one.
             command.add("-XX:PretenureSizeThreshold=" + LARGE_ARRAY);
+            // What loading leaves behind would stay, up to 5 % of the heap.
+            command.add("-XX:MarkSweepDeadRatio=0");
         }
         if (isVmOption.test(TRIM_NATIVE_HEAP)) {
             command.add("-XX:" + TRIM_NATIVE_HEAP + "=5000");
