@@ -16,11 +16,8 @@ final class Attend {
     /** Query rows that share an unpacked block. */
     static final int TILE_ROWS = 48;
 
-    /** Most tokens in a part of a list. */
-    private static final int SPLIT = 256;
-
-    /** Tokens that several queries score at a time; one scores a part's. */
-    private static final int BLOCK = 64;
+    /** Tokens that queries score at a time, and at most in a part of a list. */
+    private static final int BLOCK = 256;
 
     private final ModelConfig config;
     private final AttentionKernels kernels;
@@ -46,16 +43,12 @@ final class Attend {
     }
 
     private Scratch scratch(int rows) {
-        return new Scratch(rows, Math.max(rows * BLOCK, even(config.group()) * SPLIT), config.headDim());
-    }
-
-    private static int block(QueryTile tile) {
-        return tile.tokens() == 1 ? SPLIT : BLOCK;
+        return new Scratch(rows, rows * BLOCK, config.headDim());
     }
 
     /** Adds what a tile's queries read to the next run. */
     void add(QueryTile tile, TokenList list) {
-        int perPart = SPLIT / pages.pageSize();
+        int perPart = BLOCK / pages.pageSize();
         if (tile.tokens() > 1 || list.size() <= perPart) {
             parts.add(new Part(tile, list, 0, list.size(), null, 0));
             return;
@@ -192,7 +185,7 @@ final class Attend {
         Arrays.fill(scratch.result, 0, rows * headDim, 0);
         Arrays.fill(scratch.maxima, 0, rows, Float.NEGATIVE_INFINITY);
         Arrays.fill(scratch.sums, 0, rows, 0);
-        int perBlock = block(part.tile) / pages.pageSize();
+        int perBlock = BLOCK / pages.pageSize();
         int from = part.from;
         while (from < part.end) {
             int end = from + 1;
@@ -210,7 +203,6 @@ final class Attend {
         TokenList list = part.list;
         int headDim = config.headDim();
         int pageSize = pages.pageSize();
-        int block = block(tile);
         int columns = (end - from) * pageSize;
         for (int e = from; e < end; e++) {
             pages.prefetch(scratch.prefetcher, list.page(e), tile.layer(), tile.kvHead());
@@ -225,12 +217,12 @@ final class Attend {
                     rows,
                     scratch.scores,
                     (e - from) * pageSize,
-                    block);
+                    BLOCK);
         }
         for (int r = 0; r < rows; r++) {
             int position = tile.firstPosition() + r / config.group();
             for (int e = from; e < end; e++) {
-                int at = r * block + (e - from) * pageSize;
+                int at = r * BLOCK + (e - from) * pageSize;
                 hide(scratch.scores, at, 1, pageSize, tile.visible(list, e, position));
                 if (list.logWeight(e) != 0) {
                     for (int i = at; i < at + pageSize; i++) {
@@ -238,7 +230,7 @@ final class Attend {
                     }
                 }
             }
-            softmax(r, r * block, columns, scratch);
+            softmax(r, r * BLOCK, columns, scratch);
         }
         for (int e = from; e < end; e++) {
             pages.addWeighted(
@@ -248,7 +240,7 @@ final class Attend {
                     tile.kvHead(),
                     scratch.scores,
                     (e - from) * pageSize,
-                    block,
+                    BLOCK,
                     rows,
                     scratch.result);
         }
