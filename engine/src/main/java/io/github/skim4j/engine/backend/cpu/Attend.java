@@ -219,17 +219,10 @@ final class Attend {
                     (e - from) * pageSize,
                     BLOCK);
         }
+        for (int e = from; e < end; e++) {
+            hideAndWeigh(tile, list, e, rows, scratch.scores, (e - from) * pageSize);
+        }
         for (int r = 0; r < rows; r++) {
-            int position = tile.firstPosition() + r / config.group();
-            for (int e = from; e < end; e++) {
-                int at = r * BLOCK + (e - from) * pageSize;
-                hide(scratch.scores, at, 1, pageSize, tile.visible(list, e, position));
-                if (list.logWeight(e) != 0) {
-                    for (int i = at; i < at + pageSize; i++) {
-                        scratch.scores[i] += list.logWeight(e);
-                    }
-                }
-            }
             softmax(r, r * BLOCK, columns, scratch);
         }
         for (int e = from; e < end; e++) {
@@ -244,6 +237,31 @@ final class Attend {
                     rows,
                     scratch.result);
         }
+    }
+
+    /** Hides an entry's tokens from the rows that don't see them, and adds its log weight to the others' scores. */
+    private void hideAndWeigh(QueryTile tile, TokenList list, int entry, int rows, float[] scores, int column) {
+        int pageSize = pages.pageSize();
+        float logWeight = list.logWeight(entry);
+        // What the first and the last query see whole, those between them do.
+        boolean whole =
+                sees(tile, list, entry, tile.firstPosition()) && sees(tile, list, entry, tile.endPosition() - 1);
+        if (whole && logWeight == 0) {
+            return;
+        }
+        for (int r = 0; r < rows; r++) {
+            int at = r * BLOCK + column;
+            hide(scores, at, 1, pageSize, tile.visible(list, entry, tile.firstPosition() + r / config.group()));
+            if (logWeight != 0) {
+                for (int i = at; i < at + pageSize; i++) {
+                    scores[i] += logWeight;
+                }
+            }
+        }
+    }
+
+    private boolean sees(QueryTile tile, TokenList list, int entry, int position) {
+        return tile.visible(list, entry, position) == TokenList.range(0, pages.pageSize());
     }
 
     /** Gives the tokens of a page that a mask leaves out the score -∞; tokens' scores are {@code apart} from each other. */
