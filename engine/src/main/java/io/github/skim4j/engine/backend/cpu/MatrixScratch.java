@@ -1,6 +1,6 @@
 package io.github.skim4j.engine.backend.cpu;
 
-/** A thread's memory: unpacked weights of some columns of a panel, to fit in the first-level cache, scales and sums of a panel. */
+/** A thread's memory: unpacked weights of some columns of a panel, to fit in the first-level cache, and sums of a panel. */
 final class MatrixScratch {
 
     /** Columns that are unpacked at a time; a multiple of every block size. */
@@ -12,12 +12,6 @@ final class MatrixScratch {
     /** Levels put together from their bits, [column][lane], and some bytes that may be read but aren't used. */
     final byte[] levels;
 
-    /** A panel's scales as floats: [block][lane]. */
-    float[] scales = {};
-
-    /** A panel's minima as floats: [block][lane]. */
-    float[] mins = {};
-
     final Prefetcher prefetcher = new Prefetcher();
 
     private final int lanes;
@@ -27,15 +21,6 @@ final class MatrixScratch {
         this.lanes = lanes;
         levels = new byte[COLUMNS * lanes + PackedMatrix.OVERREAD];
         weights = new float[COLUMNS * lanes];
-    }
-
-    /** Makes room for the scales and minima of a panel. */
-    void fit(PackedMatrix matrix) {
-        int size = matrix.blocks() * lanes;
-        if (scales.length < size) {
-            scales = new float[size];
-            mins = new float[size];
-        }
     }
 
     /**

@@ -2,15 +2,15 @@ package io.github.skim4j.engine.backend.cpu;
 
 import io.github.skim4j.engine.model.HalfFloats;
 import io.github.skim4j.engine.model.TensorType;
+import java.util.Arrays;
 
 /**
  * A weight matrix in the one form that the kernels work on: panels of {@code lanes} rows, element (r, k) at
  * [r / lanes][k][r % lanes], so that the lanes of a vector are rows, an input value is shared by all lanes and nothing is summed
  * across lanes. A panel is a few vectors high, so that a kernel reads memory from front to back. The last panel is padded with zeros.
  *
- * <p>Quantised values are {@code scale * (level - zeroPoint) + min} with a scale and a minimum for each row and block of columns, kept as files
- * do: binary16 at [r / lanes][block][r % lanes], or in the K types one for {@link #sharing} blocks at [r / lanes][block / sharing][r % lanes],
- * times a level of each block.
+ * <p>Quantised values are {@code scale * (level - zeroPoint) + min}: a scale for each row and block of columns, at
+ * [r / lanes][block][r % lanes], and a minimum in one of the forms that {@link #mins} and {@link #minLevels} describe.
  */
 final class PackedMatrix {
 
@@ -54,19 +54,17 @@ final class PackedMatrix {
     final byte[] lows;
     /** Bits of a level in {@link #lows}: 1 or 2. */
     final int lowBits;
-    /** Scales, or what {@link #scaleLevels} are multiplied by; {@code null} in the float layouts. */
-    final short[] scales;
-    /** Levels of the scales; or {@code null}. */
-    final byte[] scaleLevels;
+    /** All 1 in the float layouts. */
+    final float[] scales;
 
     /** The level that stands for 0. */
     final int zeroPoint;
     /** Minima, or what {@link #minLevels} are multiplied by; {@code null} if there are none. */
-    final short[] mins;
-    /** Levels of the minima; or {@code null}. */
+    final float[] mins;
+    /** Levels of the minima, for each block, where a stored block of {@link #minBlocks} of ours shares one scale of minima; or {@code null}. */
     final byte[] minLevels;
-    /** Blocks that share an entry of {@link #scales} and {@link #mins}. */
-    final int sharing;
+    /** Blocks that share an entry of {@link #mins}. */
+    final int minBlocks;
 
     /** An empty matrix for rows as {@code type} stores them. */
     PackedMatrix(TensorType type, int rows, int columns, int lanes) {
@@ -94,13 +92,14 @@ final class PackedMatrix {
         highs = layout == Layout.SPLIT ? new byte[size / 2] : null;
         lows = layout == Layout.SPLIT ? new byte[size / 8 * lowBits] : null;
         block = quantized() ? StoredBlocks.blockSize(type) : FLOAT_BLOCK;
+        scales = new float[panels * lanes * blocks()];
+        if (!quantized()) {
+            Arrays.fill(scales, 1);
+        }
         zeroPoint = quantized() ? StoredBlocks.zeroPoint(type) : 0;
-        sharing = quantized() ? StoredBlocks.sharing(type) : 1;
-        int blocks = panels * lanes * blocks();
-        scales = quantized() ? new short[blocks / sharing] : null;
-        scaleLevels = sharing > 1 ? new byte[blocks + OVERREAD] : null;
-        mins = quantized() && StoredBlocks.hasMins(type) ? new short[blocks / sharing] : null;
-        minLevels = mins != null && sharing > 1 ? new byte[blocks + OVERREAD] : null;
+        minBlocks = quantized() ? StoredBlocks.minBlocks(type) : 1;
+        minLevels = minBlocks > 1 ? new byte[scales.length + OVERREAD] : null;
+        mins = quantized() && StoredBlocks.hasMins(type) ? new float[scales.length / minBlocks] : null;
     }
 
     /**
@@ -112,13 +111,14 @@ final class PackedMatrix {
         int paddedRows = Math.multiplyExact((rows + lanes - 1) / lanes, lanes);
         int size = Math.multiplyExact(paddedRows, columns);
         boolean quantized = type != TensorType.F32 && type != TensorType.BF16 && type != TensorType.F16;
+        int block = quantized ? StoredBlocks.blockSize(type) : FLOAT_BLOCK;
+        long scales = (long) paddedRows * ((columns + block - 1) / block);
         if (!quantized) {
-            return type.bytes(size);
+            return type.bytes(size) + Float.BYTES * scales;
         }
-        int blocks = size / StoredBlocks.blockSize(type);
-        int sharing = StoredBlocks.sharing(type);
-        long scales = Short.BYTES * (long) (blocks / sharing) + (sharing > 1 ? blocks : 0);
-        return (long) size / 8 * StoredBlocks.levelBits(type) + (StoredBlocks.hasMins(type) ? 2 * scales : scales);
+        int minBlocks = StoredBlocks.minBlocks(type);
+        long mins = StoredBlocks.hasMins(type) ? Float.BYTES * scales / minBlocks + (minBlocks > 1 ? scales : 0) : 0;
+        return (long) size / 8 * StoredBlocks.levelBits(type) + Float.BYTES * scales + mins;
     }
 
     /** Whether elements are levels. */
@@ -165,9 +165,6 @@ final class PackedMatrix {
             default -> setSplit(row, source.levels);
         }
         spread(source.scales, scales, row);
-        if (scaleLevels != null) {
-            spread(source.scaleLevels, scaleLevels, row);
-        }
         if (minLevels != null) {
             spread(source.minLevels, minLevels, row);
         }
@@ -176,7 +173,7 @@ final class PackedMatrix {
         }
     }
 
-    private void spread(short[] source, short[] target, int row) {
+    private void spread(float[] source, float[] target, int row) {
         int at = at(row, source.length, 0);
         for (int b = 0; b < source.length; b++) {
             target[at + b * lanes] = source[b];
@@ -237,6 +234,10 @@ final class PackedMatrix {
                 prefetcher.read(lows, from / 8 * lowBits, end / 8 * lowBits);
             }
         }
+        prefetcher.read(scales, from / block, end / block);
+        if (mins != null) {
+            prefetcher.read(mins, from / block / minBlocks, end / block / minBlocks);
+        }
     }
 
     /** Copies a row as floats. */
@@ -262,13 +263,12 @@ final class PackedMatrix {
 
     private float scaled(int row, int column, int level) {
         int b = column / block;
-        float value = blockValue(scales, scaleLevels, row, b) * (level - zeroPoint);
-        return mins == null ? value : value + blockValue(mins, minLevels, row, b);
-    }
-
-    private float blockValue(short[] halves, byte[] levels, int row, int block) {
-        float half = HalfFloats.float16ToFloat(halves[at(row, blocks() / sharing, block / sharing)]);
-        return levels == null ? half : half * levels[at(row, blocks(), block)];
+        float value = scales[at(row, blocks(), b)] * (level - zeroPoint);
+        if (mins == null) {
+            return value;
+        }
+        float min = mins[at(row, blocks() / minBlocks, b / minBlocks)];
+        return value + (minLevels == null ? min : min * minLevels[at(row, blocks(), b)]);
     }
 
     /** Index of a row's item {@code item} of {@code count} in an array [panel][item][lane]. */

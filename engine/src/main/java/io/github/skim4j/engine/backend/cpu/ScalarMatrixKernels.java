@@ -39,11 +39,10 @@ final class ScalarMatrixKernels implements MatrixKernels {
     @Override
     public void multiply(
             PackedMatrix matrix, int panel, MatrixInput input, float[] output, int stride, MatrixScratch scratch) {
-        unpackScales(matrix, panel, scratch);
         int tokens = input.tokens();
         int tiled = tokens % TILE < FEW ? tokens - tokens % TILE : tokens;
         for (int t = 0; t < tiled; t += TILE) {
-            multiplyTile(matrix, panel, input, t, Math.min(TILE, tiled - t), output, stride, scratch);
+            multiplyTile(matrix, panel, input, t, Math.min(TILE, tiled - t), output, stride, scratch.weights);
         }
         if (tiled == tokens) {
             return;
@@ -58,7 +57,7 @@ final class ScalarMatrixKernels implements MatrixKernels {
             }
             for (int t = tiled; t < tokens; t++) {
                 int to = t * stride + panel * LANES;
-                multiplyPanel(matrix, panel, column, count, input, t, output, to, scratch);
+                multiplyPanel(matrix, panel, column, count, input, t, output, to, scratch.weights);
             }
         }
     }
@@ -75,8 +74,7 @@ final class ScalarMatrixKernels implements MatrixKernels {
             int tokens,
             float[] output,
             int stride,
-            MatrixScratch scratch) {
-        float[] weights = scratch.weights;
+            float[] weights) {
         float[][] totals = new float[LANES][tokens];
         float[][] sums = new float[LANES][tokens];
         float[] blockSums = new float[tokens];
@@ -120,10 +118,11 @@ final class ScalarMatrixKernels implements MatrixKernels {
                         addScaled(sums[row], x, weights[i * LANES + row], tokens);
                     }
                 }
+                int scale = (panel * matrix.blocks() + block) * LANES;
                 for (int row = 0; row < LANES; row++) {
-                    addScaled(totals[row], sums[row], scratch.scales[block * LANES + row], tokens);
+                    addScaled(totals[row], sums[row], matrix.scales[scale + row], tokens);
                     if (matrix.mins != null) {
-                        addScaled(totals[row], blockSums, scratch.mins[block * LANES + row], tokens);
+                        addScaled(totals[row], blockSums, min(matrix, panel, block, row), tokens);
                     }
                 }
             }
@@ -148,6 +147,12 @@ final class ScalarMatrixKernels implements MatrixKernels {
         }
     }
 
+    private static float min(PackedMatrix matrix, int panel, int block, int row) {
+        int shared = matrix.minBlocks;
+        float min = matrix.mins[(panel * (matrix.blocks() / shared) + block / shared) * LANES + row];
+        return matrix.minLevels == null ? min : min * matrix.minLevels[(panel * matrix.blocks() + block) * LANES + row];
+    }
+
     private static void multiplyPanel(
             PackedMatrix matrix,
             int panel,
@@ -157,8 +162,7 @@ final class ScalarMatrixKernels implements MatrixKernels {
             int token,
             float[] output,
             int to,
-            MatrixScratch scratch) {
-        float[] weights = scratch.weights;
+            float[] weights) {
         float[] sum = new float[LANES];
         for (int k = 0; k < count; k += matrix.block) {
             int block = (column + k) / matrix.block;
@@ -184,40 +188,30 @@ final class ScalarMatrixKernels implements MatrixKernels {
                     sum[lane] += weights[i * LANES + lane] * input.values()[x + i];
                 }
             }
-            addProducts(scratch.scales, block * LANES, sum, output, to);
+            int scale = (panel * matrix.blocks() + block) * LANES;
+            for (int lane = 0; lane < LANES; lane++) {
+                output[to + lane] += sum[lane] * matrix.scales[scale + lane];
+            }
             if (matrix.mins != null) {
-                Arrays.fill(sum, input.sum(token, block, matrix.block));
-                addProducts(scratch.mins, block * LANES, sum, output, to);
+                addMins(matrix, panel, block, input, token, output, to);
             }
         }
     }
 
-    private static void addProducts(float[] scales, int from, float[] sums, float[] output, int to) {
-        for (int lane = 0; lane < LANES; lane++) {
-            output[to + lane] += sums[lane] * scales[from + lane];
-        }
-    }
-
-    private static void unpackScales(PackedMatrix matrix, int panel, MatrixScratch scratch) {
-        scratch.fit(matrix);
-        if (matrix.scales == null) {
-            Arrays.fill(scratch.scales, 0, matrix.blocks() * LANES, 1);
-            return;
-        }
-        unpackScales(matrix, matrix.scales, matrix.scaleLevels, panel, scratch.scales);
-        if (matrix.mins != null) {
-            unpackScales(matrix, matrix.mins, matrix.minLevels, panel, scratch.mins);
-        }
-    }
-
-    private static void unpackScales(PackedMatrix matrix, short[] halves, byte[] levels, int panel, float[] target) {
-        int blocks = matrix.blocks();
-        for (int b = 0; b < blocks; b++) {
-            int half = (panel * (blocks / matrix.sharing) + b / matrix.sharing) * LANES;
-            int level = (panel * blocks + b) * LANES;
+    /** The minimum of a block times the sum of its inputs. */
+    private static void addMins(
+            PackedMatrix matrix, int panel, int block, MatrixInput input, int token, float[] output, int to) {
+        float sum = input.sum(token, block, matrix.block);
+        int shared = matrix.minBlocks;
+        int min = (panel * (matrix.blocks() / shared) + block / shared) * LANES;
+        if (matrix.minLevels == null) {
             for (int lane = 0; lane < LANES; lane++) {
-                float value = HalfFloats.float16ToFloat(halves[half + lane]);
-                target[b * LANES + lane] = levels == null ? value : value * levels[level + lane];
+                output[to + lane] += matrix.mins[min + lane] * sum;
+            }
+        } else {
+            int level = (panel * matrix.blocks() + block) * LANES;
+            for (int lane = 0; lane < LANES; lane++) {
+                output[to + lane] += matrix.mins[min + lane] * matrix.minLevels[level + lane] * sum;
             }
         }
     }

@@ -1,22 +1,20 @@
 package io.github.skim4j.engine.backend.cpu;
 
+import io.github.skim4j.engine.model.HalfFloats;
 import io.github.skim4j.engine.model.TensorType;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 
 /**
- * One row of a quantised tensor taken apart: {@code value[k] = scale * (level[k] - zeroPoint) + min}, exactly, whatever ggml block
- * format it is stored in. The scale is {@code scales[k / block]}, or {@code scales[k / 256] * scaleLevels[k / block]} in the K types, and so is
- * the minimum. Reused from row to row.
+ * One row of a quantised tensor taken apart: {@code value[k] = scale[k / block] * (level[k] - zeroPoint) + min}, exactly, whatever ggml block
+ * format it is stored in. The minimum is {@code mins[k / block]}, or {@code mins[k / 256] * minLevels[k / block]} in the K types. Reused from row to row.
  */
 final class StoredBlocks {
 
     private static final VarHandle SHORT = MethodHandles.byteArrayViewVarHandle(short[].class, ByteOrder.LITTLE_ENDIAN);
     private static final VarHandle INT = MethodHandles.byteArrayViewVarHandle(int[].class, ByteOrder.LITTLE_ENDIAN);
     private static final VarHandle LONG = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
-
-    private static final int SIGN = 0x8000;
 
     private final TensorType type;
     private final int columns;
@@ -25,11 +23,8 @@ final class StoredBlocks {
     /** Levels of 4 bits, eight of consecutive columns an int, the first in the lowest bits. */
     final int[] nibbles;
 
-    /** Binary16, as stored; those of minima too. */
-    final short[] scales;
-
-    final byte[] scaleLevels;
-    final short[] mins;
+    final float[] scales;
+    final float[] mins;
     final byte[] minLevels;
 
     StoredBlocks(TensorType type, int columns) {
@@ -37,12 +32,9 @@ final class StoredBlocks {
         this.columns = columns;
         this.levels = new byte[levelBits(type) == 4 ? 0 : columns];
         this.nibbles = new int[levelBits(type) == 4 ? columns / 8 : 0];
-        int blocks = columns / blockSize(type);
-        int sharing = sharing(type);
-        this.scales = new short[blocks / sharing];
-        this.scaleLevels = new byte[sharing > 1 ? blocks : 0];
-        this.mins = new short[hasMins(type) ? blocks / sharing : 0];
-        this.minLevels = new byte[hasMins(type) && sharing > 1 ? blocks : 0];
+        this.scales = new float[columns / blockSize(type)];
+        this.mins = new float[hasMins(type) ? scales.length / minBlocks(type) : 0];
+        this.minLevels = new byte[minBlocks(type) > 1 ? scales.length : 0];
     }
 
     /** Whether this is for rows of {@code columns} elements of a type. */
@@ -62,13 +54,9 @@ final class StoredBlocks {
         };
     }
 
-    /** Blocks that share what the levels of their scales and minima are multiplied by; 1 if scales have no levels. */
-    static int sharing(TensorType type) {
-        return switch (type) {
-            case Q4_K, Q5_K -> 8;
-            case Q6_K -> 16;
-            default -> 1;
-        };
+    /** Blocks that share a minimum's scale. */
+    static int minBlocks(TensorType type) {
+        return type == TensorType.Q4_K || type == TensorType.Q5_K ? 8 : 1;
     }
 
     /** The level that stands for 0 in a type without minima. */
@@ -117,7 +105,8 @@ final class StoredBlocks {
 
     private void readQ4(byte[] row, int offset, int header, boolean stored) {
         for (int to = 0, at = offset; to < columns; to += 32, at += type.blockBytes()) {
-            scales[to / 32] = half(row, at);
+            float scale = half(row, at);
+            scales[to / 32] = scale;
             if (stored) {
                 mins[to / 32] = half(row, at + 2);
             }
@@ -178,8 +167,8 @@ final class StoredBlocks {
 
     /** Eight 6-bit scales and eight 6-bit minima in 12 bytes after two half floats. */
     private void readScalesK(byte[] row, int at, int to) {
-        scales[to / 256] = half(row, at);
-        mins[to / 256] = (short) (half(row, at + 2) ^ SIGN);
+        float scale = half(row, at);
+        mins[to / 256] = -half(row, at + 2);
         int packed = at + 4;
         for (int j = 0; j < 8; j++) {
             int s;
@@ -191,15 +180,17 @@ final class StoredBlocks {
                 s = row[packed + j + 4] & 15 | (row[packed + j - 4] >> 6 & 3) << 4;
                 m = row[packed + j + 4] >> 4 & 15 | (row[packed + j] >> 6 & 3) << 4;
             }
-            scaleLevels[to / 32 + j] = (byte) s;
+            scales[to / 32 + j] = scale * s;
             minLevels[to / 32 + j] = (byte) m;
         }
     }
 
     private void readQ6K(byte[] row, int offset) {
         for (int to = 0, at = offset; to < columns; to += 256, at += type.blockBytes()) {
-            scales[to / 256] = half(row, at + 208);
-            System.arraycopy(row, at + 192, scaleLevels, to / 16, 16);
+            float scale = half(row, at + 208);
+            for (int j = 0; j < 16; j++) {
+                scales[to / 16 + j] = scale * row[at + 192 + j];
+            }
             for (int i = 0; i < 256; i++) {
                 int half = i / 128;
                 int quarter = i % 128 / 32;
@@ -211,7 +202,7 @@ final class StoredBlocks {
         }
     }
 
-    private static short half(byte[] row, int at) {
-        return (short) SHORT.get(row, at);
+    private static float half(byte[] row, int at) {
+        return HalfFloats.float16ToFloat((short) SHORT.get(row, at));
     }
 }

@@ -62,22 +62,17 @@ final class VectorMatrixKernels implements MatrixKernels {
     @Override
     public void multiply(
             PackedMatrix matrix, int panel, MatrixInput input, float[] output, int stride, MatrixScratch scratch) {
-        scratch.fit(matrix);
         if (input.tokens() == 1) {
             Arrays.fill(output, panel * HEIGHT, (panel + 1) * HEIGHT, 0);
             multiplyVector(matrix, panel, input, output, scratch);
-            if (matrix.mins != null) {
-                addMins(matrix, input, 0, scratch.mins, output, panel * HEIGHT);
-            }
+            addMins(matrix, panel, input, output, panel * HEIGHT);
             return;
         }
         float[] sums = scratch.sums(input.tokens());
         Arrays.fill(sums, 0, input.tokens() * HEIGHT, 0);
         multiplyTiles(matrix, panel, input, sums, scratch);
+        addMins(matrix, panel, input, sums, 0);
         for (int t = 0; t < input.tokens(); t++) {
-            if (matrix.mins != null) {
-                addMins(matrix, input, t, scratch.mins, sums, t * HEIGHT);
-            }
             System.arraycopy(sums, t * HEIGHT, output, t * stride + panel * HEIGHT, HEIGHT);
         }
     }
@@ -92,26 +87,24 @@ final class VectorMatrixKernels implements MatrixKernels {
             PackedMatrix matrix, int panel, MatrixInput input, float[] output, MatrixScratch scratch) {
         int tokens = input.tokens();
         float[] w = scratch.weights;
-        float[] scales = scratch.scales;
         for (int column = 0; column < matrix.columns; column += MatrixScratch.COLUMNS) {
             int count = Math.min(MatrixScratch.COLUMNS, matrix.columns - column);
             matrix.prefetch(scratch.prefetcher, panel, column, count);
-            unpackScales(matrix, panel, column, count, scratch);
             unpack(matrix, panel, column, count, scratch);
             int t = 0;
             for (; t + TILE <= tokens; t += TILE) {
                 if (WIDE_TILE) {
-                    multiply6(matrix, column, count, input, t, w, scales, output);
+                    multiply6(matrix, panel, column, count, input, t, w, output);
                 } else {
-                    multiplyHalf6(matrix, 0, column, count, input, t, w, scales, output);
-                    multiplyHalf6(matrix, 2 * LANES, column, count, input, t, w, scales, output);
+                    multiplyHalf6(matrix, panel, 0, column, count, input, t, w, output);
+                    multiplyHalf6(matrix, panel, 2 * LANES, column, count, input, t, w, output);
                 }
             }
             for (; t + 2 <= tokens; t += 2) {
-                multiply2(matrix, column, count, input, t, w, scales, output);
+                multiply2(matrix, panel, column, count, input, t, w, output);
             }
             if (t < tokens) {
-                multiply1(matrix, column, count, input, t, w, scales, output);
+                multiply1(matrix, panel, column, count, input, t, w, output);
             }
         }
     }
@@ -119,12 +112,12 @@ final class VectorMatrixKernels implements MatrixKernels {
     /** Six tokens × a panel of unpacked columns, added to the output: the sums of a block stay in registers, hence so long. */
     private static void multiply6(
             PackedMatrix matrix,
+            int panel,
             int column,
             int count,
             MatrixInput input,
             int token,
             float[] w,
-            float[] scales,
             float[] output) {
         int block = matrix.block;
         float[] x = input.tiles();
@@ -200,11 +193,11 @@ final class VectorMatrixKernels implements MatrixKernels {
                 f2 = w2.fma(v, f2);
                 f3 = w3.fma(v, f3);
             }
-            int scale = b * HEIGHT;
-            FloatVector s0 = FloatVector.fromArray(F, scales, scale);
-            FloatVector s1 = FloatVector.fromArray(F, scales, scale + LANES);
-            FloatVector s2 = FloatVector.fromArray(F, scales, scale + 2 * LANES);
-            FloatVector s3 = FloatVector.fromArray(F, scales, scale + 3 * LANES);
+            int scale = (panel * matrix.blocks() + b) * HEIGHT;
+            FloatVector s0 = FloatVector.fromArray(F, matrix.scales, scale);
+            FloatVector s1 = FloatVector.fromArray(F, matrix.scales, scale + LANES);
+            FloatVector s2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * LANES);
+            FloatVector s3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * LANES);
             s0.fma(a0, FloatVector.fromArray(F, output, to)).intoArray(output, to);
             s1.fma(a1, FloatVector.fromArray(F, output, to + LANES)).intoArray(output, to + LANES);
             s2.fma(a2, FloatVector.fromArray(F, output, to + 2 * LANES)).intoArray(output, to + 2 * LANES);
@@ -249,13 +242,13 @@ final class VectorMatrixKernels implements MatrixKernels {
     /** Six tokens × half of a panel, from its row {@code lane} on. */
     private static void multiplyHalf6(
             PackedMatrix matrix,
+            int panel,
             int lane,
             int column,
             int count,
             MatrixInput input,
             int token,
             float[] w,
-            float[] scales,
             float[] output) {
         int block = matrix.block;
         float[] x = input.tiles();
@@ -305,9 +298,9 @@ final class VectorMatrixKernels implements MatrixKernels {
                 f0 = w0.fma(v, f0);
                 f1 = w1.fma(v, f1);
             }
-            int scale = b * HEIGHT + lane;
-            FloatVector s0 = FloatVector.fromArray(F, scales, scale);
-            FloatVector s1 = FloatVector.fromArray(F, scales, scale + LANES);
+            int scale = (panel * matrix.blocks() + b) * HEIGHT + lane;
+            FloatVector s0 = FloatVector.fromArray(F, matrix.scales, scale);
+            FloatVector s1 = FloatVector.fromArray(F, matrix.scales, scale + LANES);
             s0.fma(a0, FloatVector.fromArray(F, output, to)).intoArray(output, to);
             s1.fma(a1, FloatVector.fromArray(F, output, to + LANES)).intoArray(output, to + LANES);
             s0.fma(b0, FloatVector.fromArray(F, output, to + HEIGHT)).intoArray(output, to + HEIGHT);
@@ -329,12 +322,12 @@ final class VectorMatrixKernels implements MatrixKernels {
 
     private static void multiply2(
             PackedMatrix matrix,
+            int panel,
             int column,
             int count,
             MatrixInput input,
             int token,
             float[] w,
-            float[] scales,
             float[] output) {
         int block = matrix.block;
         float[] x = input.tiles();
@@ -370,11 +363,11 @@ final class VectorMatrixKernels implements MatrixKernels {
                 b2 = w2.fma(v, b2);
                 b3 = w3.fma(v, b3);
             }
-            int scale = b * HEIGHT;
-            FloatVector s0 = FloatVector.fromArray(F, scales, scale);
-            FloatVector s1 = FloatVector.fromArray(F, scales, scale + LANES);
-            FloatVector s2 = FloatVector.fromArray(F, scales, scale + 2 * LANES);
-            FloatVector s3 = FloatVector.fromArray(F, scales, scale + 3 * LANES);
+            int scale = (panel * matrix.blocks() + b) * HEIGHT;
+            FloatVector s0 = FloatVector.fromArray(F, matrix.scales, scale);
+            FloatVector s1 = FloatVector.fromArray(F, matrix.scales, scale + LANES);
+            FloatVector s2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * LANES);
+            FloatVector s3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * LANES);
             s0.fma(a0, FloatVector.fromArray(F, output, to)).intoArray(output, to);
             s1.fma(a1, FloatVector.fromArray(F, output, to + LANES)).intoArray(output, to + LANES);
             s2.fma(a2, FloatVector.fromArray(F, output, to + 2 * LANES)).intoArray(output, to + 2 * LANES);
@@ -390,12 +383,12 @@ final class VectorMatrixKernels implements MatrixKernels {
 
     private static void multiply1(
             PackedMatrix matrix,
+            int panel,
             int column,
             int count,
             MatrixInput input,
             int token,
             float[] w,
-            float[] scales,
             float[] output) {
         int block = matrix.block;
         float[] x = input.tiles();
@@ -421,11 +414,11 @@ final class VectorMatrixKernels implements MatrixKernels {
                 a2 = w2.fma(v, a2);
                 a3 = w3.fma(v, a3);
             }
-            int scale = b * HEIGHT;
-            FloatVector s0 = FloatVector.fromArray(F, scales, scale);
-            FloatVector s1 = FloatVector.fromArray(F, scales, scale + LANES);
-            FloatVector s2 = FloatVector.fromArray(F, scales, scale + 2 * LANES);
-            FloatVector s3 = FloatVector.fromArray(F, scales, scale + 3 * LANES);
+            int scale = (panel * matrix.blocks() + b) * HEIGHT;
+            FloatVector s0 = FloatVector.fromArray(F, matrix.scales, scale);
+            FloatVector s1 = FloatVector.fromArray(F, matrix.scales, scale + LANES);
+            FloatVector s2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * LANES);
+            FloatVector s3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * LANES);
             s0.fma(a0, FloatVector.fromArray(F, output, to)).intoArray(output, to);
             s1.fma(a1, FloatVector.fromArray(F, output, to + LANES)).intoArray(output, to + LANES);
             s2.fma(a2, FloatVector.fromArray(F, output, to + 2 * LANES)).intoArray(output, to + 2 * LANES);
@@ -433,45 +426,23 @@ final class VectorMatrixKernels implements MatrixKernels {
         }
     }
 
-    /** Scales and minima of the blocks of some columns of a panel as floats. */
-    private static void unpackScales(PackedMatrix matrix, int panel, int column, int count, MatrixScratch scratch) {
-        int from = column / matrix.block;
-        int end = (column + count + matrix.block - 1) / matrix.block;
-        if (matrix.scales == null) {
-            Arrays.fill(scratch.scales, from * HEIGHT, end * HEIGHT, 1);
+    /** Adds what the minima make: for each block the minimum times the sum of its inputs. */
+    private static void addMins(PackedMatrix matrix, int panel, MatrixInput input, float[] output, int to) {
+        if (matrix.mins == null) {
             return;
         }
-        unpackScales(matrix, matrix.scales, matrix.scaleLevels, panel, from, end, scratch.scales);
-        if (matrix.mins != null) {
-            unpackScales(matrix, matrix.mins, matrix.minLevels, panel, from, end, scratch.mins);
+        for (int t = 0; t < input.tokens(); t++) {
+            if (matrix.minLevels == null) {
+                addMins(matrix, panel, input, t, output, to + t * HEIGHT);
+            } else {
+                addMinLevels(matrix, panel, input, t, output, to + t * HEIGHT);
+            }
         }
     }
 
-    private static void unpackScales(
-            PackedMatrix matrix, short[] halves, byte[] levels, int panel, int from, int end, float[] target) {
-        int blocks = matrix.blocks();
-        if (levels == null) {
-            unpackFloat16s(halves, (panel * blocks + from) * HEIGHT, (end - from) * HEIGHT, target, from * HEIGHT);
-            return;
-        }
-        for (int b = from; b < end; b++) {
-            int half = (panel * (blocks / matrix.sharing) + b / matrix.sharing) * HEIGHT;
-            unpackFloat16s(halves, half, HEIGHT, target, b * HEIGHT);
-            multiplyByLevels(levels, (panel * blocks + b) * HEIGHT, target, b * HEIGHT);
-        }
-    }
-
-    private static void multiplyByLevels(byte[] levels, int from, float[] target, int to) {
-        for (int lane = 0; lane < HEIGHT; lane += LANES) {
-            ((FloatVector) ByteVector.fromArray(B, levels, from + lane).convertShape(VectorOperators.B2F, F, 0))
-                    .mul(FloatVector.fromArray(F, target, to + lane))
-                    .intoArray(target, to + lane);
-        }
-    }
-
-    /** Adds what the minima make, for each block the minimum times the sum of its inputs: all vectors of the panel at once, lest each addition wait for the last. */
-    private static void addMins(
-            PackedMatrix matrix, MatrixInput input, int token, float[] mins, float[] output, int to) {
+    /** All vectors of the panel at once, lest each addition wait for the last. */
+    private static void addMins(PackedMatrix matrix, int panel, MatrixInput input, int token, float[] output, int to) {
+        float[] mins = matrix.mins;
         int block = matrix.block;
         int blocks = matrix.blocks();
         FloatVector a = FloatVector.zero(F);
@@ -479,7 +450,7 @@ final class VectorMatrixKernels implements MatrixKernels {
         FloatVector c = FloatVector.zero(F);
         FloatVector d = FloatVector.zero(F);
         for (int i = 0; i < blocks; i++) {
-            int at = i * HEIGHT;
+            int at = (panel * blocks + i) * HEIGHT;
             FloatVector v = FloatVector.broadcast(F, input.sum(token, i, block));
             a = FloatVector.fromArray(F, mins, at).fma(v, a);
             b = FloatVector.fromArray(F, mins, at + LANES).fma(v, b);
@@ -490,6 +461,28 @@ final class VectorMatrixKernels implements MatrixKernels {
         FloatVector.fromArray(F, output, to + LANES).add(b).intoArray(output, to + LANES);
         FloatVector.fromArray(F, output, to + 2 * LANES).add(c).intoArray(output, to + 2 * LANES);
         FloatVector.fromArray(F, output, to + 3 * LANES).add(d).intoArray(output, to + 3 * LANES);
+    }
+
+    private static void addMinLevels(
+            PackedMatrix matrix, int panel, MatrixInput input, int token, float[] output, int to) {
+        int blocks = matrix.blocks();
+        int shared = matrix.minBlocks;
+        for (int lane = 0; lane < HEIGHT; lane += LANES) {
+            FloatVector sum = FloatVector.fromArray(F, output, to + lane);
+            for (int s = 0; s < blocks / shared; s++) {
+                int at = (panel * blocks + s * shared) * HEIGHT + lane;
+                FloatVector levels = FloatVector.zero(F);
+                for (int i = 0; i < shared; i++) {
+                    FloatVector v = FloatVector.broadcast(F, input.sum(token, s * shared + i, matrix.block));
+                    levels = ((FloatVector) ByteVector.fromArray(B, matrix.minLevels, at + i * HEIGHT)
+                                    .convertShape(VectorOperators.B2F, F, 0))
+                            .fma(v, levels);
+                }
+                sum = FloatVector.fromArray(F, matrix.mins, (panel * (blocks / shared) + s) * HEIGHT + lane)
+                        .fma(levels, sum);
+            }
+            sum.intoArray(output, to + lane);
+        }
     }
 
     /**
@@ -505,19 +498,17 @@ final class VectorMatrixKernels implements MatrixKernels {
             int count = Math.min(step, matrix.columns - column);
             int at = (panel * matrix.columns + column) * HEIGHT;
             matrix.prefetch(scratch.prefetcher, panel, column, count);
-            unpackScales(matrix, panel, column, count, scratch);
             switch (matrix.layout) {
-                case BYTES ->
-                    multiplyBytes(matrix, panel, matrix.bytes, at, column, count, input, scratch.scales, output);
-                case NIBBLES -> multiplyNibbles(matrix, panel, column, count, input, scratch.scales, output);
+                case BYTES -> multiplyBytes(matrix, panel, matrix.bytes, at, column, count, input, output);
+                case NIBBLES -> multiplyNibbles(matrix, panel, column, count, input, output);
                 case SPLIT -> {
                     joinLevels(matrix, panel, column, count, scratch.levels);
-                    multiplyBytes(matrix, panel, scratch.levels, 0, column, count, input, scratch.scales, output);
+                    multiplyBytes(matrix, panel, scratch.levels, 0, column, count, input, output);
                 }
                 case FLOAT -> multiplyFloats(matrix.floats, at, x, column, count, output, to);
                 case BFLOAT16 -> multiplyBfloat16s(matrix.shorts, at, x, column, count, output, to);
                 case FLOAT16 -> {
-                    unpackFloat16s(matrix.shorts, at, count * HEIGHT, scratch.weights, 0);
+                    unpackFloat16s(matrix.shorts, at, count * HEIGHT, scratch.weights);
                     multiplyFloats(scratch.weights, 0, x, column, count, output, to);
                 }
             }
@@ -584,7 +575,6 @@ final class VectorMatrixKernels implements MatrixKernels {
             int column,
             int count,
             MatrixInput input,
-            float[] scales,
             float[] output) {
         float[] x = input.values();
         int block = matrix.block;
@@ -616,11 +606,11 @@ final class VectorMatrixKernels implements MatrixKernels {
                         .convertShape(VectorOperators.B2F, F, 0);
                 a3 = w3.fma(v, a3);
             }
-            int scale = b * HEIGHT;
-            o0 = FloatVector.fromArray(F, scales, scale).fma(a0, o0);
-            o1 = FloatVector.fromArray(F, scales, scale + LANES).fma(a1, o1);
-            o2 = FloatVector.fromArray(F, scales, scale + 2 * LANES).fma(a2, o2);
-            o3 = FloatVector.fromArray(F, scales, scale + 3 * LANES).fma(a3, o3);
+            int scale = (panel * matrix.blocks() + b) * HEIGHT;
+            o0 = FloatVector.fromArray(F, matrix.scales, scale).fma(a0, o0);
+            o1 = FloatVector.fromArray(F, matrix.scales, scale + LANES).fma(a1, o1);
+            o2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * LANES).fma(a2, o2);
+            o3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * LANES).fma(a3, o3);
         }
         o0.intoArray(output, to);
         o1.intoArray(output, to + LANES);
@@ -634,7 +624,7 @@ final class VectorMatrixKernels implements MatrixKernels {
      * at a time, for more sums that don't wait for each other, were slower.
      */
     private static void multiplyNibbles(
-            PackedMatrix matrix, int panel, int column, int count, MatrixInput input, float[] scales, float[] output) {
+            PackedMatrix matrix, int panel, int column, int count, MatrixInput input, float[] output) {
         int[] w = matrix.nibbles;
         float[] x = input.values();
         int block = matrix.block;
@@ -763,11 +753,11 @@ final class VectorMatrixKernels implements MatrixKernels {
                         .reinterpretAsFloats()
                         .fma(v, a3);
             }
-            int scale = b * HEIGHT;
-            o0 = FloatVector.fromArray(F, scales, scale).fma(a0, o0);
-            o1 = FloatVector.fromArray(F, scales, scale + LANES).fma(a1, o1);
-            o2 = FloatVector.fromArray(F, scales, scale + 2 * LANES).fma(a2, o2);
-            o3 = FloatVector.fromArray(F, scales, scale + 3 * LANES).fma(a3, o3);
+            int scale = (panel * matrix.blocks() + b) * HEIGHT;
+            o0 = FloatVector.fromArray(F, matrix.scales, scale).fma(a0, o0);
+            o1 = FloatVector.fromArray(F, matrix.scales, scale + LANES).fma(a1, o1);
+            o2 = FloatVector.fromArray(F, matrix.scales, scale + 2 * LANES).fma(a2, o2);
+            o3 = FloatVector.fromArray(F, matrix.scales, scale + 3 * LANES).fma(a3, o3);
         }
         o0.intoArray(output, to);
         o1.intoArray(output, to + LANES);
@@ -791,7 +781,7 @@ final class VectorMatrixKernels implements MatrixKernels {
                             .intoArray(target, i);
                 }
             }
-            case FLOAT16 -> unpackFloat16s(matrix.shorts, from, size, target, 0);
+            case FLOAT16 -> unpackFloat16s(matrix.shorts, from, size, target);
             case BYTES -> unpackBytes(matrix.bytes, from, size, target);
             case NIBBLES -> unpackNibbles(matrix.nibbles, from / 8, count, target);
             case SPLIT -> {
@@ -865,15 +855,14 @@ final class VectorMatrixKernels implements MatrixKernels {
         }
     }
 
-    /** The bits moved to a float's places, the sign's copies cut off, then 2^112 for the other exponent bias; subnormals come out right too. */
-    private static void unpackFloat16s(short[] source, int from, int size, float[] target, int to) {
+    /** The bits moved to a float's places, then 2^112 for the other exponent bias; subnormals come out right too. */
+    private static void unpackFloat16s(short[] source, int from, int size, float[] target) {
         for (int i = 0; i < size; i += LANES) {
-            ((IntVector) ShortVector.fromArray(S, source, from + i).convertShape(VectorOperators.S2I, I, 0))
-                    .lanewise(VectorOperators.LSHL, 13)
-                    .and(0x8fffe000)
-                    .reinterpretAsFloats()
-                    .mul(0x1p112f)
-                    .intoArray(target, to + i);
+            IntVector bits =
+                    (IntVector) ShortVector.fromArray(S, source, from + i).convertShape(VectorOperators.S2I, I, 0);
+            IntVector magnitude = bits.and(0x7fff).lanewise(VectorOperators.LSHL, 13);
+            IntVector sign = bits.and(0x80000000);
+            magnitude.or(sign).reinterpretAsFloats().mul(0x1p112f).intoArray(target, i);
         }
     }
 

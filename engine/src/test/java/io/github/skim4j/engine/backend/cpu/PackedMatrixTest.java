@@ -171,23 +171,18 @@ class PackedMatrixTest {
 
     private static long bytes(PackedMatrix matrix) {
         return bytes(matrix.floats)
-                + bytes(matrix.shorts)
+                + (matrix.shorts == null ? 0 : 2L * matrix.shorts.length)
                 + bytes(matrix.bytes)
                 + bytes(matrix.nibbles)
                 + bytes(matrix.highs)
                 + bytes(matrix.lows)
                 + bytes(matrix.scales)
-                + bytes(matrix.scaleLevels)
                 + bytes(matrix.mins)
                 + bytes(matrix.minLevels);
     }
 
     private static long bytes(float[] array) {
         return array == null ? 0 : 4L * array.length;
-    }
-
-    private static long bytes(short[] array) {
-        return array == null ? 0 : 2L * array.length;
     }
 
     private static long bytes(int[] array) {
