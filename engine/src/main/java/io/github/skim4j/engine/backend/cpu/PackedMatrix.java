@@ -54,7 +54,10 @@ final class PackedMatrix {
     final byte[] lows;
     /** Bits of a level in {@link #lows}: 1 or 2. */
     final int lowBits;
-    /** All 1 in the float layouts. */
+    /**
+     * All 1 in the float layouts. Not binary16, as files have them: where shorts are widened on the way, HotSpot 17 puts vectors of the
+     * product of nibbles on the heap in one start of the JVM of four.
+     */
     final float[] scales;
 
     /** The level that stands for 0. */
