@@ -244,8 +244,8 @@ final class Attend {
         int pageSize = pages.pageSize();
         float logWeight = list.logWeight(entry);
         // What the first and the last query see whole, those between them do.
-        boolean whole =
-                sees(tile, list, entry, tile.firstPosition()) && sees(tile, list, entry, tile.endPosition() - 1);
+        boolean whole = tile.seesWhole(list, entry, tile.firstPosition())
+                && tile.seesWhole(list, entry, tile.endPosition() - 1);
         if (whole && logWeight == 0) {
             return;
         }
@@ -258,10 +258,6 @@ final class Attend {
                 }
             }
         }
-    }
-
-    private boolean sees(QueryTile tile, TokenList list, int entry, int position) {
-        return tile.visible(list, entry, position) == TokenList.range(0, pages.pageSize());
     }
 
     /** Gives the tokens of a page that a mask leaves out the score -∞; tokens' scores are {@code apart} from each other. */

@@ -59,6 +59,11 @@ record QueryTile(KvSequence sequence, int layer, int kvHead, int firstRow, int f
         return list.mask(entry) & TokenList.range(from, end);
     }
 
+    /** Whether the query at {@code position} reads all tokens of an entry. */
+    boolean seesWhole(TokenList list, int entry, int position) {
+        return visible(list, entry, position) == TokenList.range(0, sequence.pageSize());
+    }
+
     /** Appends the tokens of slots {@code from} to {@code end}. */
     void addSlots(TokenList list, int from, int end, int query) {
         int pageSize = sequence.pageSize();

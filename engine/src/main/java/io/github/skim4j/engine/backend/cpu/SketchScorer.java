@@ -192,9 +192,8 @@ final class SketchScorer implements PageScorer {
     }
 
     private boolean areWhole(Selection selection, int from, int end) {
-        long whole = TokenList.range(0, pageSize);
         int e = from;
-        while (e < end && selection.tile().visible(selection.list(), e, selection.position()) == whole) {
+        while (e < end && selection.tile().seesWhole(selection.list(), e, selection.position())) {
             e++;
         }
         return e == end;
