@@ -15,6 +15,6 @@ interface MatrixKernels {
     /** {@code Σ values[i]²}. */
     float sumOfSquares(float[] values, int from, int count);
 
-    /** {@code target[i] = gate[i] * sigmoid(gate[i]) * up[i]}. */
-    void swiGlu(float[] gate, float[] up, int from, int count, float[] target, int to);
+    /** {@code gate[i] *= sigmoid(gate[i]) * up[i]}. */
+    void swiGlu(float[] gate, float[] up, int from, int count);
 }

@@ -168,7 +168,7 @@ final class ScalarMatrixKernels implements MatrixKernels {
             int block = (column + k) / matrix.block;
             Arrays.fill(sum, matrix.zeroPoint == 0 ? 0 : -matrix.zeroPoint * input.sum(token, block, matrix.block));
             int end = Math.min(count, k + matrix.block);
-            int x = token * input.columns() + column;
+            int x = token * input.stride() + column;
             int i = k;
             if (isDirect(matrix, input)) {
                 for (; i < end; i += 8) {
@@ -363,10 +363,10 @@ final class ScalarMatrixKernels implements MatrixKernels {
     }
 
     @Override
-    public void swiGlu(float[] gate, float[] up, int from, int count, float[] target, int to) {
+    public void swiGlu(float[] gate, float[] up, int from, int count) {
         for (int i = 0; i < count; i++) {
             float g = gate[from + i];
-            target[to + i] = g / (1 + Exp.exp(-g)) * up[from + i];
+            gate[from + i] = g / (1 + Exp.exp(-g)) * up[from + i];
         }
     }
 }

@@ -55,20 +55,24 @@ final class Transformer {
         }
     }
 
-    /** Activations of a step, [row][…]; they grow to the largest step. */
+    /** Activations of a step, [row][…]; they grow to the largest step. What isn't needed at the same time shares an array. */
     private static final class Activations {
 
         float[] residual = {};
         float[] normed = {};
+        /** {@link #normed}, which has been read by then. */
+        float[] projected = normed;
+
         float[] query = {};
         float[] closedUpQuery = {};
         float[] key = {};
         float[] value = {};
         float[] attended = {};
-        float[] projected = {};
-        float[] gate = {};
-        float[] up = {};
-        float[] activated = {};
+        /** {@link #query}: attention is done by then. */
+        float[] gate = query;
+        /** {@link #attended}. */
+        float[] up = attended;
+
         float[] sums = {};
         float[] tiles = {};
         float[] cos = {};
@@ -114,7 +118,7 @@ final class Transformer {
         grow(rows.size());
         PackedMatrix embedding = model.embedding();
         forRows(rows.size(), r -> embedding.row(rows.get(r).token(), buffers.residual, r * config.hiddenSize()));
-        computeAngles(spans);
+        computeAngles(spans, rows.size());
         AttentionStats[] stats = new AttentionStats[spans.size()];
         Arrays.fill(stats, AttentionStats.NONE);
         for (int i = 0; i < config.layers(); i++) {
@@ -156,24 +160,27 @@ final class Transformer {
     private void grow(int rows) {
         Activations b = buffers;
         Layer layer = model.layer(0);
-        int heads = layer.query().weight().paddedRows();
-        b.residual = Activations.grown(b.residual, rows * config.hiddenSize());
-        b.normed = Activations.grown(b.normed, rows * config.hiddenSize());
-        b.query = Activations.grown(b.query, rows * heads);
-        b.key = Activations.grown(b.key, rows * layer.key().weight().paddedRows());
-        b.value = Activations.grown(b.value, rows * layer.value().weight().paddedRows());
-        b.attended = Activations.grown(b.attended, rows * config.heads() * config.headDim());
-        b.projected = Activations.grown(
-                b.projected,
+        int hidden = config.hiddenSize();
+        int heads = config.heads() * config.headDim();
+        int projected = Math.max(
+                layer.attentionOutput().weight().paddedRows(),
+                layer.down().weight().paddedRows());
+        b.residual = Activations.grown(b.residual, rows * hidden);
+        b.normed = Activations.grown(b.normed, rows * Math.max(hidden, projected));
+        b.query = Activations.grown(
+                b.query,
                 rows
                         * Math.max(
-                                layer.attentionOutput().weight().paddedRows(),
-                                layer.down().weight().paddedRows()));
-        b.gate = Activations.grown(b.gate, rows * layer.gate().weight().paddedRows());
-        b.up = Activations.grown(b.up, rows * layer.up().weight().paddedRows());
-        b.activated = Activations.grown(b.activated, rows * config.intermediateSize());
-        int widest =
-                Math.max(config.hiddenSize(), Math.max(config.heads() * config.headDim(), config.intermediateSize()));
+                                layer.query().weight().paddedRows(),
+                                layer.gate().weight().paddedRows()));
+        b.key = Activations.grown(b.key, rows * layer.key().weight().paddedRows());
+        b.value = Activations.grown(b.value, rows * layer.value().weight().paddedRows());
+        b.attended = Activations.grown(
+                b.attended, rows * Math.max(heads, layer.up().weight().paddedRows()));
+        b.projected = b.normed;
+        b.gate = b.query;
+        b.up = b.attended;
+        int widest = Math.max(hidden, Math.max(heads, config.intermediateSize()));
         b.sums = Activations.grown(b.sums, rows * (widest / MatrixInput.SUM_BLOCK));
         if (rows > 1) {
             b.tiles =
@@ -183,13 +190,14 @@ final class Transformer {
         b.sin = Activations.grown(b.sin, rows * rotary.pairs());
     }
 
-    private void computeAngles(List<Span> spans) {
+    private void computeAngles(List<Span> spans, int rows) {
         Activations b = buffers;
         int pairs = rotary.pairs();
         if (spans.stream().anyMatch(span -> span.sequence().gap() > 0)) {
-            b.closedUpCos = Activations.grown(b.closedUpCos, b.cos.length);
-            b.closedUpSin = Activations.grown(b.closedUpSin, b.sin.length);
-            b.closedUpQuery = Activations.grown(b.closedUpQuery, b.query.length);
+            b.closedUpCos = Activations.grown(b.closedUpCos, rows * pairs);
+            b.closedUpSin = Activations.grown(b.closedUpSin, rows * pairs);
+            b.closedUpQuery = Activations.grown(
+                    b.closedUpQuery, rows * model.layer(0).query().weight().paddedRows());
         }
         int row = 0;
         for (Span span : spans) {
@@ -269,15 +277,14 @@ final class Transformer {
         norm(b.residual, layer.ffnNorm(), b.normed, count);
         project(b.normed, config.hiddenSize(), count, List.of(layer.gate(), layer.up()), List.of(b.gate, b.up));
         int stride = layer.gate().weight().paddedRows();
-        int width = config.intermediateSize();
-        forRows(count, r -> kernels.swiGlu(b.gate, b.up, r * stride, width, b.activated, r * width));
-        addProjection(layer.down(), b.activated, width, count);
+        forRows(count, r -> kernels.swiGlu(b.gate, b.up, r * stride, config.intermediateSize()));
+        addProjection(layer.down(), b.gate, stride, count);
     }
 
     /** {@code residual += linear(input)}. */
-    private void addProjection(Linear linear, float[] input, int columns, int count) {
+    private void addProjection(Linear linear, float[] input, int inputStride, int count) {
         Activations b = buffers;
-        project(input, columns, count, List.of(linear), List.of(b.projected));
+        project(input, inputStride, count, List.of(linear), List.of(b.projected));
         int stride = linear.weight().paddedRows();
         int width = config.hiddenSize();
         forRows(count, r -> {
@@ -287,9 +294,9 @@ final class Transformer {
         });
     }
 
-    /** Several linear layers of one input, [count][columns]; outputs are [count][paddedRows]. */
-    private void project(float[] input, int columns, int count, List<Linear> linears, List<float[]> outputs) {
-        MatrixInput in = prepared(input, columns, count, linears);
+    /** Several linear layers of one input, [count][stride]; outputs are [count][paddedRows]. */
+    private void project(float[] input, int stride, int count, List<Linear> linears, List<float[]> outputs) {
+        MatrixInput in = prepared(input, stride, count, linears);
         int panels = linears.stream().mapToInt(linear -> linear.weight().panels).sum();
         team.run(panels, (worker, i) -> {
             int panel = i;
@@ -308,9 +315,10 @@ final class Transformer {
     }
 
     /** The input in the forms that the kernels want for these layers. */
-    private MatrixInput prepared(float[] values, int columns, int count, List<Linear> linears) {
+    private MatrixInput prepared(float[] values, int stride, int count, List<Linear> linears) {
+        int columns = linears.get(0).weight().columns;
         boolean sums = linears.stream().anyMatch(linear -> linear.weight().needsSums());
-        MatrixInput in = new MatrixInput(values, columns, count, sums ? buffers.sums : null, buffers.tiles);
+        MatrixInput in = new MatrixInput(values, stride, columns, count, sums ? buffers.sums : null, buffers.tiles);
         if (sums) {
             forRows(count, in::sum);
         }

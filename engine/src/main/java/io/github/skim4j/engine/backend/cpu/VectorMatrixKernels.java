@@ -882,16 +882,16 @@ final class VectorMatrixKernels implements MatrixKernels {
     }
 
     @Override
-    public void swiGlu(float[] gate, float[] up, int from, int count, float[] target, int to) {
+    public void swiGlu(float[] gate, float[] up, int from, int count) {
         int i = 0;
         for (; i + LANES <= count; i += LANES) {
             FloatVector g = FloatVector.fromArray(F, gate, from + i);
             FloatVector silu = g.div(VectorKernels.exp(g.neg()).add(1));
-            silu.mul(FloatVector.fromArray(F, up, from + i)).intoArray(target, to + i);
+            silu.mul(FloatVector.fromArray(F, up, from + i)).intoArray(gate, from + i);
         }
         for (; i < count; i++) {
             float g = gate[from + i];
-            target[to + i] = g / (1 + Exp.exp(-g)) * up[from + i];
+            gate[from + i] = g / (1 + Exp.exp(-g)) * up[from + i];
         }
     }
 }

@@ -90,16 +90,17 @@ class PackedMatrixTest {
                 String[] what = new String[1];
                 PackedMatrix matrix = load(tensor(type, random, what), products.lanes());
                 int tokens = 1 + random.nextInt(14);
-                float[] x = new float[tokens * matrix.columns];
+                int stride = matrix.columns + random.nextInt(3);
+                float[] x = new float[tokens * stride];
                 for (int k = 0; k < x.length; k++) {
                     x[k] = (float) random.nextGaussian();
                 }
-                float[] all = multiply(products, matrix, x, tokens);
+                float[] all = multiply(products, matrix, x, stride, tokens);
                 float[] row = new float[matrix.columns];
                 for (int t = 0; t < tokens; t++) {
                     float[] one = new float[matrix.columns];
-                    System.arraycopy(x, t * one.length, one, 0, one.length);
-                    float[] single = multiply(products, matrix, one, 1);
+                    System.arraycopy(x, t * stride, one, 0, one.length);
+                    float[] single = multiply(products, matrix, one, one.length, 1);
                     for (int r = 0; r < matrix.rows; r++) {
                         matrix.row(r, row, 0);
                         double sum = 0;
@@ -118,11 +119,12 @@ class PackedMatrixTest {
         }
     }
 
-    private static float[] multiply(MatrixKernels products, PackedMatrix matrix, float[] x, int tokens) {
+    private static float[] multiply(MatrixKernels products, PackedMatrix matrix, float[] x, int stride, int tokens) {
         float[] sums = new float[tokens * (matrix.columns / MatrixInput.SUM_BLOCK)];
         int tile = products.tile();
         int tiles = tile == 0 ? 0 : (tokens + tile - 1) / tile;
-        MatrixInput input = new MatrixInput(x, matrix.columns, tokens, sums, new float[tiles * tile * matrix.columns]);
+        MatrixInput input =
+                new MatrixInput(x, stride, matrix.columns, tokens, sums, new float[tiles * tile * matrix.columns]);
         for (int t = 0; t < tokens; t++) {
             input.sum(t);
         }
