@@ -139,6 +139,9 @@ final class Attend {
 
         final float[] maxima;
         final float[] sums;
+        /** Parts of {@link #sums}: [row][{@link AttentionKernels#SUMS}] */
+        final float[] summands;
+
         final Prefetcher prefetcher = new Prefetcher();
 
         Scratch(int rows, int scores, int headDim) {
@@ -147,6 +150,7 @@ final class Attend {
             result = new float[rows * headDim];
             maxima = new float[rows];
             sums = new float[rows];
+            summands = new float[rows * AttentionKernels.SUMS];
         }
     }
 
@@ -184,7 +188,7 @@ final class Attend {
         int headDim = config.headDim();
         Arrays.fill(scratch.result, 0, rows * headDim, 0);
         Arrays.fill(scratch.maxima, 0, rows, Float.NEGATIVE_INFINITY);
-        Arrays.fill(scratch.sums, 0, rows, 0);
+        Arrays.fill(scratch.summands, 0, rows * AttentionKernels.SUMS, 0);
         int perBlock = BLOCK / pages.pageSize();
         int from = part.from;
         while (from < part.end) {
@@ -194,6 +198,13 @@ final class Attend {
             }
             attendBlock(part, from, end, rows, scratch);
             from = end;
+        }
+        for (int r = 0; r < rows; r++) {
+            float sum = 0;
+            for (int i = r * AttentionKernels.SUMS; i < (r + 1) * AttentionKernels.SUMS; i++) {
+                sum += scratch.summands[i];
+            }
+            scratch.sums[r] = sum;
         }
     }
 
@@ -282,11 +293,11 @@ final class Attend {
         }
         if (max > before) {
             float factor = Exp.exp(before - max);
-            scratch.sums[row] *= factor;
+            kernels.scale(scratch.summands, row * AttentionKernels.SUMS, AttentionKernels.SUMS, factor);
             kernels.scale(scratch.result, row * config.headDim(), config.headDim(), factor);
             scratch.maxima[row] = max;
         }
-        scratch.sums[row] += kernels.expAndSum(scratch.scores, from, columns, max);
+        kernels.expAndSum(scratch.scores, from, columns, max, scratch.summands, row * AttentionKernels.SUMS);
     }
 
     private void merge(QueryTile tile, Partials partials, int rows, float[] output, float[] logSums) {

@@ -125,13 +125,15 @@ final class AttentionObserver {
         pages.score(kernels, page, tile.layer(), tile.kvHead(), scratch.queries, rows, scratch.scores, 0, pageSize);
         float[] attention = records.attention(page);
         int to = records.index(tile.layer(), tile.kvHead());
+        float[] unread = new float[AttentionKernels.SUMS];
         for (int position = first; position < Math.min(end, tile.endPosition()); position++) {
             int token = position - tile.firstPosition();
             long visible = tile.visible(reading.list(), entry, position);
             for (int h = 0; h < group; h++) {
                 int from = (token * group + h) * pageSize;
                 Attend.hide(scratch.scores, from, 1, pageSize, visible);
-                kernels.expAndSum(scratch.scores, from, pageSize, logSums[tile.index(config, token * group + h)]);
+                float logSum = logSums[tile.index(config, token * group + h)];
+                kernels.expAndSum(scratch.scores, from, pageSize, logSum, unread, 0);
                 for (int i = 0; i < pageSize; i++) {
                     attention[to + i] += scratch.scores[from + i];
                 }

@@ -137,13 +137,13 @@ final class ScalarAttentionKernels implements AttentionKernels {
     }
 
     @Override
-    public float expAndSum(float[] values, int from, int count, float shift) {
+    public void expAndSum(float[] values, int from, int count, float shift, float[] sums, int to) {
         float sum = 0;
         for (int i = from; i < from + count; i++) {
             values[i] = Exp.exp(values[i] - shift);
             sum += values[i];
         }
-        return sum;
+        sums[to] += sum;
     }
 
     @Override

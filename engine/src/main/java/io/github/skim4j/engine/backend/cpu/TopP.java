@@ -95,7 +95,7 @@ final class TopP implements Selection.Stage {
         float[] weights = scratch.floats(count);
         System.arraycopy(logits, from, weights, 0, count);
         float max = kernels.max(weights, 0, count);
-        kernels.expAndSum(weights, 0, count, max);
+        kernels.expAndSum(weights, 0, count, max, new float[AttentionKernels.SUMS], 0);
         double[] bins = new double[BINS];
         double total = 0;
         for (int i = 0; i < count; i++) {

@@ -466,8 +466,8 @@ final class VectorAttentionKernels implements AttentionKernels {
     }
 
     @Override
-    public float expAndSum(float[] values, int from, int count, float shift) {
-        FloatVector sum = FloatVector.zero(F);
+    public void expAndSum(float[] values, int from, int count, float shift, float[] sums, int to) {
+        FloatVector sum = FloatVector.fromArray(F, sums, to);
         int whole = from + (count & -LANES);
         for (int i = from; i < whole; i += LANES) {
             FloatVector e =
@@ -475,7 +475,8 @@ final class VectorAttentionKernels implements AttentionKernels {
             e.intoArray(values, i);
             sum = sum.add(e);
         }
-        return VectorKernels.sumLanes(sum) + scalar.expAndSum(values, whole, from + count - whole, shift);
+        sum.intoArray(sums, to);
+        scalar.expAndSum(values, whole, from + count - whole, shift, sums, to);
     }
 
     @Override

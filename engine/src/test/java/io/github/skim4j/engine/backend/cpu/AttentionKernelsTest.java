@@ -115,9 +115,16 @@ class AttentionKernelsTest {
         }
         for (CpuKernels kernels : SparseFixture.kernels()) {
             float[] weights = values.clone();
-            assertThat((double) kernels.attention().expAndSum(weights, 5, count, 2))
-                    .as(kernels.name())
-                    .isCloseTo(sum, within(1e-4 * sum));
+            float[] sums = new float[1 + AttentionKernels.SUMS];
+            sums[0] = 7;
+            sums[1] = 3;
+            kernels.attention().expAndSum(weights, 5, count, 2, sums, 1);
+            assertThat(sums[0]).as(kernels.name()).isEqualTo(7);
+            double total = -3;
+            for (int i = 1; i < sums.length; i++) {
+                total += sums[i];
+            }
+            assertThat(total).as(kernels.name()).isCloseTo(sum, within(1e-4 * sum));
             for (int i = 0; i < weights.length; i++) {
                 double expected = i < 5 || i >= 5 + count ? values[i] : Math.exp(values[i] - 2);
                 assertThat((double) weights[i])

@@ -483,8 +483,8 @@ final class KeyCapture implements AutoCloseable {
         }
 
         @Override
-        public float expAndSum(float[] values, int from, int count, float shift) {
-            return attention.expAndSum(values, from, count, shift);
+        public void expAndSum(float[] values, int from, int count, float shift, float[] sums, int to) {
+            attention.expAndSum(values, from, count, shift, sums, to);
         }
 
         @Override
