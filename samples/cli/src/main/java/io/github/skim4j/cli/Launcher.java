@@ -31,7 +31,7 @@ public final class Launcher {
     private static final String INCUBATOR_WARNING = "WARNING: Using incubator modules: " + VECTOR_MODULE;
 
     /** Enough for what a request leaves behind. */
-    private static final String YOUNG_GENERATION = "16m";
+    private static final String YOUNG_GENERATION = "8m";
 
     /** More than what requests make often. */
     private static final String LARGE_ARRAY = "256k";

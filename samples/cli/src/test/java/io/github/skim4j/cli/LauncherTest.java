@@ -43,11 +43,11 @@ class LauncherTest {
 
     @Test
     void keepsMemoryForWeightsUnlessTheUserChoosesACollector() {
-        assertThat(command(17)).contains("-XX:+UseSerialGC", "-Xmn16m", "-XX:MarkSweepDeadRatio=0");
+        assertThat(command(17)).contains("-XX:+UseSerialGC", "-Xmn8m", "-XX:MarkSweepDeadRatio=0");
         assertThat(command(17, "-XX:+UseZGC"))
                 .contains("-XX:+UseZGC")
-                .doesNotContain("-XX:+UseSerialGC", "-Xmn16m", "-XX:MarkSweepDeadRatio=0");
-        assertThat(command(17, "-XX:NewSize=1g")).contains("-XX:+UseSerialGC").doesNotContain("-Xmn16m");
+                .doesNotContain("-XX:+UseSerialGC", "-Xmn8m", "-XX:MarkSweepDeadRatio=0");
+        assertThat(command(17, "-XX:NewSize=1g")).contains("-XX:+UseSerialGC").doesNotContain("-Xmn8m");
     }
 
     @Test
