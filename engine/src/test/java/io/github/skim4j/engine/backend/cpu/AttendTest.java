@@ -4,19 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.skim4j.engine.backend.cpu.SparseFixture.Shape;
-import java.util.List;
 import java.util.Random;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 class AttendTest {
 
-    static List<CpuKernels> kernels() {
-        return SparseFixture.kernels();
-    }
-
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void aPageWithALogWeightCountsAsOftenAsTheWeightSays(CpuKernels kernels) {
         for (int seed = 0; seed < 20; seed++) {
             Random random = new Random(seed);

@@ -30,16 +30,11 @@ import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class CpuBackendTest {
 
     private static final int CONTEXT = 600;
-
-    static List<CpuKernels> kernels() {
-        return List.of(new ScalarKernels(), KernelSelection.vectorKernels().orElseThrow());
-    }
 
     /** A backend with its pool, and what tests do with both. */
     private static final class Fixture implements AutoCloseable {
@@ -125,8 +120,7 @@ class CpuBackendTest {
         assertClose(actual, doubles, tolerance, what);
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void agreesWithTheReferenceOnRandomShapes(CpuKernels kernels) {
         for (int seed = 0; seed < 12; seed++) {
             Random random = new Random(seed);
@@ -148,7 +142,7 @@ class CpuBackendTest {
     @ParameterizedTest
     @EnumSource(TensorType.class)
     void computesOnEveryTensorType(TensorType type) {
-        for (CpuKernels kernels : kernels()) {
+        for (CpuKernels kernels : SparseFixture.kernels()) {
             Random random = new Random(type.ordinal());
             ModelConfig config = RandomModels.config(random, Math.max(32, type.blockSize()), CONTEXT);
             ModelWeights weights = RandomModels.weights(config, type, random);
@@ -180,8 +174,7 @@ class CpuBackendTest {
         Quantization.dequantize(type, bytes, 0, values, 0, values.length);
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void batchedEqualsSingleBitForBitWhateverTheThreads(CpuKernels kernels) {
         for (int seed = 100; seed < 108; seed++) {
             Random random = new Random(seed);
@@ -213,8 +206,7 @@ class CpuBackendTest {
         }
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void chunkedPrefillEqualsWhole(CpuKernels kernels) {
         for (int seed = 200; seed < 206; seed++) {
             Random random = new Random(seed);
@@ -270,7 +262,7 @@ class CpuBackendTest {
         ModelWeights weights = RandomModels.weights(config, TensorType.Q4_0, random);
         int[] prompt = tokens(random, config, 70);
         List<float[][]> logits = new ArrayList<>();
-        for (CpuKernels kernels : kernels()) {
+        for (CpuKernels kernels : SparseFixture.kernels()) {
             try (Fixture fixture = new Fixture(weights, kernels, 2, kv(random, KvType.BF16))) {
                 logits.add(fixture.all(fixture.sequence(), prompt));
             }
@@ -285,7 +277,7 @@ class CpuBackendTest {
         ModelConfig config = RandomModels.config(random, 32, CONTEXT);
         ModelWeights weights = RandomModels.weights(config, TensorType.F32, random);
         int[] prompt = tokens(random, config, 100);
-        try (Fixture fixture = new Fixture(weights, kernels().get(1), 2, kv(random, KvType.BF16))) {
+        try (Fixture fixture = new Fixture(weights, SparseFixture.kernels().get(1), 2, kv(random, KvType.BF16))) {
             assertClose(
                     fixture.all(fixture.sequence(), prompt),
                     new ReferenceModel(weights).new Sequence().forward(prompt),
@@ -294,8 +286,7 @@ class CpuBackendTest {
         }
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void streamingLlmReassignsPositionsInsideTheCache(CpuKernels kernels) {
         for (int seed = 300; seed < 308; seed++) {
             Random random = new Random(seed);
@@ -348,7 +339,7 @@ class CpuBackendTest {
         ModelWeights weights = RandomModels.weights(config, TensorType.Q8_0, random);
         int[] prompt = tokens(random, config, 580);
         KvCacheConfig kv = kv(random, KvType.BF16);
-        try (Fixture fixture = new Fixture(weights, kernels().get(1), 2, kv)) {
+        try (Fixture fixture = new Fixture(weights, SparseFixture.kernels().get(1), 2, kv)) {
             KvSequence dense = fixture.sequence();
             KvSequence streaming = fixture.sequence();
             fixture.all(dense, prompt);
@@ -367,7 +358,7 @@ class CpuBackendTest {
         ModelConfig config = RandomModels.config(random, 32, CONTEXT);
         ModelWeights weights = RandomModels.weights(config, TensorType.Q8_0, random);
         int[] prompt = tokens(random, config, 20);
-        try (Fixture fixture = new Fixture(weights, kernels().get(1), 1, KvCacheConfig.DEFAULT)) {
+        try (Fixture fixture = new Fixture(weights, SparseFixture.kernels().get(1), 1, KvCacheConfig.DEFAULT)) {
             float[][] all = fixture.all(fixture.sequence(), prompt);
             Span last = new Span(fixture.sequence(), prompt, 0, 20, new Dense(), Logits.LAST);
             Span none = new Span(fixture.sequence(), prompt, 0, 20, new Dense(), Logits.NONE);
@@ -385,7 +376,7 @@ class CpuBackendTest {
     void refusesTokensOutsideTheVocabulary(int token) {
         Random random = new Random(11);
         ModelWeights weights = RandomModels.weights(RandomModels.config(random, 32, CONTEXT), TensorType.F32, random);
-        try (Fixture fixture = new Fixture(weights, kernels().get(0), 1, KvCacheConfig.DEFAULT)) {
+        try (Fixture fixture = new Fixture(weights, SparseFixture.kernels().get(0), 1, KvCacheConfig.DEFAULT)) {
             KvSequence sequence = fixture.sequence();
             assertThatThrownBy(() -> fixture.all(sequence, token))
                     .isInstanceOf(IllegalArgumentException.class)

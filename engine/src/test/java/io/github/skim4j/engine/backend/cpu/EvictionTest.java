@@ -25,17 +25,12 @@ import java.util.Random;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** H2O, TOVA and SnapKV on random models. */
 class EvictionTest {
 
     private static final int CONTEXT = 600;
-
-    static List<CpuKernels> kernels() {
-        return List.of(new ScalarKernels(), KernelSelection.vectorKernels().orElseThrow());
-    }
 
     private static KvCacheConfig kv(Random random, KvType type) {
         return new KvCacheConfig(RandomModels.pick(random, List.of(8, 16, 32, 64)), type, 0, false);
@@ -121,8 +116,7 @@ class EvictionTest {
         return rows[rows.length - 1];
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void agreesWithAReferenceThatKeepsEverything(CpuKernels kernels) {
         for (int seed = 0; seed < 16; seed++) {
             Random random = new Random(seed);
@@ -143,7 +137,7 @@ class EvictionTest {
             config = RandomModels.config(random, 32, CONTEXT);
         } while (config.heads() > 3 || config.group() == 1 || config.slidingWindow() > 0);
         EvictionMethod method = (EvictionMethod) AttentionMethod.parse(spec);
-        agreesWithTheReference(kernels().get(1), config, random, method, 400, "seed 17");
+        agreesWithTheReference(SparseFixture.kernels().get(1), config, random, method, 400, "seed 17");
     }
 
     private static void agreesWithTheReference(
@@ -197,7 +191,7 @@ class EvictionTest {
         KvCacheConfig kv = KvCacheConfig.DEFAULT;
         EvictionMethod method = (EvictionMethod) AttentionMethod.parse(spec);
         int[] prompt = random.ints(400, 0, config.vocabSize()).toArray();
-        try (CpuBackend backend = open(weights, kernels().get(1), 2, kv)) {
+        try (CpuBackend backend = open(weights, SparseFixture.kernels().get(1), 2, kv)) {
             PagePool pool = new PagePool(backend.pages());
             Run run = new Run(backend, pool, kv.pageSize(), method, 401);
             KvSequence dense = new KvSequence(pool, kv.pageSize());
@@ -216,8 +210,7 @@ class EvictionTest {
         }
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void batchedEqualsSingleBitForBit(CpuKernels kernels) {
         for (int seed = 50; seed < 56; seed++) {
             Random random = new Random(seed);
@@ -302,7 +295,7 @@ class EvictionTest {
             KvCacheConfig kv = kv(random, KvType.F32);
             EvictionMethod method = method(random, 30);
             int[] prompt = random.ints(200, 0, config.vocabSize()).toArray();
-            try (CpuBackend backend = open(weights, kernels().get(1), 2, kv)) {
+            try (CpuBackend backend = open(weights, SparseFixture.kernels().get(1), 2, kv)) {
                 PagePool pool = new PagePool(backend.pages());
                 Run whole = new Run(backend, pool, kv.pageSize(), method, 200);
                 Run cut = new Run(backend, pool, kv.pageSize(), method, 200);
@@ -333,7 +326,7 @@ class EvictionTest {
         ModelWeights weights = RandomModels.weights(config, TensorType.Q8_0, random);
         KvCacheConfig kv = new KvCacheConfig(16, KvType.BF16, 0, true);
         int[] prompt = random.ints(160, 0, config.vocabSize()).toArray();
-        try (CpuBackend backend = open(weights, kernels().get(1), 2, kv)) {
+        try (CpuBackend backend = open(weights, SparseFixture.kernels().get(1), 2, kv)) {
             // Ten pages for the prompt; the second sequence lives on what the first gives back.
             PagePool pool = new PagePool(12);
             EvictionMethod method = (EvictionMethod) AttentionMethod.parse("h2o:budget=32");

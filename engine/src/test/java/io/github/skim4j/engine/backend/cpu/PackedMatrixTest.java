@@ -84,7 +84,7 @@ class PackedMatrixTest {
     @EnumSource(TensorType.class)
     void multipliesAsItsRowsDoWhateverTheTokens(TensorType type) {
         Random random = new Random(100 + type.ordinal());
-        for (CpuKernels kernels : CpuBackendTest.kernels()) {
+        for (CpuKernels kernels : SparseFixture.kernels()) {
             MatrixKernels products = kernels.matrix();
             for (int i = 0; i < 3; i++) {
                 String[] what = new String[1];

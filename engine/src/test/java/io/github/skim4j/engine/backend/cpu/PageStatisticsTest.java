@@ -15,16 +15,10 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 class PageStatisticsTest {
 
     private static final int SEEDS = 12;
-
-    static List<CpuKernels> kernels() {
-        return SparseFixture.kernels();
-    }
 
     private interface PageCheck {
         void check(String what, SparseFixture fixture, float[] queries, int kvHead, int page, float[] scores);
@@ -79,8 +73,7 @@ class PageStatisticsTest {
         return scores;
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void aPageScoresTheSameToTheBitWhateverStandsBesideIt(CpuKernels kernels) {
         for (int seed = 0; seed < SEEDS; seed++) {
             Random random = new Random(seed);
@@ -120,14 +113,12 @@ class PageStatisticsTest {
         }
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void boundsAreAtLeastTheGreatestProductAndAsTightAsBfloat16Allows(CpuKernels kernels) {
         assertBoundsAreTight(kernels, Statistics.BF16, 0.008);
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void boundsAreAtLeastTheGreatestProductAndAsTightAsFloat8Allows(CpuKernels kernels) {
         assertBoundsAreTight(kernels, Statistics.FP8, 0.126);
     }
@@ -183,14 +174,12 @@ class PageStatisticsTest {
         }
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void momentsAreMeanPlusStandardDeviation(CpuKernels kernels) {
         assertMoments(kernels, Statistics.BF16, 0.004);
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void momentsInFloat8AreNearlyTheSame(CpuKernels kernels) {
         assertMoments(kernels, Statistics.FP8, 0.064);
     }
@@ -232,8 +221,7 @@ class PageStatisticsTest {
         });
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void keysOfOneSignAreBoundedToo(CpuKernels kernels) {
         for (float sign : new float[] {-1, 1}) {
             Random random = new Random(1);
@@ -272,7 +260,7 @@ class PageStatisticsTest {
             Random random = new Random(seed);
             Shape shape = Shape.random(random);
             try (SparseFixture fixture =
-                    new SparseFixture(shape, kernels().get(0), shape.pageSize() + 1, 1, 0, random)) {
+                    new SparseFixture(shape, SparseFixture.kernels().get(0), shape.pageSize() + 1, 1, 0, random)) {
                 double magnitude = Math.pow(2, random.nextInt(160) - 80);
                 int spread = 1 + random.nextInt(30);
                 float[] key = new float[shape.headDim()];

@@ -6,19 +6,13 @@ import static org.assertj.core.api.Assertions.within;
 import io.github.skim4j.engine.backend.cpu.SparseFixture.Shape;
 import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class QuantizedKeysTest {
-
-    static List<CpuKernels> kernels() {
-        return SparseFixture.kernels();
-    }
 
     /** Dimensions of the label channels, [layer][kvHead][channel]. */
     private static int[][][] labels(Shape shape, int channels, Random random) {
@@ -44,8 +38,7 @@ class QuantizedKeysTest {
         return fixture.estimates(scorer, layer, head);
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void logitsAreOffByHalfALevelAtMost(CpuKernels kernels) {
         for (int seed = 0; seed < 16; seed++) {
             Random random = new Random(seed);
@@ -102,8 +95,8 @@ class QuantizedKeysTest {
         for (int seed = 100; seed < 110; seed++) {
             Random random = new Random(seed);
             Shape shape = Shape.random(random);
-            CpuKernels scalar = kernels().get(0);
-            CpuKernels vector = kernels().get(1);
+            CpuKernels scalar = SparseFixture.kernels().get(0);
+            CpuKernels vector = SparseFixture.kernels().get(1);
             try (SparseFixture fixture =
                     new SparseFixture(shape, scalar, shape.pageSize() + 1, 1, 0, random).fill(random, 10)) {
                 QuantizedKeys keys = fixture.filled(
@@ -128,7 +121,7 @@ class QuantizedKeysTest {
         for (float spread : new float[] {0, 1e-3f, 1}) {
             Random random = new Random(3);
             Shape shape = new Shape(64, 1, 2, 1, 0, 8, KvType.F32);
-            CpuKernels kernels = kernels().get(1);
+            CpuKernels kernels = SparseFixture.kernels().get(1);
             try (SparseFixture fixture = new SparseFixture(shape, kernels, 9, 1, 0, random).fill(random, 0)) {
                 float[] key = new float[64];
                 for (int slot = 0; slot < 8; slot++) {

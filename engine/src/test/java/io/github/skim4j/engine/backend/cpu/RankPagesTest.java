@@ -20,17 +20,11 @@ import java.util.List;
 import java.util.Random;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** Which pages the selectors read, against naive scores and the specified rule for query groups. */
 class RankPagesTest {
 
     private static final int SEEDS = 8;
-
-    static List<CpuKernels> kernels() {
-        return SparseFixture.kernels();
-    }
 
     private interface MakeMethod {
         PageSelector make(Budget budget, Always always);
@@ -170,8 +164,7 @@ class RankPagesTest {
     }
 
     /** Statistics are bfloat16: ties within what that rounds off are open. */
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void questReadsThePagesOfTheGreatestBounds(CpuKernels kernels) {
         check(
                 kernels,
@@ -181,8 +174,7 @@ class RankPagesTest {
     }
 
     /** Those of bounds in FP8, computed from the definition. */
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void questReadsThePagesOfTheGreatestBoundsInFloat8(CpuKernels kernels) {
         check(
                 kernels,
@@ -224,8 +216,7 @@ class RankPagesTest {
         return lessMaximum(scores);
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void questReadsThePagesOfTheGreatestMoments(CpuKernels kernels) {
         check(
                 kernels,
@@ -248,7 +239,7 @@ class RankPagesTest {
                 Always always = new Always(0, 0, 0);
                 Budget budget = Budget.ofShare(0.125);
                 try (SparseFixture fixture =
-                        new SparseFixture(shape, kernels().get(1), 2049, 1, 0, random).fill(random, 20)) {
+                        new SparseFixture(shape, SparseFixture.kernels().get(1), 2049, 1, 0, random).fill(random, 20)) {
                     Read bf16 =
                             fixture.run(0, new Quest(budget, score, always), 1).get(0);
                     Read fp8 = fixture.run(0, new Quest(budget, score, Quest.Statistics.FP8, always), 1)
@@ -272,8 +263,7 @@ class RankPagesTest {
         }
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void theOracleReadsThePagesOfTheGreatestExactShare(CpuKernels kernels) {
         check(
                 kernels,
@@ -285,8 +275,7 @@ class RankPagesTest {
                 1e-4);
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void aSketchThatDropsNothingRanksByTheSharesOf4BitKeys(CpuKernels kernels) {
         check(
                 kernels,
@@ -298,8 +287,7 @@ class RankPagesTest {
                 1e-3);
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void doubleSparsityRanksByTheSharesOfLabelChannels(CpuKernels kernels) {
         check(
                 kernels,
@@ -349,7 +337,7 @@ class RankPagesTest {
             Random random = new Random(seed);
             Shape shape = new Shape(64, 2, 4, 1, 0, 16, KvType.BF16);
             try (SparseFixture fixture =
-                    new SparseFixture(shape, kernels().get(1), 1500, 1, 0, random).fill(random, 0)) {
+                    new SparseFixture(shape, SparseFixture.kernels().get(1), 1500, 1, 0, random).fill(random, 0)) {
                 int slot = 16 + random.nextInt(1300);
                 float[] key = fixture.key(0, 1, slot);
                 float[] query = fixture.query(0, 4 + random.nextInt(4));
@@ -371,8 +359,9 @@ class RankPagesTest {
         Shape shape = new Shape(16, 1, 2, 1, 0, 8, KvType.BF16);
         int pages = 40;
         int trials = 2000;
-        try (SparseFixture fixture =
-                new SparseFixture(shape, kernels().get(0), pages * 8 + 1, 1, 0, random).fill(random, 10)) {
+        try (SparseFixture fixture = new SparseFixture(
+                        shape, SparseFixture.kernels().get(0), pages * 8 + 1, 1, 0, random)
+                .fill(random, 10)) {
             long[] counts = new long[pages];
             for (int seed = 0; seed < trials; seed++) {
                 RandomPages method = new RandomPages(Budget.ofTokens(8 * 11), seed, new Always(0, 0, 0));
@@ -395,7 +384,8 @@ class RankPagesTest {
         Random random = new Random(2);
         Shape shape = new Shape(16, 3, 2, 2, 0, 8, KvType.BF16);
         RandomPages method = new RandomPages(Budget.ofTokens(100), 0, new Always(0, 0, 0));
-        try (SparseFixture fixture = new SparseFixture(shape, kernels().get(0), 800, 1, 0, random).fill(random, 10)) {
+        try (SparseFixture fixture =
+                new SparseFixture(shape, SparseFixture.kernels().get(0), 800, 1, 0, random).fill(random, 10)) {
             List<Read> reads = new ArrayList<>(fixture.run(0, method, 1));
             reads.addAll(fixture.run(1, method, 1));
             assertThat(reads).doesNotHaveDuplicates();
@@ -407,7 +397,8 @@ class RankPagesTest {
         Random random = new Random(3);
         Shape shape = new Shape(16, 1, 2, 2, 0, 8, KvType.BF16);
         Quest method = new Quest(Budget.ofTokens(16), Score.BOUNDS, new Always(0, 0, 1));
-        try (SparseFixture fixture = new SparseFixture(shape, kernels().get(0), 100, 1, 0, random).fill(random, 10)) {
+        try (SparseFixture fixture =
+                new SparseFixture(shape, SparseFixture.kernels().get(0), 100, 1, 0, random).fill(random, 10)) {
             assertThat(fixture.run(0, method, 1).get(0).tokens()).hasSize(100);
             assertThat(fixture.stats.tokensTotal()).isZero();
             assertThat(fixture.run(1, method, 1).get(0).tokens()).hasSize(8 + 4);

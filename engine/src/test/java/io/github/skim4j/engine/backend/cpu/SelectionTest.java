@@ -23,15 +23,9 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** What holds for every selecting method. */
 class SelectionTest {
-
-    static List<CpuKernels> kernels() {
-        return SparseFixture.kernels();
-    }
 
     static List<AttentionMethod> methods(Budget budget, double p, Always always) {
         Quest quest = new Quest(budget, Quest.Score.BOUNDS, always);
@@ -72,8 +66,7 @@ class SelectionTest {
                 300 + random.nextInt(400));
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void aBudgetOfTheWholeSequenceIsDenseBitForBit(CpuKernels kernels) {
         for (int seed = 0; seed < 4; seed++) {
             Random random = new Random(seed);
@@ -97,8 +90,7 @@ class SelectionTest {
         }
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void onlyTokensInASlidingWindowAreRead(CpuKernels kernels) {
         for (int seed = 0; seed < 6; seed++) {
             Random random = new Random(seed);
@@ -117,8 +109,7 @@ class SelectionTest {
         }
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void aSpanOfTokensReadsWhatTheyReadOneByOne(CpuKernels kernels) {
         for (int seed = 0; seed < 4; seed++) {
             Shape shape = Shape.random(new Random(seed));
@@ -160,7 +151,7 @@ class SelectionTest {
             int headDim = shape.headDim();
             int tokens = 257 + random.nextInt(500);
             try (SparseFixture fixture =
-                    new SparseFixture(shape, kernels().get(1), tokens, 1, 0, random).fill(random, 10)) {
+                    new SparseFixture(shape, SparseFixture.kernels().get(1), tokens, 1, 0, random).fill(random, 10)) {
                 Budget budget = Budget.ofTokens(pageSize * 2);
                 Always always = new Always(0, 0, 0);
                 int pages = fixture.pagesAt(0);

@@ -17,14 +17,8 @@ import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 class TopPTest {
-
-    static List<CpuKernels> kernels() {
-        return SparseFixture.kernels();
-    }
 
     /** Checks that what the threshold keeps reaches p, and is the least that does, up to ties. */
     private static float assertMinimal(CpuKernels kernels, float[] logits, double p, String what) {
@@ -67,8 +61,7 @@ class TopPTest {
         return logits;
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void keepsTheFewestTokensThatReachTheShare(CpuKernels kernels) {
         double[] shares = {1e-9, 0.01, 0.5, 0.85, 0.95, 0.999, 0.999999};
         for (int seed = 0; seed < 400; seed++) {
@@ -87,8 +80,7 @@ class TopPTest {
     }
 
     /** Sums in different orders must not leave the search without a bin. */
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void aShareThatRoundsToAllIsFoundToo(CpuKernels kernels) {
         for (int seed = 0; seed < 200; seed++) {
             Random random = new Random(seed);
@@ -108,7 +100,7 @@ class TopPTest {
         float[] sinkFirst = logits.clone();
         sinkFirst[0] = logits[400];
         sinkFirst[400] = logits[0];
-        for (CpuKernels kernels : kernels()) {
+        for (CpuKernels kernels : SparseFixture.kernels()) {
             float threshold = assertMinimal(kernels, logits, 0.8, "ordinary");
             assertThat(assertMinimal(kernels, sinkFirst, 0.8, "sink")).isEqualTo(threshold);
             assertThat(threshold).isEqualTo(9);
@@ -119,7 +111,7 @@ class TopPTest {
     void equalTokensAreAllKept() {
         float[] logits = new float[64];
         Arrays.fill(logits, -3.25f);
-        for (CpuKernels kernels : kernels()) {
+        for (CpuKernels kernels : SparseFixture.kernels()) {
             assertThat(assertMinimal(kernels, logits, 0.3, "equal")).isEqualTo(-3.25f);
         }
     }
@@ -142,8 +134,7 @@ class TopPTest {
         return kept;
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void aGroupReadsTheUnionOfItsHeadsAndWhatIsAlwaysRead(CpuKernels kernels) {
         for (int seed = 0; seed < 16; seed++) {
             Random random = new Random(seed);
@@ -190,8 +181,7 @@ class TopPTest {
         }
     }
 
-    @ParameterizedTest
-    @MethodSource("kernels")
+    @TestEachKernels
     void fourBitsKeepAboutTheShare(CpuKernels kernels) {
         for (int seed = 50; seed < 60; seed++) {
             Random random = new Random(seed);
@@ -218,7 +208,8 @@ class TopPTest {
         Random random = new Random(4);
         Shape shape = new Shape(64, 2, 2, 1, 0, 16, KvType.BF16);
         Quest base = new Quest(Budget.ofTokens(160), Quest.Score.BOUNDS, new Always(4, 16, 0));
-        try (SparseFixture fixture = new SparseFixture(shape, kernels().get(1), 900, 1, 0, random).fill(random, 12)) {
+        try (SparseFixture fixture =
+                new SparseFixture(shape, SparseFixture.kernels().get(1), 900, 1, 0, random).fill(random, 12)) {
             List<Read> found = fixture.run(0, base, 1);
             List<Read> pruned = fixture.run(0, new Twilight(base, 0.6, Logits.INT4, base.always()), 1);
             for (int head = 0; head < 2; head++) {
