@@ -22,7 +22,13 @@ import java.util.stream.Stream;
 final class CpuModel implements AutoCloseable {
 
     /** A linear layer: [out][in] and a bias of [out], {@code null} if there is none. */
-    record Linear(PackedMatrix weight, float[] bias) {}
+    record Linear(PackedMatrix weight, float[] bias) {
+
+        /** The distance between two rows of its output. */
+        int stride() {
+            return weight.paddedRows();
+        }
+    }
 
     /** A transformer block. Norms that a model lacks are {@code null}. */
     record Layer(

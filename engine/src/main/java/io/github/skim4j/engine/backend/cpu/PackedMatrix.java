@@ -56,7 +56,7 @@ final class PackedMatrix {
     final int lowBits;
     /**
      * All 1 in the float layouts. Not binary16, as files have them: where shorts are widened on the way, HotSpot 17 puts vectors of the
-     * product of nibbles on the heap in one start of the JVM of four.
+     * product of nibbles on the heap in one start of the JVM of four, and from pairs in an int decoding is 5 to 8 % slower.
      */
     final float[] scales;
 

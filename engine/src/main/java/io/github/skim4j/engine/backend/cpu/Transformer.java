@@ -55,24 +55,16 @@ final class Transformer {
         }
     }
 
-    /** Activations of a step, [row][…]; they grow to the largest step. What isn't needed at the same time shares an array. */
+    /** Activations of a step, [row][…]; they grow to the largest step. */
     private static final class Activations {
 
         float[] residual = {};
         float[] normed = {};
-        /** {@link #normed}, which has been read by then. */
-        float[] projected = normed;
-
         float[] query = {};
         float[] closedUpQuery = {};
         float[] key = {};
         float[] value = {};
         float[] attended = {};
-        /** {@link #query}: attention is done by then. */
-        float[] gate = query;
-        /** {@link #attended}. */
-        float[] up = attended;
-
         float[] sums = {};
         float[] tiles = {};
         float[] cos = {};
@@ -162,24 +154,15 @@ final class Transformer {
         Layer layer = model.layer(0);
         int hidden = config.hiddenSize();
         int heads = config.heads() * config.headDim();
-        int projected = Math.max(
-                layer.attentionOutput().weight().paddedRows(),
-                layer.down().weight().paddedRows());
+        int projected = Math.max(layer.attentionOutput().stride(), layer.down().stride());
         b.residual = Activations.grown(b.residual, rows * hidden);
         b.normed = Activations.grown(b.normed, rows * Math.max(hidden, projected));
-        b.query = Activations.grown(
-                b.query,
-                rows
-                        * Math.max(
-                                layer.query().weight().paddedRows(),
-                                layer.gate().weight().paddedRows()));
-        b.key = Activations.grown(b.key, rows * layer.key().weight().paddedRows());
-        b.value = Activations.grown(b.value, rows * layer.value().weight().paddedRows());
-        b.attended = Activations.grown(
-                b.attended, rows * Math.max(heads, layer.up().weight().paddedRows()));
-        b.projected = b.normed;
-        b.gate = b.query;
-        b.up = b.attended;
+        int queryOrGate = Math.max(layer.query().stride(), layer.gate().stride());
+        b.query = Activations.grown(b.query, rows * queryOrGate);
+        b.key = Activations.grown(b.key, rows * layer.key().stride());
+        b.value = Activations.grown(b.value, rows * layer.value().stride());
+        int attendedOrUp = Math.max(heads, layer.up().stride());
+        b.attended = Activations.grown(b.attended, rows * attendedOrUp);
         int widest = Math.max(hidden, Math.max(heads, config.intermediateSize()));
         b.sums = Activations.grown(b.sums, rows * (widest / MatrixInput.SUM_BLOCK));
         if (rows > 1) {
@@ -197,7 +180,7 @@ final class Transformer {
             b.closedUpCos = Activations.grown(b.closedUpCos, rows * pairs);
             b.closedUpSin = Activations.grown(b.closedUpSin, rows * pairs);
             b.closedUpQuery = Activations.grown(
-                    b.closedUpQuery, rows * model.layer(0).query().weight().paddedRows());
+                    b.closedUpQuery, rows * model.layer(0).query().stride());
         }
         int row = 0;
         for (Span span : spans) {
@@ -223,16 +206,10 @@ final class Transformer {
                 count,
                 List.of(layer.query(), layer.key(), layer.value()),
                 List.of(b.query, b.key, b.value));
-        int queryStride = layer.query().weight().paddedRows();
+        int queryStride = layer.query().stride();
         forRows(count, r -> finishQueriesAndKeys(index, layer, rows.get(r), r));
         if (observer != null) {
-            observer.add(
-                    index,
-                    count,
-                    b.query,
-                    queryStride,
-                    b.key,
-                    layer.key().weight().paddedRows());
+            observer.add(index, count, b.query, queryStride, b.key, layer.key().stride());
         }
         attention.run(index, spans, new Queries(b.query, b.closedUpQuery, queryStride), b.attended, stats);
         addProjection(layer.attentionOutput(), b.attended, config.heads() * config.headDim(), count);
@@ -244,7 +221,7 @@ final class Transformer {
         int headDim = config.headDim();
         int angle = r * rotary.pairs();
         KvSequence sequence = row.span().sequence();
-        int query = r * layer.query().weight().paddedRows();
+        int query = r * layer.query().stride();
         for (int h = 0; h < config.heads(); h++) {
             int at = query + h * headDim;
             if (layer.queryNorm() != null) {
@@ -255,8 +232,8 @@ final class Transformer {
             }
             rotary.rotate(b.query, at, b.query, at, b.cos, b.sin, angle);
         }
-        int key = r * layer.key().weight().paddedRows();
-        int value = r * layer.value().weight().paddedRows();
+        int key = r * layer.key().stride();
+        int value = r * layer.value().stride();
         int page = sequence.page(row.slot() / pages.pageSize());
         int slot = row.slot() % pages.pageSize();
         for (int h = 0; h < config.kvHeads(); h++) {
@@ -274,22 +251,27 @@ final class Transformer {
 
     private void feedForward(Layer layer, int count) {
         Activations b = buffers;
+        // Attention, whose these are, is done.
+        float[] gate = b.query;
+        float[] up = b.attended;
         norm(b.residual, layer.ffnNorm(), b.normed, count);
-        project(b.normed, config.hiddenSize(), count, List.of(layer.gate(), layer.up()), List.of(b.gate, b.up));
-        int stride = layer.gate().weight().paddedRows();
-        forRows(count, r -> kernels.swiGlu(b.gate, b.up, r * stride, config.intermediateSize()));
-        addProjection(layer.down(), b.gate, stride, count);
+        project(b.normed, config.hiddenSize(), count, List.of(layer.gate(), layer.up()), List.of(gate, up));
+        int stride = layer.gate().stride();
+        forRows(count, r -> kernels.swiGlu(gate, up, r * stride, config.intermediateSize()));
+        addProjection(layer.down(), gate, stride, count);
     }
 
     /** {@code residual += linear(input)}. */
     private void addProjection(Linear linear, float[] input, int inputStride, int count) {
         Activations b = buffers;
-        project(input, inputStride, count, List.of(linear), List.of(b.projected));
-        int stride = linear.weight().paddedRows();
+        // What was normed has been read.
+        float[] projected = b.normed;
+        project(input, inputStride, count, List.of(linear), List.of(projected));
+        int stride = linear.stride();
         int width = config.hiddenSize();
         forRows(count, r -> {
             for (int i = 0; i < width; i++) {
-                b.residual[r * width + i] += b.projected[r * stride + i];
+                b.residual[r * width + i] += projected[r * stride + i];
             }
         });
     }
