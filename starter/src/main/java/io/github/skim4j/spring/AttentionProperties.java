@@ -144,7 +144,7 @@ public class AttentionProperties {
         /** What a page's score is made of: bounds (an upper limit from each dimension's least and greatest value) or moments (mean and variance of each dimension). */
         private Quest.Score score = Quest.Score.MOMENTS;
 
-        /** Numbers that what a score is made of is stored in: bf16, or fp8 for half as much to read on a GPU. */
+        /** Numbers that what a score is made of is stored in: bf16, or fp8 in half the memory, with which a GPU is faster. */
         private Quest.Statistics statistics = Quest.Statistics.BF16;
 
         public Quest.Score getScore() {

@@ -14,6 +14,14 @@ final class Float8 {
     /** What an exponent is larger by in a float, at the place of the bits that e4m3 keeps. */
     private static final int BIAS = 127 - 7 << 3;
 
+    /**
+     * Shifted right by four from the top of a word, these bits of it, subnormal or not, are a float that lacks the difference of the biases, 2^120.
+     */
+    static final int FLOAT_BITS = 0x87f00000;
+
+    /** The root of what such a float lacks: no product with it is subnormal where one of it all would overflow. */
+    static final float ROOT_OF_BIAS = 0x1p60f;
+
     /** The least scale, 2^-100: all multiples of it that are stored are normal floats, and its reciprocal is one. */
     private static final int LEAST_SCALE = 27;
 
@@ -65,8 +73,11 @@ final class Float8 {
     }
 
     static float toFloat(int code) {
-        // Moved to their place in a float, exponent and mantissa, subnormal or not, are 2^120 too small.
-        float magnitude = Float.intBitsToFloat((code & ~SIGN) << 20) * 0x1p120f;
-        return (code & SIGN) == 0 ? magnitude : -magnitude;
+        return unbiased(code << 24) * ROOT_OF_BIAS * ROOT_OF_BIAS;
+    }
+
+    /** Of the code that the uppermost bits of a word are, see {@link #FLOAT_BITS}. */
+    static float unbiased(int word) {
+        return Float.intBitsToFloat(word >> 4 & FLOAT_BITS);
     }
 }

@@ -89,13 +89,8 @@ abstract class PageData {
         Arrays.fill(filled, page * layers, (page + 1) * layers, false);
     }
 
-    /** Bytes that selection reads of a page for one KV head. */
+    /** Bytes that are kept of a page for one KV head, all of which selection reads. */
     abstract int bytes();
-
-    /** Bytes that are kept of a page for one KV head. */
-    int storedBytes() {
-        return bytes();
-    }
 
     /**
      * What is filled in from.

@@ -7,23 +7,19 @@ import io.github.skim4j.engine.model.HalfFloats;
 import io.github.skim4j.engine.model.ModelConfig;
 
 /**
- * Statistics of keys in each dimension for {@link Quest}, two bfloat16 in an int for each dimension: the
- * greatest (lower half) and least value (upper half), rounded so that they stay bounds; or mean and variance. A page has those of each
- * {@link Quest#STATISTICS_TOKENS} of its tokens. {@link #PANEL} of them lie side by side, so that vectors have a lane for each and nothing
- * is summed across lanes.
- * FP8 statistics are kept in the same form, which holds every number of theirs: here they choose as they do where they are stored in
- * half the bytes, and are no faster.
+ * Statistics of keys in each dimension for {@link Quest}: the greatest and least value, rounded so that they stay bounds; or mean and
+ * variance. A page has those of each {@link Quest#STATISTICS_TOKENS} of its tokens. {@link #PANEL} of them lie side by side, so that vectors
+ * have a lane for each and nothing is summed across lanes.
+ * In bfloat16 an int holds both of a dimension, the first in its lower half: [headDim][PANEL]. In FP8 it holds those of two dimensions, in
+ * the same order, and scales for the first and for the second follow: [headDim / 2 + 2][PANEL].
  */
 final class PageStatistics extends PageData {
 
-    /** Statistics that lie side by side: [panel of the block][headDim][PANEL]. */
+    /** Statistics that lie side by side. */
     static final int PANEL = 32;
 
     /** What is kept, and in which numbers. */
     record Kind(Score score, Statistics numbers) {}
-
-    /** Of FP8 statistics: room for the scales, in the place of which the next block is aligned. */
-    private static final int SCALE_BYTES = 16;
 
     private final Kind kind;
     private final int kvHeads;
@@ -52,7 +48,7 @@ final class PageStatistics extends PageData {
     /** Where in it the panel of a page begins that has a KV head's statistics. */
     int panel(int page, int kvHead) {
         int panels = (blockPages() * perPage + PANEL - 1) / PANEL;
-        return (kvHead * panels + page % blockPages() / panelPages()) * headDim * PANEL;
+        return (kvHead * panels + page % blockPages() / panelPages()) * rows() * PANEL;
     }
 
     /** Pages that share a panel. */
@@ -70,30 +66,34 @@ final class PageStatistics extends PageData {
         return page % panelPages() * perPage;
     }
 
-    @Override
-    int bytes() {
-        return kind.numbers() == Statistics.FP8 ? perPage * (2 * headDim + SCALE_BYTES) : storedBytes();
+    boolean isFloat8() {
+        return kind.numbers() == Statistics.FP8;
+    }
+
+    /** Ints of a statistic. */
+    private int rows() {
+        return isFloat8() ? headDim / 2 + 2 : headDim;
     }
 
     @Override
-    int storedBytes() {
-        return perPage * headDim * Integer.BYTES;
+    int bytes() {
+        return perPage * rows() * Integer.BYTES;
     }
 
     @Override
     void make(Fill fill, int page) {
-        int[] pairs = of(page, fill.layer());
+        int[] stored = of(page, fill.layer());
         int tokens = fill.pages().pageSize() / perPage;
         for (int head = 0; head < kvHeads; head++) {
             fill.pages().keys(page, fill.layer(), head, fill.keys());
             for (int b = 0; b < perPage; b++) {
-                make(fill.keys(), b * tokens, tokens, pairs, panel(page, head) + lane(page) + b);
+                make(fill.keys(), b * tokens, tokens, stored, panel(page, head) + lane(page) + b);
             }
         }
     }
 
     /** Those of {@code tokens} keys from {@code from} on. */
-    private void make(float[] keys, int from, int tokens, int[] pairs, int to) {
+    private void make(float[] keys, int from, int tokens, int[] stored, int to) {
         float[] first = new float[headDim];
         float[] second = new float[headDim];
         for (int i = 0; i < headDim; i++) {
@@ -103,11 +103,12 @@ final class PageStatistics extends PageData {
                 moments(keys, from, tokens, i, first, second);
             }
         }
-        if (kind.numbers() == Statistics.FP8) {
-            toFloat8(first, second);
+        if (isFloat8()) {
+            storeFloat8(first, second, stored, to);
+            return;
         }
         for (int i = 0; i < headDim; i++) {
-            pairs[to + i * PANEL] =
+            stored[to + i * PANEL] =
                     kind.score() == Score.BOUNDS ? outward(first[i], second[i]) : nearest(first[i], second[i]);
         }
     }
@@ -144,21 +145,28 @@ final class PageStatistics extends PageData {
         variances[dimension] = (float) Math.max(0, squares / tokens - mean * mean);
     }
 
-    /** Makes numbers into what FP8 would hold: bounds with one scale, means and variances with one each. */
-    private void toFloat8(float[] first, float[] second) {
+    /** Bounds have one scale, means and variances one each. */
+    private void storeFloat8(float[] first, float[] second, int[] stored, int to) {
+        boolean bounds = kind.score() == Score.BOUNDS;
         float firstScale = Float8.scale(greatestMagnitude(first));
         float secondScale = Float8.scale(greatestMagnitude(second));
-        if (kind.score() == Score.BOUNDS) {
+        if (bounds) {
             firstScale = Math.max(firstScale, secondScale);
             secondScale = firstScale;
         }
-        for (int i = 0; i < headDim; i++) {
-            float x = first[i] * (1 / firstScale);
-            float y = second[i] * (1 / secondScale);
-            boolean outward = kind.score() == Score.BOUNDS;
-            first[i] = Float8.toFloat(outward ? Float8.ceil(x) : Float8.round(x)) * firstScale;
-            second[i] = Float8.toFloat(outward ? Float8.floor(y) : Float8.round(y)) * secondScale;
+        for (int i = 0; i < headDim; i += 2) {
+            int word = 0;
+            for (int d = i + 1; d >= i; d--) {
+                float x = first[d] * (1 / firstScale);
+                float y = second[d] * (1 / secondScale);
+                word = word << 8 | (bounds ? Float8.floor(y) : Float8.round(y));
+                word = word << 8 | (bounds ? Float8.ceil(x) : Float8.round(x));
+            }
+            stored[to + i / 2 * PANEL] = word;
         }
+        int scales = to + headDim / 2 * PANEL;
+        stored[scales] = Float.floatToRawIntBits(firstScale);
+        stored[scales + PANEL] = Float.floatToRawIntBits(secondScale);
     }
 
     private static float greatestMagnitude(float[] values) {

@@ -171,7 +171,7 @@ final class Pipelines {
         Pipeline pipeline = new Pipelines(config, kernels, onePage, null, labelChannels).of(method);
         long bytes = 0;
         for (PageData data : pipeline == null ? List.<PageData>of() : pipeline.data()) {
-            bytes += (long) data.storedBytes() * config.kvHeads() * config.layers();
+            bytes += (long) data.bytes() * config.kvHeads() * config.layers();
         }
         return bytes;
     }

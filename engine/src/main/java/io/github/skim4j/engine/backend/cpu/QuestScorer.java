@@ -28,10 +28,11 @@ record QuestScorer(ModelConfig config, SelectionKernels kernels, PageStatistics 
         int size = Attend.even(selection.rows()) * config.headDim();
         float[] weights = selection.prepared(2 * size);
         boolean bounds = statistics.kind().score() == Score.BOUNDS;
+        float unit = statistics.isFloat8() ? Float8.ROOT_OF_BIAS : 1;
         for (int i = 0; i < size; i++) {
             float q = selection.queries()[i];
-            weights[i] = bounds ? Math.max(q, 0) : q;
-            weights[size + i] = bounds ? Math.min(q, 0) : q * q;
+            weights[i] = unit * (bounds ? Math.max(q, 0) : q);
+            weights[size + i] = unit * (bounds ? Math.min(q, 0) : q * q);
         }
     }
 
@@ -77,16 +78,15 @@ record QuestScorer(ModelConfig config, SelectionKernels kernels, PageStatistics 
 
     /** Scores all pages of a page's panel, [even rows][PANEL]. */
     private void score(Selection selection, int page, float[] panel) {
-        QueryTile tile = selection.tile();
-        kernels.statistics(
-                selection.prepared(),
-                Attend.even(selection.rows()),
-                config.headDim(),
-                statistics.of(page, tile.layer()),
-                statistics.panel(page, tile.kvHead()),
-                statistics.kind().score() == Score.MOMENTS,
-                panel,
-                0,
-                PANEL);
+        float[] weights = selection.prepared();
+        int rows = Attend.even(selection.rows());
+        int[] stored = statistics.of(page, selection.tile().layer());
+        int at = statistics.panel(page, selection.tile().kvHead());
+        boolean root = statistics.kind().score() == Score.MOMENTS;
+        if (statistics.isFloat8()) {
+            kernels.statistics8(weights, rows, config.headDim(), stored, at, root, panel, 0, PANEL);
+        } else {
+            kernels.statistics(weights, rows, config.headDim(), stored, at, root, panel, 0, PANEL);
+        }
     }
 }

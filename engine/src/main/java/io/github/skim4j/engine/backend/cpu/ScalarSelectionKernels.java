@@ -45,6 +45,40 @@ final class ScalarSelectionKernels implements SelectionKernels {
     }
 
     @Override
+    public void statistics8(
+            float[] weights,
+            int rows,
+            int headDim,
+            int[] words,
+            int from,
+            boolean root,
+            float[] scores,
+            int to,
+            int stride) {
+        int scales = from + headDim / 2 * PageStatistics.PANEL;
+        for (int r = 0; r < rows; r++) {
+            int low = r * headDim;
+            int high = (rows + r) * headDim;
+            for (int p = 0; p < PageStatistics.PANEL; p++) {
+                float lower = 0;
+                float upper = 0;
+                for (int i = 0; i < headDim; i += 2) {
+                    int word = words[from + p + i / 2 * PageStatistics.PANEL];
+                    lower += weights[low + i] * Float8.unbiased(word << 24);
+                    upper += weights[high + i] * Float8.unbiased(word << 16);
+                    lower += weights[low + i + 1] * Float8.unbiased(word << 8);
+                    upper += weights[high + i + 1] * Float8.unbiased(word);
+                }
+                lower *= Float8.ROOT_OF_BIAS;
+                lower *= Float.intBitsToFloat(words[scales + p]);
+                upper *= Float8.ROOT_OF_BIAS;
+                upper *= Float.intBitsToFloat(words[scales + PageStatistics.PANEL + p]);
+                scores[to + p + r * stride] = lower + (root ? (float) Math.sqrt(upper) : upper);
+            }
+        }
+    }
+
+    @Override
     public void mergeRows(
             float[] scores,
             int at,

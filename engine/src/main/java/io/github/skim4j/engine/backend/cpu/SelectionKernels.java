@@ -26,6 +26,23 @@ interface SelectionKernels {
             int stride);
 
     /**
+     * The same of FP8 statistics.
+     *
+     * @param weights those of {@link #statistics} times {@link Float8#ROOT_OF_BIAS}
+     * @param words a panel's, from {@code from} on
+     */
+    void statistics8(
+            float[] weights,
+            int rows,
+            int headDim,
+            int[] words,
+            int from,
+            boolean root,
+            float[] scores,
+            int to,
+            int stride);
+
+    /**
      * {@code scores[at + i] = max_r(scores[at + r * stride + i] * factor_r + addend_r)} for {@code count} (a multiple of 16) scores of each row.
      *
      * @param terms factors from {@code factor} on and addends from {@code addend} on, those of rows {@code termStride} apart

@@ -173,6 +173,133 @@ final class VectorSelectionKernels implements SelectionKernels {
     }
 
     @Override
+    public void statistics8(
+            float[] weights,
+            int rows,
+            int headDim,
+            int[] words,
+            int from,
+            boolean root,
+            float[] scores,
+            int to,
+            int stride) {
+        for (int r = 0; r < rows; r += 2) {
+            for (int p = 0; p < PageStatistics.PANEL; p += 2 * LANES) {
+                int low = r * headDim;
+                int high = (rows + r) * headDim;
+                statistics8(weights, low, high, headDim, words, from + p, root, scores, to + p + r * stride, stride);
+            }
+        }
+    }
+
+    private static void statistics8(
+            float[] weights,
+            int low,
+            int high,
+            int headDim,
+            int[] words,
+            int from,
+            boolean root,
+            float[] scores,
+            int to,
+            int stride) {
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a0Upper = FloatVector.zero(F);
+        FloatVector a1 = FloatVector.zero(F);
+        FloatVector a1Upper = FloatVector.zero(F);
+        FloatVector b0 = FloatVector.zero(F);
+        FloatVector b0Upper = FloatVector.zero(F);
+        FloatVector b1 = FloatVector.zero(F);
+        FloatVector b1Upper = FloatVector.zero(F);
+        for (int i = 0; i < headDim; i += 2) {
+            IntVector word0 = IntVector.fromArray(I, words, from + (i >> 1) * PageStatistics.PANEL);
+            IntVector word1 = IntVector.fromArray(I, words, from + (i >> 1) * PageStatistics.PANEL + LANES);
+            FloatVector low0 = word0.lanewise(VectorOperators.LSHL, 24)
+                    .lanewise(VectorOperators.ASHR, 4)
+                    .and(Float8.FLOAT_BITS)
+                    .reinterpretAsFloats();
+            FloatVector high0 = word0.lanewise(VectorOperators.LSHL, 16)
+                    .lanewise(VectorOperators.ASHR, 4)
+                    .and(Float8.FLOAT_BITS)
+                    .reinterpretAsFloats();
+            FloatVector low1 = word1.lanewise(VectorOperators.LSHL, 24)
+                    .lanewise(VectorOperators.ASHR, 4)
+                    .and(Float8.FLOAT_BITS)
+                    .reinterpretAsFloats();
+            FloatVector high1 = word1.lanewise(VectorOperators.LSHL, 16)
+                    .lanewise(VectorOperators.ASHR, 4)
+                    .and(Float8.FLOAT_BITS)
+                    .reinterpretAsFloats();
+            FloatVector weight = FloatVector.broadcast(F, weights[low + i]);
+            a0 = low0.fma(weight, a0);
+            a1 = low1.fma(weight, a1);
+            weight = FloatVector.broadcast(F, weights[high + i]);
+            a0Upper = high0.fma(weight, a0Upper);
+            a1Upper = high1.fma(weight, a1Upper);
+            weight = FloatVector.broadcast(F, weights[low + i + headDim]);
+            b0 = low0.fma(weight, b0);
+            b1 = low1.fma(weight, b1);
+            weight = FloatVector.broadcast(F, weights[high + i + headDim]);
+            b0Upper = high0.fma(weight, b0Upper);
+            b1Upper = high1.fma(weight, b1Upper);
+            low0 = word0.lanewise(VectorOperators.LSHL, 8)
+                    .lanewise(VectorOperators.ASHR, 4)
+                    .and(Float8.FLOAT_BITS)
+                    .reinterpretAsFloats();
+            high0 = word0.lanewise(VectorOperators.ASHR, 4)
+                    .and(Float8.FLOAT_BITS)
+                    .reinterpretAsFloats();
+            low1 = word1.lanewise(VectorOperators.LSHL, 8)
+                    .lanewise(VectorOperators.ASHR, 4)
+                    .and(Float8.FLOAT_BITS)
+                    .reinterpretAsFloats();
+            high1 = word1.lanewise(VectorOperators.ASHR, 4)
+                    .and(Float8.FLOAT_BITS)
+                    .reinterpretAsFloats();
+            weight = FloatVector.broadcast(F, weights[low + i + 1]);
+            a0 = low0.fma(weight, a0);
+            a1 = low1.fma(weight, a1);
+            weight = FloatVector.broadcast(F, weights[high + i + 1]);
+            a0Upper = high0.fma(weight, a0Upper);
+            a1Upper = high1.fma(weight, a1Upper);
+            weight = FloatVector.broadcast(F, weights[low + i + 1 + headDim]);
+            b0 = low0.fma(weight, b0);
+            b1 = low1.fma(weight, b1);
+            weight = FloatVector.broadcast(F, weights[high + i + 1 + headDim]);
+            b0Upper = high0.fma(weight, b0Upper);
+            b1Upper = high1.fma(weight, b1Upper);
+        }
+        int scales = from + headDim / 2 * PageStatistics.PANEL;
+        int upperScales = scales + PageStatistics.PANEL;
+        a0 = a0.mul(Float8.ROOT_OF_BIAS)
+                .mul(IntVector.fromArray(I, words, scales).reinterpretAsFloats());
+        a0Upper = a0Upper.mul(Float8.ROOT_OF_BIAS)
+                .mul(IntVector.fromArray(I, words, upperScales).reinterpretAsFloats());
+        a1 = a1.mul(Float8.ROOT_OF_BIAS)
+                .mul(IntVector.fromArray(I, words, scales + LANES).reinterpretAsFloats());
+        a1Upper = a1Upper.mul(Float8.ROOT_OF_BIAS)
+                .mul(IntVector.fromArray(I, words, upperScales + LANES).reinterpretAsFloats());
+        b0 = b0.mul(Float8.ROOT_OF_BIAS)
+                .mul(IntVector.fromArray(I, words, scales).reinterpretAsFloats());
+        b0Upper = b0Upper.mul(Float8.ROOT_OF_BIAS)
+                .mul(IntVector.fromArray(I, words, upperScales).reinterpretAsFloats());
+        b1 = b1.mul(Float8.ROOT_OF_BIAS)
+                .mul(IntVector.fromArray(I, words, scales + LANES).reinterpretAsFloats());
+        b1Upper = b1Upper.mul(Float8.ROOT_OF_BIAS)
+                .mul(IntVector.fromArray(I, words, upperScales + LANES).reinterpretAsFloats());
+        if (root) {
+            a0Upper = a0Upper.sqrt();
+            a1Upper = a1Upper.sqrt();
+            b0Upper = b0Upper.sqrt();
+            b1Upper = b1Upper.sqrt();
+        }
+        a0.add(a0Upper).intoArray(scores, to);
+        a1.add(a1Upper).intoArray(scores, to + LANES);
+        b0.add(b0Upper).intoArray(scores, to + stride);
+        b1.add(b1Upper).intoArray(scores, to + stride + LANES);
+    }
+
+    @Override
     public void mergeRows(
             float[] scores,
             int at,

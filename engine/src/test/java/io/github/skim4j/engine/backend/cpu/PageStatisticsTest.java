@@ -273,7 +273,8 @@ class PageStatisticsTest {
                 PageStatistics.Kind kind = new PageStatistics.Kind(Score.BOUNDS, Statistics.FP8);
                 PageStatistics statistics = fixture.filled(
                         new PageStatistics(fixture.config, fixture.pages.count(), shape.pageSize(), kind), 0);
-                assertThat(statistics.bytes()).isEqualTo(shape.pageSize() / tokens(shape) * (2 * shape.headDim() + 16));
+                assertThat(statistics.bytes())
+                        .isEqualTo(shape.pageSize() / tokens(shape) * (2 * shape.headDim() + 2 * Float.BYTES));
                 double[] max = new double[key.length];
                 double[] min = new double[key.length];
                 extremes(fixture, 0, 0, max, min);
@@ -283,12 +284,14 @@ class PageStatisticsTest {
                 }
                 // Below the 256th part of 448 times 2^-6 steps are of one size.
                 double step = greatest * 0x1p-16;
-                int[] pairs = statistics.of(fixture.sequence.page(0), 0);
+                int[] words = statistics.of(fixture.sequence.page(0), 0);
                 int page = fixture.sequence.page(0);
                 int from = statistics.panel(page, 0) + statistics.lane(page);
+                float scale = Float.intBitsToFloat(words[from + key.length / 2 * PageStatistics.PANEL]);
                 for (int i = 0; i < key.length; i++) {
-                    double upper = Float.intBitsToFloat(pairs[from + i * PageStatistics.PANEL] << 16);
-                    double lower = Float.intBitsToFloat(pairs[from + i * PageStatistics.PANEL] & 0xffff0000);
+                    int word = words[from + i / 2 * PageStatistics.PANEL] >>> i % 2 * 16;
+                    double upper = Float8.toFloat(word & 0xff) * scale;
+                    double lower = Float8.toFloat(word >>> 8 & 0xff) * scale;
                     String what = "seed " + seed + ", dimension " + i;
                     assertThat(upper).as(what).isBetween(max[i], max[i] + Math.abs(max[i]) / 8 + step);
                     assertThat(lower).as(what).isBetween(min[i] - Math.abs(min[i]) / 8 - step, min[i]);

@@ -81,6 +81,62 @@ class SelectionKernelsTest {
     }
 
     @ParameterizedTest
+    @ValueSource(ints = {2, 4, 6, 8})
+    void statisticsInFloat8AreWeightedSumsOfTheBytes(int rows) {
+        Random random = new Random(rows);
+        for (int headDim : new int[] {64, 80, 96, 128}) {
+            float[] weights = floats(random, 2 * rows * headDim);
+            for (int i = rows * headDim; i < weights.length; i++) {
+                weights[i] *= weights[i];
+            }
+            for (boolean root : new boolean[] {false, true}) {
+                int scales = FROM + headDim / 2 * PageStatistics.PANEL;
+                int[] stored = float8s(random, scales, scales + 2 * PageStatistics.PANEL, root);
+                int stride = PageStatistics.PANEL + 3;
+                float[] expected = new float[rows * stride + 1];
+                for (int r = 0; r < rows; r++) {
+                    for (int p = 0; p < PageStatistics.PANEL; p++) {
+                        double low = 0;
+                        double high = 0;
+                        for (int i = 0; i < headDim; i++) {
+                            int pair = stored[FROM + i / 2 * PageStatistics.PANEL + p] >>> i % 2 * 16;
+                            low += (double) weights[r * headDim + i] * Float8.toFloat(pair & 0xff);
+                            high += (double) weights[(rows + r) * headDim + i] * Float8.toFloat(pair >>> 8 & 0xff);
+                        }
+                        low *= Float.intBitsToFloat(stored[scales + p]);
+                        high *= Float.intBitsToFloat(stored[scales + PageStatistics.PANEL + p]);
+                        expected[1 + p + r * stride] = (float) (low + (root ? Math.sqrt(high) : high));
+                    }
+                }
+                float[] units = weights.clone();
+                for (int i = 0; i < units.length; i++) {
+                    units[i] *= Float8.ROOT_OF_BIAS;
+                }
+                for (SelectionKernels kernels : List.of(scalar, vector)) {
+                    float[] scores = new float[expected.length];
+                    kernels.statistics8(units, rows, headDim, stored, FROM, root, scores, 1, stride);
+                    assertClose(scores, expected);
+                }
+            }
+        }
+    }
+
+    /** All codes, but NaN; the second of two not negative where it is a variance, and scales of their own for every number. */
+    private static int[] float8s(Random random, int scales, int end, boolean variances) {
+        int[] words = new int[end];
+        for (int i = FROM; i < scales; i++) {
+            for (int b = 0; b < 4; b++) {
+                int code = random.nextInt(0x7f) | (variances && b % 2 == 1 ? 0 : random.nextInt(2) << 7);
+                words[i] |= code << 8 * b;
+            }
+        }
+        for (int i = scales; i < end; i++) {
+            words[i] = Float.floatToRawIntBits((float) Math.pow(2, random.nextInt(5) - 14));
+        }
+        return words;
+    }
+
+    @ParameterizedTest
     @ValueSource(ints = {16, 64, 80, 96, 128, 160, 288})
     void signsAddOrSubtractTheQuerysNumbers(int headDim) {
         Random random = new Random(headDim);
