@@ -192,6 +192,7 @@ final class VectorSelectionKernels implements SelectionKernels {
         }
     }
 
+    /** Two vectors of statistics. A method that unpacks a vector would not be inlined here, and what it returned would lie on the heap. */
     private static void statistics8(
             float[] weights,
             int low,
