@@ -56,14 +56,14 @@ final class PageStatistics extends PageData {
         return PANEL / perPage;
     }
 
-    /** Statistics that a page has, one behind the other in its panel. */
+    /** Statistics that a page has, {@link #panelPages} apart in its panel: those of pages in a row lie in a row. */
     int perPage() {
         return perPage;
     }
 
     /** Place of a page's first in its panel; the statistics of a dimension lie {@link #PANEL} from those of the one before. */
     int lane(int page) {
-        return page % panelPages() * perPage;
+        return page % panelPages();
     }
 
     boolean isFloat8() {
@@ -87,7 +87,7 @@ final class PageStatistics extends PageData {
         for (int head = 0; head < kvHeads; head++) {
             fill.pages().keys(page, fill.layer(), head, fill.keys());
             for (int b = 0; b < perPage; b++) {
-                make(fill.keys(), b * tokens, tokens, stored, panel(page, head) + lane(page) + b);
+                make(fill.keys(), b * tokens, tokens, stored, panel(page, head) + lane(page) + b * panelPages());
             }
         }
     }

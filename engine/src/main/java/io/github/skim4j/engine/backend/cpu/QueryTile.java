@@ -50,8 +50,11 @@ record QueryTile(KvSequence sequence, int layer, int kvHead, int firstRow, int f
         return Math.max(0, place - window + 1);
     }
 
-    /** The tokens of an entry that the query at {@code position} reads. */
+    /** The tokens of an entry that the query at {@code position} reads; a list that is made for one has no others. */
     long visible(TokenList list, int entry, int position) {
+        if (tokens == 1) {
+            return list.mask(entry);
+        }
         int slot = list.slot(entry);
         // Where slots are no positions, the list has what the window lets through.
         int from = sequence.isPacked() ? 0 : Math.max(0, firstVisible(position, list.query(entry)) - slot);

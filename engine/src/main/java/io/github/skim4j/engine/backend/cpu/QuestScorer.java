@@ -51,29 +51,34 @@ record QuestScorer(ModelConfig config, SelectionKernels kernels, PageStatistics 
         TokenList list = selection.list();
         float[] panel = scratch.floats(rows * PANEL);
         int perPanel = statistics.panelPages();
-        int e = from;
-        while (e < end) {
-            int first = list.page(e) / perPanel;
-            int next = e + 1;
-            while (next < end && list.page(next) / perPanel == first) {
-                next++;
+        int scored = -1;
+        int runEnd;
+        for (int e = from; e < end; e = runEnd) {
+            int page = list.page(e);
+            if (page / perPanel != scored) {
+                score(selection, page, panel);
+                scored = page / perPanel;
             }
-            score(selection, list.page(e), panel);
-            for (; e < next; e++) {
-                int lane = statistics.lane(list.page(e));
-                for (int r = 0; r < selection.rows(); r++) {
-                    scores[r * stride + e] = best(panel, r * PANEL + lane, statistics.perPage());
-                }
+            int lane = statistics.lane(page);
+            runEnd = e + 1;
+            while (runEnd < end && runEnd - e < perPanel - lane && list.page(runEnd) == page + (runEnd - e)) {
+                runEnd++;
+            }
+            for (int r = 0; r < selection.rows(); r++) {
+                best(panel, r * PANEL + lane, scores, r * stride + e, runEnd - e);
             }
         }
     }
 
-    private static float best(float[] scores, int from, int count) {
-        float best = scores[from];
-        for (int i = 1; i < count; i++) {
-            best = Math.max(best, scores[from + i]);
+    /** The best of each of {@code pages}' statistics in a row of a panel. */
+    private void best(float[] panel, int from, float[] scores, int to, int pages) {
+        System.arraycopy(panel, from, scores, to, pages);
+        int perPanel = statistics.panelPages();
+        for (int at = from + perPanel; at < from + perPanel * statistics.perPage(); at += perPanel) {
+            for (int i = 0; i < pages; i++) {
+                scores[to + i] = Math.max(scores[to + i], panel[at + i]);
+            }
         }
-        return best;
     }
 
     /** Scores all pages of a page's panel, [even rows][PANEL]. */

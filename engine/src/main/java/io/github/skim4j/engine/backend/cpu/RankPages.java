@@ -10,7 +10,7 @@ import java.util.Arrays;
 final class RankPages implements Selection.Stage {
 
     /** Pages that are scored in one part; scores of a row begin at a multiple of it. */
-    private static final int CHUNK = 64;
+    private static final int CHUNK = PageScorer.MOST_PAGES;
 
     /** How many pages to keep. */
     interface Limit {
@@ -158,16 +158,24 @@ final class RankPages implements Selection.Stage {
         float[] candidates = scratch.floats(last - first);
         System.arraycopy(scores, first, candidates, 0, last - first);
         float threshold = Ranks.largest(candidates, last - first, wanted);
-        int equal = wanted;
+        int[] best = scratch.ints(last - first);
+        int count = 0;
+        // No branch that the processor could not foresee.
         for (int e = first; e < last; e++) {
-            equal -= scores[e] > threshold ? 1 : 0;
+            best[count] = e;
+            count += scores[e] >= threshold ? 1 : 0;
+        }
+        int equal = wanted;
+        for (int i = 0; i < count; i++) {
+            equal -= scores[best[i]] > threshold ? 1 : 0;
         }
         TokenList kept = selection.beginList();
-        for (int e = 0; e < entries; e++) {
-            boolean forced = e < first || e >= last;
-            if (forced || scores[e] > threshold || scores[e] == threshold && equal-- > 0) {
-                kept.add(all, e, all.mask(e));
+        kept.add(all, 0, first);
+        for (int i = 0; i < count; i++) {
+            if (scores[best[i]] > threshold || equal-- > 0) {
+                kept.add(all, best[i], best[i] + 1);
             }
         }
+        kept.add(all, last, entries);
     }
 }

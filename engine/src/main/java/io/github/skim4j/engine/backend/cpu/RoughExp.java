@@ -14,6 +14,8 @@ final class RoughExp {
     /** Fixed point 0: e^x for x below -88. */
     static final float ZERO = 0x1p23f;
 
+    static final int ZERO_BITS = Float.floatToRawIntBits(ZERO);
+
     /** From a float's low bits to its exponent. */
     static final int SHIFT = 23 - FRACTION;
 

@@ -31,7 +31,7 @@ final class Selection {
         private float[] floats = {};
         private short[] shorts = {};
         private int[][] words = {};
-        private int[] sums = {};
+        private int[] ints = {};
 
         float[] floats(int size) {
             return floats = grown(floats, size);
@@ -49,8 +49,8 @@ final class Selection {
             return words;
         }
 
-        int[] sums(int size) {
-            return sums = sums.length < size ? new int[size] : sums;
+        int[] ints(int size) {
+            return ints = ints.length < size ? new int[size] : ints;
         }
     }
 

@@ -91,7 +91,7 @@ interface SelectionKernels {
     void signSums(int[][] signs, int first, int words, int tokens, int[] query, int at, int[] sums);
 
     /**
-     * {@code logits[t][p] = offset_p + factor[t][p] * step * sum[t][p]}, for {@code tokens} of each of {@code pages}, a multiple of 16.
+     * {@code logits[t][p] = offset_p + factor[t][p] * step * sum[t][p]}, for {@code tokens} of each of {@code pages}, a multiple of 64.
      *
      * @param factors as bfloat16, from {@code from} on
      * @param offsets from {@code at} on

@@ -15,8 +15,8 @@ final class SketchScorer implements PageScorer {
     /** Greatest value of a rotated query. */
     private static final int LEVELS = (1 << SelectionKernels.NUMBER_BITS - 1) - 1;
 
-    /** Pages that are scored together are a multiple of it. */
-    private static final int PANEL = 16;
+    /** Pages whose logits lie side by side, [token of the page][page]. */
+    private static final int WIDTH = MOST_PAGES;
 
     private final SelectionKernels kernels;
     private final AttentionKernels attentionKernels;
@@ -88,17 +88,16 @@ final class SketchScorer implements PageScorer {
             int referenceStride,
             Scratch scratch) {
         Panel panel = panel(selection, from, end, scratch);
-        int width = width(end - from);
         boolean whole = areWhole(selection, from, end);
         for (int r = 0; r < selection.rows(); r++) {
             float[] logits = logits(selection, from, end, r, panel, scratch);
             if (!whole) {
-                hideUnread(selection, from, end, logits, width);
+                hideUnread(selection, from, end, logits);
             }
-            float max = attentionKernels.max(logits, 0, width * pageSize);
+            float max = attentionKernels.max(logits, 0, WIDTH * pageSize);
             references[reference + r * referenceStride] = max;
-            kernels.roughExpSums(logits, pageSize, width, max, logits, width * pageSize);
-            System.arraycopy(logits, width * pageSize, scores, r * stride + from, end - from);
+            kernels.roughExpSums(logits, pageSize, WIDTH, max, logits, WIDTH * pageSize);
+            System.arraycopy(logits, WIDTH * pageSize, scores, r * stride + from, end - from);
         }
     }
 
@@ -107,36 +106,46 @@ final class SketchScorer implements PageScorer {
      *
      * @param signs from the array {@code first} on, one for each word
      * @param factors from {@code from} on
+     * @param means that all of the pages' keys were taken relative to, [kvHead][headDim]; {@code null} if these differ
      */
-    record Panel(int[][] signs, int first, short[] factors, int from) {}
+    record Panel(int[][] signs, int first, short[] factors, int from, float[] means) {}
 
     /** Those of a list's entries, as they are stored or, where the pages lie apart, brought together. */
     Panel panel(Selection selection, int from, int end, Scratch scratch) {
         QueryTile tile = selection.tile();
         int page = selection.list().page(from);
-        if (end - from == sketches.blockPages()
-                && width(end - from) == end - from
+        float[] means = commonMeans(selection, from, end);
+        if (end - from == WIDTH
+                && sketches.blockPages() == WIDTH
                 && sketches.place(page, 0) == 0
                 && PageData.endOfRun(selection.list(), from, end) == end) {
             return new Panel(
                     sketches.signs(page, tile.layer()),
                     tile.kvHead() * sketches.words(),
                     sketches.factors(page, tile.layer()),
-                    sketches.factorsOffset(page, tile.kvHead()));
+                    sketches.factorsOffset(page, tile.kvHead()),
+                    means);
         }
-        return gather(selection, from, end, scratch);
+        return gather(selection, from, end, means, scratch);
     }
 
-    /** Of the rows of tokens that so many pages' logits lie in, [token of the page][page]. */
-    static int width(int pages) {
-        return (pages + PANEL - 1) / PANEL * PANEL;
+    private float[] commonMeans(Selection selection, int from, int end) {
+        float[] means = means(selection, from);
+        int e = from + 1;
+        while (e < end && means(selection, e) == means) {
+            e++;
+        }
+        return e == end ? means : null;
     }
 
-    private Panel gather(Selection selection, int from, int end, Scratch scratch) {
+    private float[] means(Selection selection, int entry) {
+        return sketches.means(selection.list().page(entry), selection.tile().layer());
+    }
+
+    private Panel gather(Selection selection, int from, int end, float[] means, Scratch scratch) {
         QueryTile tile = selection.tile();
         TokenList list = selection.list();
-        int width = width(end - from);
-        int size = width * pageSize;
+        int size = WIDTH * pageSize;
         int words = sketches.words();
         int[][] signs = scratch.words(words, size);
         short[] factors = scratch.shorts(size);
@@ -147,48 +156,47 @@ final class SketchScorer implements PageScorer {
             int[][] stored = sketches.signs(page, tile.layer());
             for (int w = 0; w < words; w++) {
                 int[] word = stored[tile.kvHead() * words + w];
-                copyRows(word, sketches.place(page, 0), signs[w], e - from, width, runEnd - e);
+                copyRows(word, sketches.place(page, 0), signs[w], e - from, runEnd - e);
             }
             int first = sketches.factorsOffset(page, tile.kvHead());
-            copyRows(sketches.factors(page, tile.layer()), first, factors, e - from, width, runEnd - e);
+            copyRows(sketches.factors(page, tile.layer()), first, factors, e - from, runEnd - e);
         }
         for (int t = 0; t < pageSize; t++) {
-            Arrays.fill(factors, t * width + end - from, (t + 1) * width, (short) 0);
+            Arrays.fill(factors, t * WIDTH + end - from, (t + 1) * WIDTH, (short) 0);
         }
-        return new Panel(signs, 0, factors, 0);
+        return new Panel(signs, 0, factors, 0, means);
     }
 
-    private void copyRows(Object rows, int from, Object target, int to, int width, int pages) {
+    private void copyRows(Object rows, int from, Object target, int to, int pages) {
         for (int t = 0; t < pageSize; t++) {
-            System.arraycopy(rows, from + t * sketches.blockPages(), target, to + t * width, pages);
+            System.arraycopy(rows, from + t * sketches.blockPages(), target, to + t * WIDTH, pages);
         }
     }
 
     /** A row's logits, in the scratch memory. */
     float[] logits(Selection selection, int from, int end, int row, Panel panel, Scratch scratch) {
-        int width = width(end - from);
-        int size = width * pageSize;
-        int[] sums = scratch.sums(size);
-        float[] logits = scratch.floats(size + width);
-        offsets(selection, from, end, row, logits, size);
+        int size = WIDTH * pageSize;
+        int[] sums = scratch.ints(size);
+        float[] logits = scratch.floats(size + WIDTH);
+        offsets(selection, from, end, row, panel.means, logits, size);
         kernels.signSums(panel.signs, panel.first, sketches.words(), size, selection.planes(), row * planes(), sums);
         kernels.scaleSums(
-                sums, panel.factors, panel.from, selection.prepared()[row], logits, size, pageSize, width, logits);
+                sums, panel.factors, panel.from, selection.prepared()[row], logits, size, pageSize, WIDTH, logits);
         return logits;
     }
 
     /** The query's products with the pages' means; none where there is no page. */
-    private void offsets(Selection selection, int from, int end, int row, float[] offsets, int to) {
-        QueryTile tile = selection.tile();
-        float[] before = null;
-        for (int e = from; e < end; e++) {
-            float[] means = sketches.means(selection.list().page(e), tile.layer());
-            offsets[to + e - from] = means == before
-                    ? offsets[to + e - from - 1]
-                    : product(selection.queries(), row * headDim, means, tile.kvHead() * headDim);
-            before = means;
+    private void offsets(Selection selection, int from, int end, int row, float[] common, float[] offsets, int to) {
+        int mean = selection.tile().kvHead() * headDim;
+        if (common != null) {
+            float offset = product(selection.queries(), row * headDim, common, mean);
+            Arrays.fill(offsets, to, to + end - from, offset);
+        } else {
+            for (int e = from; e < end; e++) {
+                offsets[to + e - from] = product(selection.queries(), row * headDim, means(selection, e), mean);
+            }
         }
-        Arrays.fill(offsets, to + end - from, to + width(end - from), Float.NEGATIVE_INFINITY);
+        Arrays.fill(offsets, to + end - from, to + WIDTH, Float.NEGATIVE_INFINITY);
     }
 
     private boolean areWhole(Selection selection, int from, int end) {
@@ -200,10 +208,10 @@ final class SketchScorer implements PageScorer {
     }
 
     /** Gives tokens that are not to be read no weight. */
-    private void hideUnread(Selection selection, int from, int end, float[] logits, int width) {
+    private void hideUnread(Selection selection, int from, int end, float[] logits) {
         for (int e = from; e < end; e++) {
             long mask = selection.tile().visible(selection.list(), e, selection.position());
-            Attend.hide(logits, e - from, width, pageSize, mask);
+            Attend.hide(logits, e - from, WIDTH, pageSize, mask);
         }
     }
 

@@ -55,6 +55,13 @@ final class TokenList {
         add(source.pages[entry], source.slots[entry], mask, source.logWeights[entry], source.queries[entry]);
     }
 
+    /** Appends entries {@code from} to {@code end} of another list. */
+    void add(TokenList source, int from, int end) {
+        for (int e = from; e < end; e++) {
+            add(source, e, source.masks[e]);
+        }
+    }
+
     private void grow() {
         int capacity = 2 * size;
         slots = Arrays.copyOf(slots, capacity);

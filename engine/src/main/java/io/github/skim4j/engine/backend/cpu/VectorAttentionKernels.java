@@ -454,15 +454,18 @@ final class VectorAttentionKernels implements AttentionKernels {
         FloatVector d = a;
         int i = LANES;
         for (; i + 4 * LANES <= whole; i += 4 * LANES) {
-            a = a.max(FloatVector.fromArray(F, values, from + i));
-            b = b.max(FloatVector.fromArray(F, values, from + i + LANES));
-            c = c.max(FloatVector.fromArray(F, values, from + i + 2 * LANES));
-            d = d.max(FloatVector.fromArray(F, values, from + i + 3 * LANES));
+            a = VectorKernels.greater(a, FloatVector.fromArray(F, values, from + i));
+            b = VectorKernels.greater(b, FloatVector.fromArray(F, values, from + i + LANES));
+            c = VectorKernels.greater(c, FloatVector.fromArray(F, values, from + i + 2 * LANES));
+            d = VectorKernels.greater(d, FloatVector.fromArray(F, values, from + i + 3 * LANES));
         }
         for (; i < whole; i += LANES) {
-            a = a.max(FloatVector.fromArray(F, values, from + i));
+            a = VectorKernels.greater(a, FloatVector.fromArray(F, values, from + i));
         }
-        return Math.max(max, a.max(b).max(c.max(d)).reduceLanes(VectorOperators.MAX));
+        return Math.max(
+                max,
+                VectorKernels.greater(VectorKernels.greater(a, b), VectorKernels.greater(c, d))
+                        .reduceLanes(VectorOperators.MAX));
     }
 
     @Override

@@ -315,9 +315,10 @@ final class VectorSelectionKernels implements SelectionKernels {
             FloatVector best =
                     FloatVector.fromArray(F, scores, i).mul(terms[factor]).add(terms[addend]);
             for (int r = 1; r < rows; r++) {
-                best = best.max(FloatVector.fromArray(F, scores, i + r * stride)
+                FloatVector score = FloatVector.fromArray(F, scores, i + r * stride)
                         .mul(terms[factor + r * termStride])
-                        .add(terms[addend + r * termStride]));
+                        .add(terms[addend + r * termStride]);
+                best = VectorKernels.greater(best, score);
             }
             best.intoArray(scores, i);
         }
@@ -562,35 +563,60 @@ final class VectorSelectionKernels implements SelectionKernels {
             int tokens,
             int pages,
             float[] logits) {
-        for (int p = 0; p < pages; p += LANES) {
-            FloatVector offset = FloatVector.fromArray(F, offsets, at + p);
+        for (int p = 0; p < pages; p += 4 * LANES) {
+            FloatVector offset0 = FloatVector.fromArray(F, offsets, at + p);
+            FloatVector offset1 = FloatVector.fromArray(F, offsets, at + p + LANES);
+            FloatVector offset2 = FloatVector.fromArray(F, offsets, at + p + 2 * LANES);
+            FloatVector offset3 = FloatVector.fromArray(F, offsets, at + p + 3 * LANES);
             for (int i = p; i < tokens * pages; i += pages) {
-                FloatVector sum = (FloatVector) IntVector.fromArray(I, sums, i).convertShape(VectorOperators.I2F, F, 0);
-                FloatVector factor = ((IntVector)
-                                ShortVector.fromArray(S, factors, from + i).convertShape(VectorOperators.S2I, I, 0))
-                        .lanewise(VectorOperators.LSHL, 16)
-                        .reinterpretAsFloats();
-                factor.mul(sum.mul(step)).add(offset).intoArray(logits, i);
+                scaled(sums, factors, from, step, i).add(offset0).intoArray(logits, i);
+                scaled(sums, factors, from, step, i + LANES).add(offset1).intoArray(logits, i + LANES);
+                scaled(sums, factors, from, step, i + 2 * LANES).add(offset2).intoArray(logits, i + 2 * LANES);
+                scaled(sums, factors, from, step, i + 3 * LANES).add(offset3).intoArray(logits, i + 3 * LANES);
             }
         }
+    }
+
+    private static FloatVector scaled(int[] sums, short[] factors, int from, float step, int i) {
+        FloatVector sum = (FloatVector) IntVector.fromArray(I, sums, i).convertShape(VectorOperators.I2F, F, 0);
+        FloatVector factor = ((IntVector)
+                        ShortVector.fromArray(S, factors, from + i).convertShape(VectorOperators.S2I, I, 0))
+                .lanewise(VectorOperators.LSHL, 16)
+                .reinterpretAsFloats();
+        return factor.mul(sum.mul(step));
     }
 
     @Override
     public void roughExpSums(float[] logits, int tokens, int pages, float shift, float[] sums, int to) {
         FloatVector factor = FloatVector.broadcast(F, RoughExp.FACTOR);
         FloatVector addend = FloatVector.broadcast(F, RoughExp.addend(shift));
-        FloatVector zero = FloatVector.broadcast(F, RoughExp.ZERO);
-        for (int p = 0; p < pages; p += LANES) {
-            FloatVector sum = FloatVector.zero(F);
+        for (int p = 0; p < pages; p += 4 * LANES) {
+            FloatVector sum0 = FloatVector.zero(F);
+            FloatVector sum1 = FloatVector.zero(F);
+            FloatVector sum2 = FloatVector.zero(F);
+            FloatVector sum3 = FloatVector.zero(F);
             for (int i = p; i < tokens * pages; i += pages) {
-                FloatVector fixed =
-                        FloatVector.fromArray(F, logits, i).fma(factor, addend).max(zero);
-                sum = sum.add(fixed.reinterpretAsInts()
-                        .lanewise(VectorOperators.LSHL, RoughExp.SHIFT)
-                        .reinterpretAsFloats());
+                sum0 = sum0.add(roughExp(FloatVector.fromArray(F, logits, i).fma(factor, addend)));
+                sum1 = sum1.add(
+                        roughExp(FloatVector.fromArray(F, logits, i + LANES).fma(factor, addend)));
+                sum2 = sum2.add(
+                        roughExp(FloatVector.fromArray(F, logits, i + 2 * LANES).fma(factor, addend)));
+                sum3 = sum3.add(
+                        roughExp(FloatVector.fromArray(F, logits, i + 3 * LANES).fma(factor, addend)));
             }
-            sum.intoArray(sums, to + p);
+            sum0.intoArray(sums, to + p);
+            sum1.intoArray(sums, to + p + LANES);
+            sum2.intoArray(sums, to + p + 2 * LANES);
+            sum3.intoArray(sums, to + p + 3 * LANES);
         }
+    }
+
+    /** Of a fixed-point number; as whole numbers floats that are not negative have the same order, and a maximum of one instruction. */
+    private static FloatVector roughExp(FloatVector fixed) {
+        return fixed.reinterpretAsInts()
+                .max(RoughExp.ZERO_BITS)
+                .lanewise(VectorOperators.LSHL, RoughExp.SHIFT)
+                .reinterpretAsFloats();
     }
 
     @Override

@@ -189,7 +189,7 @@ class KeySketchesTest {
                             SketchScorer.Panel some = scorer.panel(selection, from, from + 16, scratch);
                             float[] gathered = scorer.logits(selection, from, from + 16, r, some, scratch);
                             for (int i = 0; i < 16 * pageSize; i++) {
-                                assertThat(gathered[i])
+                                assertThat(gathered[i / 16 * 64 + i % 16])
                                         .as("seed %s, %s, row %s", seed, shape, r)
                                         .isEqualTo(logits[i / 16 * 64 + from + i % 16]);
                             }

@@ -328,13 +328,16 @@ final class SparseFixture implements AutoCloseable {
         Selection selection = prepared(scorer, layer, kvHead);
         Selection.Scratch scratch = new Selection.Scratch();
         int full = pagesAt(steps - 1) - 1;
-        SketchScorer.Panel panel = scorer.panel(selection, 0, full, scratch);
         float[][] rows = new float[config.group()][full * shape.pageSize()];
-        for (int r = 0; r < rows.length; r++) {
-            float[] logits = scorer.logits(selection, 0, full, r, panel, scratch);
-            for (int slot = 0; slot < rows[r].length; slot++) {
-                int token = slot % shape.pageSize();
-                rows[r][slot] = logits[token * SketchScorer.width(full) + slot / shape.pageSize()];
+        for (int from = 0; from < full; from += PageScorer.MOST_PAGES) {
+            int end = Math.min(full, from + PageScorer.MOST_PAGES);
+            SketchScorer.Panel panel = scorer.panel(selection, from, end, scratch);
+            for (int r = 0; r < rows.length; r++) {
+                float[] logits = scorer.logits(selection, from, end, r, panel, scratch);
+                for (int slot = from * shape.pageSize(); slot < end * shape.pageSize(); slot++) {
+                    int token = slot % shape.pageSize();
+                    rows[r][slot] = logits[token * PageScorer.MOST_PAGES + slot / shape.pageSize() - from];
+                }
             }
         }
         return rows;
