@@ -569,21 +569,36 @@ final class VectorSelectionKernels implements SelectionKernels {
             FloatVector offset2 = FloatVector.fromArray(F, offsets, at + p + 2 * LANES);
             FloatVector offset3 = FloatVector.fromArray(F, offsets, at + p + 3 * LANES);
             for (int i = p; i < tokens * pages; i += pages) {
-                scaled(sums, factors, from, step, i).add(offset0).intoArray(logits, i);
-                scaled(sums, factors, from, step, i + LANES).add(offset1).intoArray(logits, i + LANES);
-                scaled(sums, factors, from, step, i + 2 * LANES).add(offset2).intoArray(logits, i + 2 * LANES);
-                scaled(sums, factors, from, step, i + 3 * LANES).add(offset3).intoArray(logits, i + 3 * LANES);
+                FloatVector sum0 =
+                        (FloatVector) IntVector.fromArray(I, sums, i).convertShape(VectorOperators.I2F, F, 0);
+                FloatVector factor0 = ((IntVector)
+                                ShortVector.fromArray(S, factors, from + i).convertShape(VectorOperators.S2I, I, 0))
+                        .lanewise(VectorOperators.LSHL, 16)
+                        .reinterpretAsFloats();
+                factor0.mul(sum0.mul(step)).add(offset0).intoArray(logits, i);
+                FloatVector sum1 =
+                        (FloatVector) IntVector.fromArray(I, sums, i + LANES).convertShape(VectorOperators.I2F, F, 0);
+                FloatVector factor1 = ((IntVector) ShortVector.fromArray(S, factors, from + i + LANES)
+                                .convertShape(VectorOperators.S2I, I, 0))
+                        .lanewise(VectorOperators.LSHL, 16)
+                        .reinterpretAsFloats();
+                factor1.mul(sum1.mul(step)).add(offset1).intoArray(logits, i + LANES);
+                FloatVector sum2 = (FloatVector)
+                        IntVector.fromArray(I, sums, i + 2 * LANES).convertShape(VectorOperators.I2F, F, 0);
+                FloatVector factor2 = ((IntVector) ShortVector.fromArray(S, factors, from + i + 2 * LANES)
+                                .convertShape(VectorOperators.S2I, I, 0))
+                        .lanewise(VectorOperators.LSHL, 16)
+                        .reinterpretAsFloats();
+                factor2.mul(sum2.mul(step)).add(offset2).intoArray(logits, i + 2 * LANES);
+                FloatVector sum3 = (FloatVector)
+                        IntVector.fromArray(I, sums, i + 3 * LANES).convertShape(VectorOperators.I2F, F, 0);
+                FloatVector factor3 = ((IntVector) ShortVector.fromArray(S, factors, from + i + 3 * LANES)
+                                .convertShape(VectorOperators.S2I, I, 0))
+                        .lanewise(VectorOperators.LSHL, 16)
+                        .reinterpretAsFloats();
+                factor3.mul(sum3.mul(step)).add(offset3).intoArray(logits, i + 3 * LANES);
             }
         }
-    }
-
-    private static FloatVector scaled(int[] sums, short[] factors, int from, float step, int i) {
-        FloatVector sum = (FloatVector) IntVector.fromArray(I, sums, i).convertShape(VectorOperators.I2F, F, 0);
-        FloatVector factor = ((IntVector)
-                        ShortVector.fromArray(S, factors, from + i).convertShape(VectorOperators.S2I, I, 0))
-                .lanewise(VectorOperators.LSHL, 16)
-                .reinterpretAsFloats();
-        return factor.mul(sum.mul(step));
     }
 
     @Override
@@ -596,27 +611,36 @@ final class VectorSelectionKernels implements SelectionKernels {
             FloatVector sum2 = FloatVector.zero(F);
             FloatVector sum3 = FloatVector.zero(F);
             for (int i = p; i < tokens * pages; i += pages) {
-                sum0 = sum0.add(roughExp(FloatVector.fromArray(F, logits, i).fma(factor, addend)));
-                sum1 = sum1.add(
-                        roughExp(FloatVector.fromArray(F, logits, i + LANES).fma(factor, addend)));
-                sum2 = sum2.add(
-                        roughExp(FloatVector.fromArray(F, logits, i + 2 * LANES).fma(factor, addend)));
-                sum3 = sum3.add(
-                        roughExp(FloatVector.fromArray(F, logits, i + 3 * LANES).fma(factor, addend)));
+                sum0 = sum0.add(FloatVector.fromArray(F, logits, i)
+                        .fma(factor, addend)
+                        .reinterpretAsInts()
+                        .max(RoughExp.ZERO_BITS)
+                        .lanewise(VectorOperators.LSHL, RoughExp.SHIFT)
+                        .reinterpretAsFloats());
+                sum1 = sum1.add(FloatVector.fromArray(F, logits, i + LANES)
+                        .fma(factor, addend)
+                        .reinterpretAsInts()
+                        .max(RoughExp.ZERO_BITS)
+                        .lanewise(VectorOperators.LSHL, RoughExp.SHIFT)
+                        .reinterpretAsFloats());
+                sum2 = sum2.add(FloatVector.fromArray(F, logits, i + 2 * LANES)
+                        .fma(factor, addend)
+                        .reinterpretAsInts()
+                        .max(RoughExp.ZERO_BITS)
+                        .lanewise(VectorOperators.LSHL, RoughExp.SHIFT)
+                        .reinterpretAsFloats());
+                sum3 = sum3.add(FloatVector.fromArray(F, logits, i + 3 * LANES)
+                        .fma(factor, addend)
+                        .reinterpretAsInts()
+                        .max(RoughExp.ZERO_BITS)
+                        .lanewise(VectorOperators.LSHL, RoughExp.SHIFT)
+                        .reinterpretAsFloats());
             }
             sum0.intoArray(sums, to + p);
             sum1.intoArray(sums, to + p + LANES);
             sum2.intoArray(sums, to + p + 2 * LANES);
             sum3.intoArray(sums, to + p + 3 * LANES);
         }
-    }
-
-    /** Of a fixed-point number; as whole numbers floats that are not negative have the same order, and a maximum of one instruction. */
-    private static FloatVector roughExp(FloatVector fixed) {
-        return fixed.reinterpretAsInts()
-                .max(RoughExp.ZERO_BITS)
-                .lanewise(VectorOperators.LSHL, RoughExp.SHIFT)
-                .reinterpretAsFloats();
     }
 
     @Override
