@@ -563,6 +563,7 @@ final class VectorSelectionKernels implements SelectionKernels {
             int tokens,
             int pages,
             float[] logits) {
+        // Written out: from methods of its own the compiler of JDK 17 returns the vectors on the heap.
         for (int p = 0; p < pages; p += 4 * LANES) {
             FloatVector offset0 = FloatVector.fromArray(F, offsets, at + p);
             FloatVector offset1 = FloatVector.fromArray(F, offsets, at + p + LANES);
