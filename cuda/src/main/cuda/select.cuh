@@ -3,7 +3,7 @@
  * ranked pages. All kernels take SelectionArgs.
  *
  *   select_pages_<size>   (stage 1) writes the list from the page table: all visible pages where rank1 is off or the budget has
- *                         room for all of them, else the pages1 best
+ *                         room for all of them, else the pages1 best; none where the list is reused
  *   select_again_<size>   (stage 2) shortens the list in place to its pages2 best; leaves it alone where rank2 is off or it is
  *                         short enough
  *
@@ -702,10 +702,11 @@ __device__ __forceinline__ void selectPages(const SelectionArgs& args) {
         table = pageTable(args, entry) + visible.firstPage;
         asm volatile("" ::"l"(table));   // what it takes is loaded with the rest
     }
-    if (__builtin_expect(listed >= ranked, false)) {
+    const bool reused = !LISTED && method.rank1 == RANK_REUSED;
+    if (__builtin_expect(listed >= ranked || reused, false)) {
         waitForPreviousKernel();
         letNextKernelStart();
-        if (!LISTED) {
+        if (!LISTED && !reused) {
             listAll(args, entry, list);
         }
         return;

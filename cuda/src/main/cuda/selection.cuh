@@ -5,6 +5,7 @@
  *
  *   score   rank 1: scores of the pages of the page table that the entry sees; rank 2: of those on the list
  *   select  keeps the best, those that are forced among them
+ *   reuse   instead of both: the pages that a token before ranked highest, and newer ones
  *   top-p   lists the fewest tokens that hold a share p
  *   sample  adds a weighted sample of what is left out
  *   attend  attend.cuh
@@ -45,12 +46,14 @@ struct alignas(16) RowMethod {
     int verify;       // Verify
     uint64_t seed;
     int step;         // position of the token, for random numbers
+    int kept;         // k > 0: the list goes to slot k - 1 for the tokens after this one; k < 0: comes from slot -k - 1, rank1 being REUSED
 };
 static_assert(sizeof(RowMethod) == 64, "as Java writes it");
 
 enum Rank {
     RANK_NONE = 0, RANK_BOUNDS, RANK_MOMENTS, RANK_SKETCH, RANK_INT4, RANK_LABELS, RANK_EXACT, RANK_RANDOM, RANK_BOUNDS8,
-    RANK_MOMENTS8
+    RANK_MOMENTS8,
+    RANK_REUSED   // by a token before: pages1 is the exact number
 };
 
 enum Verify { VERIFY_DENOMINATOR = 0, VERIFY_NUMERATOR, VERIFY_BOTH };

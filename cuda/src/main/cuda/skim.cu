@@ -10,6 +10,7 @@
 #include "pagedata.cuh"
 #include "score.cuh"
 #include "select.cuh"
+#include "reuse.cuh"
 #include "topp.cuh"
 #include "sample.cuh"
 #include "evict.cuh"

@@ -52,6 +52,7 @@ final class CudaBackend implements Backend {
     private final CudaProbe probe;
     private final ReadStatistics statistics;
     private final BreakEven breakEven;
+    private final SelectionSlots selectionSlots;
     /** The ones that were used last. */
     private final Map<GraphKey, DecodeGraph> graphs = new LinkedHashMap<>(16, 0.75f, true) {
         @Override
@@ -94,6 +95,7 @@ final class CudaBackend implements Backend {
         eviction = new CudaEviction(device, config, cache, inputs, records);
         probe = new CudaProbe(device, config, transformer.attention(), backend.recallProbe());
         statistics = new ReadStatistics(config, cache.pageSize(), cache.tokenBytes());
+        selectionSlots = new SelectionSlots(config, inputs.maxSequences());
         breakEven = new BreakEven(config, cache.pageSize(), cache.tokenBytes(), device.bandwidth());
     }
 
@@ -185,7 +187,7 @@ final class CudaBackend implements Backend {
         device.current();
         eviction.flush();
         Step step = Step.of(spans);
-        SelectionPlan plan = SelectionPlan.of(step, config);
+        SelectionPlan plan = SelectionPlan.of(step, config, selectionSlots);
         if (!inputs.fits(plan)) {
             // Methods that begin to select in many different layers: rare, so the half of them at a time.
             int half = spans.size() / 2;

@@ -50,6 +50,7 @@ final class CudaSelection {
     private static final int TOPP_LOGIT_TOKENS = 256;
     private static final int MOST_TOPP_LOGIT_PARTS = 64;
     private static final int TOPP_THREADS = 512;
+    private static final int REUSE_THREADS = 256;
     private static final int HIDE_THREADS = 256;
 
     private final CudaDevice device;
@@ -80,11 +81,15 @@ final class CudaSelection {
 
     private DeviceBuffer logWeights;
     private TopP topP;
+    private Kept kept;
     private CudaSample sample;
 
     /** Memory of top-p. */
     private record TopP(
             DeviceBuffer logits, int logitStride, DeviceBuffer maxima, DeviceBuffer counts, DeviceBuffer tickets) {}
+
+    /** Pages that serve several tokens of a sequence: [layer][slot][kvHead] how many, and [tableStride] which of its table. */
+    private record Kept(DeviceBuffer counts, DeviceBuffer indices) {}
 
     /**
      * Addresses of lists of tokens in place of pages.
@@ -211,6 +216,12 @@ final class CudaSelection {
                     lists(Integer.BYTES),
                     lists(Integer.BYTES));
         }
+        if (kept == null && stages.reuses()) {
+            long lists = (long) config.layers() * keptLists();
+            kept = new Kept(
+                    device.allocateCleared(lists * Integer.BYTES, WHAT, REMEDY),
+                    device.allocateCleared(lists * inputs.tableStride() * Integer.BYTES, WHAT, REMEDY));
+        }
         if (sample == null && stages.samples()) {
             sample = new CudaSample(device, config, cache, inputs, entries);
         }
@@ -221,13 +232,19 @@ final class CudaSelection {
 
     /** Queues the making of the lists of {@code count} entries from {@code from} on. */
     void run(int layer, int interval, Stages stages, int from, int count) {
+        boolean ranks = !stages.first().isEmpty();
         for (PageData ranking : stages.first()) {
             score(layer, interval, stages, from, count, ranking, 1);
         }
-        select("select_pages_", stages.size(), layer, interval, stages, from, count);
+        if (ranks || !stages.reuses()) {
+            select("select_pages_", stages.size(), layer, interval, stages, from, count);
+        }
         if (stages.second()) {
             score(layer, interval, stages, from, count, new PageData(Rank.INT4, config.headDim()), 2);
             select("select_again_", stages.secondSize(), layer, interval, stages, from, count);
+        }
+        if (stages.reuses()) {
+            reuse(layer, interval, stages, from, count, !ranks);
         }
         if (stages.prunes()) {
             prune(layer, interval, stages, from, count);
@@ -242,6 +259,23 @@ final class CudaSelection {
             records.add(arguments, layer).endStruct();
             device.kernel("hide_evicted").launch(stream, config.kvHeads(), count, 1, HIDE_THREADS, 0, arguments);
         }
+    }
+
+    /** Lists of a layer that serve several tokens. */
+    private int keptLists() {
+        return inputs.maxSequences() * config.kvHeads();
+    }
+
+    /** @param listsOthers whether the lists of other entries are still to be made */
+    private void reuse(int layer, int interval, Stages stages, int from, int count, boolean listsOthers) {
+        long lists = (long) layer * keptLists();
+        Arguments arguments = common(new Arguments().beginStruct(), layer, interval, stages, from)
+                .address(kept.counts.address() + lists * Integer.BYTES)
+                .address(kept.indices.address() + lists * inputs.tableStride() * Integer.BYTES)
+                .integer(inputs.tableStride())
+                .integer(listsOthers ? 1 : 0)
+                .endStruct();
+        device.kernel("reuse_pages").launch(stream, config.kvHeads(), count, 1, REUSE_THREADS, 0, arguments);
     }
 
     private void score(int layer, int interval, Stages stages, int from, int count, PageData ranking, int stage) {

@@ -90,7 +90,7 @@ final class ReadStatistics {
     private int bytes(Rank rank, int channels) {
         return switch (rank) {
             case EXACT -> pageSize * tokenBytes / 2;
-            case NONE, RANDOM -> 0;
+            case NONE, REUSED, RANDOM -> 0;
             default -> new PageData(rank, channels).bytes(pageSize);
         };
     }

@@ -21,6 +21,7 @@ import java.nio.ByteBuffer;
  * @param labelChannels stored channels for {@link Rank#LABELS}
  * @param topP share of the attention that is kept of what the ranks left; 1 keeps all
  * @param visiblePages that {@code first} ranks; 0 if all are read
+ * @param kept the pages go to slot {@code kept - 1} for the tokens after this one, or, if negative, come from slot {@code -kept - 1}
  */
 record RowMethod(
         Rank first,
@@ -33,7 +34,8 @@ record RowMethod(
         VAttention sample,
         long seed,
         int labelChannels,
-        int visiblePages) {
+        int visiblePages,
+        int kept) {
 
     static final int BYTES = 64;
 
@@ -43,7 +45,7 @@ record RowMethod(
     private static final int ALL = Integer.MAX_VALUE;
 
     static final RowMethod DENSE =
-            new RowMethod(Rank.NONE, ALL, Rank.NONE, ALL, 1, false, Always.DEFAULT, null, 0, 0, 0);
+            new RowMethod(Rank.NONE, ALL, Rank.NONE, ALL, 1, false, Always.DEFAULT, null, 0, 0, 0, 0);
 
     /** Ways to rank pages, in the order of the kernels' numbers. */
     enum Rank {
@@ -58,7 +60,9 @@ record RowMethod(
         /** {@link #BOUNDS} in FP8. */
         BOUNDS8,
         /** {@link #MOMENTS} in FP8. */
-        MOMENTS8;
+        MOMENTS8,
+        /** None: a token before ranked them. */
+        REUSED;
 
         static Rank of(Quest quest) {
             boolean fp8 = quest.statistics() == Quest.Statistics.FP8;
@@ -88,7 +92,8 @@ record RowMethod(
                     null,
                     base.seed,
                     base.labelChannels,
-                    base.visiblePages);
+                    base.visiblePages,
+                    0);
         }
         if (method instanceof VAttention sample) {
             RowMethod heavy = ranked(sample.heavy(), visibleTokens, visiblePages, pageSize);
@@ -103,7 +108,8 @@ record RowMethod(
                     sample,
                     sample.seed(),
                     heavy.labelChannels,
-                    heavy.visiblePages);
+                    heavy.visiblePages,
+                    0);
         }
         return DENSE;
     }
@@ -125,11 +131,49 @@ record RowMethod(
                     null,
                     seed,
                     0,
-                    visiblePages);
+                    visiblePages,
+                    0);
         }
         int channels = selector instanceof DoubleSparsity sparsity ? PageData.storedChannels(sparsity.channels()) : 0;
         return new RowMethod(
-                rank(selector), pages, Rank.NONE, ALL, 1, false, selector.always(), null, seed, channels, visiblePages);
+                rank(selector),
+                pages,
+                Rank.NONE,
+                ALL,
+                1,
+                false,
+                selector.always(),
+                null,
+                seed,
+                channels,
+                visiblePages,
+                0);
+    }
+
+    /** The same, and what the ranks leave goes to a slot. */
+    RowMethod keptIn(int slot) {
+        return copy(first, firstPages, second, secondPages, slot + 1);
+    }
+
+    /** The same with {@code pages} from a slot in place of what the ranks would leave. */
+    RowMethod reusedFrom(int slot, int pages) {
+        return copy(Rank.REUSED, pages, Rank.NONE, ALL, -slot - 1);
+    }
+
+    private RowMethod copy(Rank first, int firstPages, Rank second, int secondPages, int kept) {
+        return new RowMethod(
+                first,
+                firstPages,
+                second,
+                secondPages,
+                topP,
+                exactLogits,
+                always,
+                sample,
+                seed,
+                labelChannels,
+                first == Rank.REUSED ? 0 : visiblePages,
+                kept);
     }
 
     /** A window that begins within a page lies on one page more than its tokens fill. */
@@ -175,6 +219,25 @@ record RowMethod(
         return always.sinks() / CudaBackend.LEAST_PAGE_SIZE + always.recent() / CudaBackend.LEAST_PAGE_SIZE + 4;
     }
 
+    /**
+     * Pages that the ranks leave over.
+     *
+     * @param position of the token
+     * @param pages that it sees
+     */
+    int listed(int position, int pages, int pageSize) {
+        int firstPage = position / pageSize + 1 - pages;
+        int leading = Math.min(pages, Math.max(0, (always.sinks() + pageSize - 1) / pageSize - firstPage));
+        int recent = Math.max(0, position + 1 - Math.max(1, always.recent())) / pageSize;
+        int forced = leading + Math.max(0, firstPage + pages - Math.max(firstPage + leading, recent));
+        return left(secondPages, left(firstPages, pages, forced), forced);
+    }
+
+    /** How many of {@code from} pages are left where {@code budget} may be: those that are always read, and one other at least. */
+    private static int left(int budget, int from, int forced) {
+        return Math.min(from, Math.max(1, budget - forced) + forced);
+    }
+
     /** Pages that {@link #first} ranks; 0 if it keeps all. */
     int ranked() {
         return first == Rank.NONE || firstPages >= visiblePages ? 0 : visiblePages;
@@ -210,6 +273,6 @@ record RowMethod(
                 .putInt(at + 44, sample == null ? 0 : sample.verify().ordinal() | SAMPLE_PAGES)
                 .putLong(at + 48, seed)
                 .putInt(at + 56, step)
-                .putInt(at + 60, 0);
+                .putInt(at + 60, kept);
     }
 }

@@ -35,6 +35,7 @@ record SelectionPlan(List<Interval> intervals) {
      * The kernels that an interval needs, which make it another graph if they differ.
      *
      * @param first rankings of all pages
+     * @param reuses whether lists go to slots, or come from them
      * @param hides whether tokens of packed sequences are hidden by their positions
      * @param mostPages that a list has at most: a power of two, so that growing lists seldom make another graph, or
      *     {@link Integer#MAX_VALUE}
@@ -47,6 +48,7 @@ record SelectionPlan(List<Interval> intervals) {
             boolean prunes,
             boolean samples,
             boolean verifiesNumerators,
+            boolean reuses,
             boolean hides,
             int mostPages,
             int size,
@@ -58,17 +60,19 @@ record SelectionPlan(List<Interval> intervals) {
             boolean prunes = false;
             boolean samples = false;
             boolean verifiesNumerators = false;
+            boolean reuses = false;
             int mostPages = 1;
             int ranked = 0;
             int rankedAgain = 0;
             for (RowMethod method : methods) {
-                if (method.first() != Rank.NONE) {
+                if (method.first() != Rank.NONE && method.first() != Rank.REUSED) {
                     first.add(new PageData(method.first(), method.channels(headDim)));
                 }
                 second |= method.second() != Rank.NONE;
                 prunes |= method.prunes();
                 samples |= method.sample() != null;
                 verifiesNumerators |= method.verifiesNumerator();
+                reuses |= method.kept() != 0;
                 mostPages = Math.max(mostPages, method.mostPages());
                 ranked = Math.max(ranked, method.ranked());
                 rankedAgain = Math.max(rankedAgain, method.rankedAgain());
@@ -79,6 +83,7 @@ record SelectionPlan(List<Interval> intervals) {
                     prunes,
                     samples,
                     verifiesNumerators,
+                    reuses,
                     hides,
                     mostPages > 1 << 30 ? Integer.MAX_VALUE : DecodeGraph.bucket(mostPages),
                     CudaSelection.size(ranked),
@@ -86,7 +91,7 @@ record SelectionPlan(List<Interval> intervals) {
         }
 
         boolean none() {
-            return first.isEmpty() && !prunes && !samples && !hides;
+            return first.isEmpty() && !reuses && !prunes && !samples && !hides;
         }
 
         boolean masks() {
@@ -94,7 +99,8 @@ record SelectionPlan(List<Interval> intervals) {
         }
     }
 
-    static SelectionPlan of(Step step, ModelConfig config) {
+    /** @param slots of the sequences whose selections serve several tokens */
+    static SelectionPlan of(Step step, ModelConfig config, SelectionSlots slots) {
         BitSet borders = new BitSet();
         borders.set(0);
         for (Span span : step.spans()) {
@@ -110,19 +116,24 @@ record SelectionPlan(List<Interval> intervals) {
         for (int from = 0; from < config.layers(); ) {
             int end = borders.nextSetBit(from + 1);
             boolean hides = config.window(from) != Integer.MAX_VALUE && step.hasPacked();
-            List<RowMethod> methods = methods(step, config, from, hides);
+            List<RowMethod> methods = methods(step, config, slots, from, hides);
             intervals.add(new Interval(from, end - from, methods, Stages.of(methods, hides, config.headDim())));
             from = end;
         }
         return new SelectionPlan(intervals);
     }
 
-    private static List<RowMethod> methods(Step step, ModelConfig config, int layer, boolean hides) {
+    private static List<RowMethod> methods(
+            Step step, ModelConfig config, SelectionSlots slots, int layer, boolean hides) {
         List<RowMethod> methods = new ArrayList<>();
         boolean isListed = hides;
         for (Span span : step.spans()) {
+            SelectionSlots.Slot slot = slots.of(span);
             for (int i = 0; i < span.count() && !Step.isChunk(span); i++) {
-                RowMethod method = method(span, span.sequence().length() + i, config, layer);
+                int position = span.sequence().length() + i;
+                RowMethod method = slot == null
+                        ? method(span, position, config, layer)
+                        : methodOf(slot, span, position, config, layer);
                 methods.add(method);
                 isListed |= !method.isDense();
             }
@@ -138,10 +149,31 @@ record SelectionPlan(List<Interval> intervals) {
             return RowMethod.DENSE;
         }
         int visible = Math.min(position + 1, config.window(layer));
-        int pages = position / pageSize + 1 - (position + 1 - visible) / pageSize;
+        int pages = visiblePages(position, pageSize, config.window(layer));
         RowMethod row = RowMethod.of(method, visible, pages, pageSize);
         // Without lists the same bits take fewer kernels.
         return row.keepsAll(pages) ? RowMethod.DENSE : row;
+    }
+
+    private static int visiblePages(int position, int pageSize, int window) {
+        return position / pageSize + 1 - Math.max(0, position + 1 - window) / pageSize;
+    }
+
+    /** The method of a token whose selection is a slot's, or becomes it. */
+    private static RowMethod methodOf(
+            SelectionSlots.Slot slot, Span span, int position, ModelConfig config, int layer) {
+        int selected = slot.token().position();
+        int pageSize = span.sequence().pageSize();
+        RowMethod method = method(span, selected, config, layer);
+        int pages = visiblePages(selected, pageSize, config.window(layer));
+        int listed = method.listed(selected, pages, pageSize);
+        if (listed == pages) {
+            // There all were read, and nothing was ranked that could be read again.
+            return selected == position ? method : method(span, position, config, layer);
+        }
+        return selected == position
+                ? method.keptIn(slot.index())
+                : method.reusedFrom(slot.index(), listed + position / pageSize - selected / pageSize);
     }
 
     /** Number of the interval of a layer. */

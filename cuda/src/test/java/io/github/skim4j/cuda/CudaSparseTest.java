@@ -26,6 +26,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -97,7 +98,12 @@ class CudaSparseTest {
                 "twilight:base=dense,p=0.9,dense-layers=0",
                 "twilight:base=dense,p=0.9,logits=exact,dense-layers=0",
                 "oracle:budget=25%,dense-layers=0",
-                "random:budget=25%,dense-layers=0"
+                "random:budget=25%,dense-layers=0",
+                "random:budget=25%,dense-layers=0,reuse-interval=3",
+                "quest:budget=12.5%,dense-layers=0,reuse-interval=4",
+                "sketch:budget=12.5%,coarse=0.25,dense-layers=1,reuse-interval=2",
+                "sketch:budget=12.5%,coarse=1,dense-layers=1,reuse-interval=3",
+                "twilight:base=quest,budget=50%,p=0.8,dense-layers=0,reuse-interval=3"
             })
     void agreesWithTheCpu(String spec) {
         AttentionMethod method = AttentionMethod.parse(spec);
@@ -179,7 +185,11 @@ class CudaSparseTest {
                 "quest:budget=12.5%,statistics=fp8,dense-layers=1",
                 "twilight:base=sketch,budget=25%,p=0.8,dense-layers=0",
                 "vattention:base=quest,budget=10%,epsilon=0.3,delta=0.3,sinks=4,recent=16,dense-layers=0",
-                "random:budget=25%,dense-layers=0")) {
+                "random:budget=25%,dense-layers=0",
+                "quest:budget=12.5%,dense-layers=0,reuse-interval=3",
+                "sketch:budget=12.5%,coarse=0.25,dense-layers=1,reuse-interval=4",
+                "twilight:base=sketch,budget=25%,p=0.8,dense-layers=0,reuse-interval=5",
+                "vattention:base=quest,budget=10%,epsilon=0.3,delta=0.3,sinks=4,recent=16,dense-layers=0,reuse-interval=4")) {
             methods.add(AttentionMethod.parse(spec));
         }
         Random random = new Random(4);
@@ -215,6 +225,43 @@ class CudaSparseTest {
                             .as(what)
                             .isEqualTo(alone.get(s).get(t).attention());
                 }
+            }
+        }
+    }
+
+    /** The random pages of a seed are the same on both, so that it shows which token's a list is of. */
+    @Test
+    void tokensReadThePagesOfTheOneThatRankedAndNewerOnes() {
+        for (int seed = 0; seed < 6; seed++) {
+            int interval = 2 + seed;
+            AttentionMethod method = AttentionMethod.parse(
+                    "random:budget=10%,dense-layers=0,sinks=0,recent=0,reuse-interval=" + interval);
+            Random random = new Random(seed);
+            ModelWeights weights = model(random);
+            KvCacheConfig gpuKv = kv(random, KvType.F16);
+            KvCacheConfig cpuKv = new KvCacheConfig(gpuKv.pageSize(), KvType.F32, 4 * MEMORY, false);
+            int[] prompt = tokens(random, weights, 600 + random.nextInt(300));
+            int[] answer = tokens(random, weights, 70);
+            try (Sequences gpu = new Sequences(new CudaBackendProvider(), weights, gpuKv);
+                    Sequences cpu = new Sequences(new CpuBackendProvider(), weights, cpuKv)) {
+                List<SpanResult> actual = run(gpu, method, prompt, answer);
+                List<SpanResult> expected = run(cpu, method, prompt, answer);
+                for (int t = 0; t < answer.length; t++) {
+                    String what = "seed " + seed + ", token " + t;
+                    assertThat(CudaBackendTest.error(
+                                    actual.get(t).logits()[0], expected.get(t).logits()[0]))
+                            .as(what)
+                            .isLessThan(0.02);
+                    assertThat(actual.get(t).attention().pagesRead())
+                            .as(what)
+                            .isEqualTo(expected.get(t).attention().pagesRead());
+                    assertThat(actual.get(t).attention().tokensAttended())
+                            .as(what)
+                            .isEqualTo(expected.get(t).attention().tokensAttended());
+                }
+                // A sequence in the same place has nothing of it.
+                assertThat(run(gpu, method, prompt, answer).get(0).logits()[0])
+                        .isEqualTo(actual.get(0).logits()[0]);
             }
         }
     }

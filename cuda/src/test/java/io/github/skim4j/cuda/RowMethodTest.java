@@ -48,4 +48,22 @@ class RowMethodTest {
         assertThat(method.second()).isEqualTo(Rank.NONE);
         assertThat(method.mostPages()).isEqualTo(pages);
     }
+
+    /** Of 4,000 tokens, in pages of 16: always read are the sinks' pages, the latest ones', and one at least beside them. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "quest:budget=256 | 250 | 16",
+                "quest:budget=100% | 250 | 250",
+                "quest:budget=64,sinks=40,recent=40 | 250 | 7",
+                "quest:budget=64,sinks=40,recent=40 | 100 | 4",
+                "sketch:budget=128 | 250 | 8",
+                "sketch:budget=128 | 20 | 8",
+                "sketch:budget=12.5%,coarse=1 | 250 | 32",
+            })
+    void saysHowManyPagesRanksLeave(String spec, int visiblePages, int listed) {
+        RowMethod method = RowMethod.of(AttentionMethod.parse(spec), 16 * visiblePages, visiblePages, 16);
+        assertThat(method.listed(3999, visiblePages, 16)).isEqualTo(listed);
+    }
 }

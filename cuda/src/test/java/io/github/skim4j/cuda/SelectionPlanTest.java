@@ -17,6 +17,7 @@ import io.github.skim4j.engine.model.ModelConfig;
 import io.github.skim4j.engine.model.Rope;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 class SelectionPlanTest {
@@ -38,6 +39,90 @@ class SelectionPlanTest {
             false,
             false);
 
+    private static final String REUSING = "quest:budget=256,dense-layers=2,reuse-interval=3";
+
+    private final SelectionSlots slots = new SelectionSlots(CONFIG, 2);
+
+    private SelectionPlan next(KvSequence sequence, String method, int count) {
+        sequence.reserve(count);
+        Span span = new Span(sequence, new int[count], 0, count, AttentionMethod.parse(method), Logits.LAST);
+        SelectionPlan plan = SelectionPlan.of(Step.of(List.of(span)), CONFIG, slots);
+        sequence.advance(count);
+        return plan;
+    }
+
+    private static KvSequence sequence(int length) {
+        KvSequence sequence = new KvSequence(new PagePool(40_000), 16);
+        sequence.reserve(length);
+        sequence.advance(length);
+        return sequence;
+    }
+
+    @Test
+    void tokensThatReadThePagesOfOneBeforeThemRankNone() {
+        KvSequence sequence = sequence(1006);
+        List<RowMethod> rows = Stream.generate(() -> next(sequence, REUSING, 1))
+                .limit(7)
+                .map(plan -> interval(plan, 2).methods().get(0))
+                .toList();
+        assertThat(rows)
+                .extracting(RowMethod::first)
+                .containsExactly(
+                        Rank.MOMENTS, Rank.REUSED, Rank.REUSED, Rank.MOMENTS, Rank.REUSED, Rank.REUSED, Rank.MOMENTS);
+        assertThat(rows).extracting(RowMethod::kept).containsExactly(1, -1, -1, 1, -1, -1, 1);
+        // The third's page is one more.
+        assertThat(rows).extracting(RowMethod::firstPages).containsExactly(16, 16, 17, 16, 16, 16, 16);
+        assertThat(interval(next(sequence, REUSING, 1), 0).isListed()).isFalse();
+    }
+
+    @Test
+    void stepsThatOnlyReadPagesAgainTakeOneKernel() {
+        KvSequence sequence = sequence(998);
+        Stages ranks = interval(next(sequence, REUSING, 1), 2).stages();
+        Stages reuses = interval(next(sequence, REUSING, 1), 2).stages();
+        assertThat(ranks.first()).hasSize(1);
+        assertThat(ranks.reuses()).isTrue();
+        assertThat(reuses.first()).isEmpty();
+        assertThat(reuses.reuses()).isTrue();
+        assertThat(reuses.none()).isFalse();
+        assertThat(interval(plan(998, "quest:budget=256"), 2).stages().reuses()).isFalse();
+    }
+
+    @Test
+    void whereAllPagesWereReadThereIsNothingToReadAgain() {
+        KvSequence sequence = sequence(255);
+        assertThat(next(sequence, REUSING, 1).lists()).isFalse();
+        RowMethod second = interval(next(sequence, REUSING, 1), 2).methods().get(0);
+        assertThat(second.first()).isEqualTo(Rank.MOMENTS);
+        assertThat(second.kept()).isZero();
+    }
+
+    @Test
+    void aSpanOfTokensEndsWhatOneBeforeItRanked() {
+        KvSequence sequence = sequence(990);
+        next(sequence, REUSING, 1);
+        next(sequence, REUSING, 2);
+        assertThat(interval(next(sequence, REUSING, 1), 2).methods().get(0).kept())
+                .isEqualTo(1);
+    }
+
+    @Test
+    void theSlotThatWasUsedLongestAgoIsTaken() {
+        KvSequence first = sequence(990);
+        KvSequence second = sequence(990);
+        KvSequence third = sequence(990);
+        assertThat(kept(first)).isEqualTo(1);
+        assertThat(kept(second)).isEqualTo(2);
+        assertThat(kept(first)).isEqualTo(-1);
+        assertThat(kept(third)).isEqualTo(2);
+        assertThat(kept(second)).isEqualTo(1);
+        assertThat(kept(third)).isEqualTo(-2);
+    }
+
+    private int kept(KvSequence sequence) {
+        return interval(next(sequence, REUSING, 1), 2).methods().get(0).kept();
+    }
+
     /** A step that decodes the token behind {@code length} others of each method's sequence. */
     private static SelectionPlan plan(int length, String... methods) {
         List<Span> spans = Arrays.stream(methods)
@@ -48,7 +133,7 @@ class SelectionPlanTest {
                     return new Span(sequence, new int[1], 0, 1, AttentionMethod.parse(method), Logits.LAST);
                 })
                 .toList();
-        return SelectionPlan.of(Step.of(spans), CONFIG);
+        return SelectionPlan.of(Step.of(spans), CONFIG, new SelectionSlots(CONFIG, 16));
     }
 
     @Test

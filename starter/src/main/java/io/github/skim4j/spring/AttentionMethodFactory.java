@@ -112,7 +112,8 @@ final class AttentionMethodFactory {
         List<Setting> always = List.of(
                 new Setting("sinks", properties.getSinks()),
                 new Setting("recent", properties.getRecent()),
-                new Setting("dense-layers", properties.getDenseLayers()));
+                new Setting("dense-layers", properties.getDenseLayers()),
+                new Setting("reuse-interval", properties.getReuseInterval()));
         return switch (name) {
             case "quest" ->
                 and(

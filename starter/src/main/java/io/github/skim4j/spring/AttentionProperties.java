@@ -28,6 +28,9 @@ public class AttentionProperties {
     /** Layers from the first on that read everything with a selecting method. */
     private Integer denseLayers = 2;
 
+    /** Decoded tokens in a row that read the pages which the first of them ranked highest, with a selecting method; 1: each token ranks them. */
+    private Integer reuseInterval = 1;
+
     private final QuestSettings quest = new QuestSettings();
 
     private final SketchSettings sketch = new SketchSettings();
@@ -100,6 +103,14 @@ public class AttentionProperties {
 
     public void setDenseLayers(Integer denseLayers) {
         this.denseLayers = denseLayers;
+    }
+
+    public Integer getReuseInterval() {
+        return reuseInterval;
+    }
+
+    public void setReuseInterval(Integer reuseInterval) {
+        this.reuseInterval = reuseInterval;
     }
 
     public QuestSettings getQuest() {

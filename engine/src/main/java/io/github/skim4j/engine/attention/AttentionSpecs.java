@@ -170,7 +170,8 @@ final class AttentionSpecs {
             return new Always(
                     integer("sinks", defaultAlways.sinks()),
                     integer("recent", defaultAlways.recent()),
-                    integer("dense-layers", defaultAlways.denseLayers()));
+                    integer("dense-layers", defaultAlways.denseLayers()),
+                    integer("reuse-interval", defaultAlways.reuseInterval()));
         }
 
         String text(String key, String otherwise) {

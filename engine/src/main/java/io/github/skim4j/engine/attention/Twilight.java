@@ -33,6 +33,10 @@ public record Twilight(PageSelector base, double p, Logits logits, Always always
         if (base != null && !base.always().equals(always)) {
             throw new IllegalArgumentException("twilight and its base must always read the same");
         }
+        if (base == null && always.reuseInterval() > 1) {
+            throw new IllegalArgumentException(
+                    "twilight on dense ranks no pages that could be read again: drop reuse-interval");
+        }
     }
 
     @Override

@@ -30,7 +30,7 @@ class AttentionMethodTest {
     }
 
     private static Always always(Random random) {
-        return new Always(random.nextInt(200), random.nextInt(200), random.nextInt(5));
+        return new Always(random.nextInt(200), random.nextInt(200), random.nextInt(5), 1 + random.nextInt(9));
     }
 
     private static PageSelector selector(Random random) {
@@ -59,7 +59,8 @@ class AttentionMethodTest {
         methods.add(new SnapKv(budget(random), 1 + random.nextInt(99), 1 + 2 * random.nextInt(5)));
         methods.add(selector(random));
         Twilight.Logits logits = Twilight.Logits.values()[random.nextInt(2)];
-        methods.add(new Twilight(null, 1 - random.nextDouble(), logits, always(random)));
+        Always unranked = new Always(random.nextInt(200), random.nextInt(200), random.nextInt(5));
+        methods.add(new Twilight(null, 1 - random.nextDouble(), logits, unranked));
         PageSelector base = selector(random);
         methods.add(new Twilight(base, 1 - random.nextDouble(), logits, base.always()));
         PageSelector heavy = selector(random);
@@ -91,6 +92,7 @@ class AttentionMethodTest {
                 "sketch:budget=3%,coarse=0.125 | sketch:budget=3%,coarse=0.125,sinks=4,recent=16,dense-layers=2",
                 "sketch:budget=3%,coarse=0 | sketch:budget=3%,coarse=0.0,sinks=4,recent=16,dense-layers=2",
                 "sketch:budget=3% | sketch:budget=3%,sinks=4,recent=16,dense-layers=2",
+                "oracle:budget=512,reuse-interval=1 | oracle:budget=512,sinks=4,recent=16,dense-layers=2",
                 "oracle:budget=512,recent=0 | oracle:budget=512,sinks=4,recent=0,dense-layers=2",
                 "h2o:budget=512 | h2o:budget=512,recent=0.5",
                 "snapkv:budget=512 | snapkv:budget=512,window=64,kernel=7",
@@ -145,8 +147,10 @@ class AttentionMethodTest {
                 "quest:budget=64,sinks=-1 | sinks must be 0 or more, but is -1",
                 "quest:budget=64,recent=-2 | recent must be 0 or more, but is -2",
                 "quest:budget=64,dense-layers=-3 | dense-layers must be 0 or more, but is -3",
+                "quest:budget=64,reuse-interval=0 | reuse-interval must be 1 or more, but is 0",
+                "twilight:base=dense,reuse-interval=2 | twilight on dense ranks no pages that could be read again: drop reuse-interval",
                 "quest:budget=64,sinks=1.5 | quest sinks must be a whole number, but is '1.5'",
-                "quest:budget=64,p=0.9 | quest has no setting 'p'; it has: budget, score, statistics, sinks, recent, dense-layers",
+                "quest:budget=64,p=0.9 | quest has no setting 'p'; it has: budget, score, statistics, sinks, recent, dense-layers, reuse-interval",
                 "quest:=64 | expected key=value in the settings of quest, but got '=64'",
                 "sketch:budget=64,coarse=-0.1 | sketch coarse must be between 0 and 1, but is -0.1",
                 "sketch:budget=64,coarse=1.01 | sketch coarse must be between 0 and 1, but is 1.01",

@@ -23,6 +23,7 @@ final class Attention {
     private final WorkerTeam team;
     private final Attend attend;
     private final Pipelines pipelines;
+    private final LastSelections lastSelections;
     private final RecallProbe probe;
     private final TokenRecords records;
     private final AttentionObserver observer;
@@ -52,6 +53,7 @@ final class Attention {
         this.team = team;
         attend = new Attend(config, kernels.attention(), pages, team);
         pipelines = new Pipelines(config, kernels, pages, attend, labelChannels);
+        lastSelections = new LastSelections(config);
         probe = new RecallProbe(config, attend, recallProbe);
         this.records = records;
         observer = new AttentionObserver(config, kernels.attention(), pages, records, team);
@@ -134,6 +136,7 @@ final class Attention {
     private void addReadings(int layer, int index, Span span, int row, Queries queries) {
         KvSequence sequence = span.sequence();
         Pipeline pipeline = counts(span.attention(), layer) ? pipelines.of(span.attention()) : null;
+        LastSelections.OfSequence last = lastSelections.of(span);
         if (pipeline != null) {
             fill(pipeline.data(), span, layer);
         }
@@ -149,7 +152,8 @@ final class Attention {
                 Selection selection = null;
                 if (pipeline != null) {
                     selection = nextSelection();
-                    selection.start(tile, retained, pipeline, config);
+                    LastSelections.Kept kept = last == null ? null : last.kept(tile.firstPosition(), layer, head);
+                    selection.start(tile, retained, pipeline, kept, config);
                     queries.gather(config, tile, TokenList.POSITIONED, selection.queries());
                 }
                 readings.add(new Reading(index, tile, retained, selection));

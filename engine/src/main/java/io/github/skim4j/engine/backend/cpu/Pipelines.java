@@ -26,8 +26,9 @@ final class Pipelines {
      * How a method selects.
      *
      * @param data what its stages read of pages beside the keys
+     * @param rankings stages that are left out where a token reads the pages of one before it: the first ones
      */
-    record Pipeline(Always always, List<PageData> data, List<Selection.Stage> stages) {
+    record Pipeline(Always always, List<PageData> data, List<Selection.Stage> stages, int rankings) {
 
         /** Whether the tile's sequence is long enough for the data; it is read whole if not. */
         boolean fits(QueryTile tile) {
@@ -66,21 +67,23 @@ final class Pipelines {
         List<Selection.Stage> stages = new ArrayList<>();
         if (method instanceof PageSelector selector) {
             addRanking(selector, data, stages);
-            return new Pipeline(selector.always(), data, stages);
+            return new Pipeline(selector.always(), data, stages, stages.size());
         }
         if (method instanceof Twilight twilight) {
             if (twilight.base() != null) {
                 addRanking(twilight.base(), data, stages);
             }
+            int rankings = stages.size();
             TokenScorer exact = new ExactScorer(kernels, pages);
             boolean isExact = twilight.logits() == Twilight.Logits.EXACT;
             stages.add(new TopP(twilight.p(), kernels.attention(), isExact ? exact : quantizedScorer(data), exact));
-            return new Pipeline(twilight.always(), data, stages);
+            return new Pipeline(twilight.always(), data, stages, rankings);
         }
         if (method instanceof VAttention vAttention) {
             addRanking(vAttention.heavy(), data, stages);
+            int rankings = stages.size();
             stages.add(new Sample(vAttention, pages, attend, config.headDim()));
-            return new Pipeline(vAttention.heavy().always(), data, stages);
+            return new Pipeline(vAttention.heavy().always(), data, stages, rankings);
         }
         return null;
     }
@@ -97,6 +100,7 @@ final class Pipelines {
         } else {
             stages.add(new RankPages(scorer(selector, data), kernels, budget));
         }
+        stages.add(Selection.KEEP);
     }
 
     private Limit budget(Budget budget) {

@@ -1,6 +1,7 @@
 package io.github.skim4j.engine.backend.cpu;
 
 import io.github.skim4j.engine.attention.Always;
+import io.github.skim4j.engine.backend.cpu.LastSelections.Kept;
 import io.github.skim4j.engine.backend.cpu.Pipelines.Pipeline;
 import io.github.skim4j.engine.model.ModelConfig;
 import java.util.List;
@@ -22,8 +23,16 @@ final class Selection {
 
         default void part(Selection selection, int part, Scratch scratch) {}
 
-        void end(Selection selection, Scratch scratch);
+        default void end(Selection selection, Scratch scratch) {}
     }
+
+    /** Leaves the pages that are on the list to the tokens after this one, if these are to read them too. */
+    static final Stage KEEP = selection -> {
+        if (selection.kept != null && selection.list != selection.retained) {
+            selection.kept.set(selection.list);
+        }
+        return Stage.SKIP;
+    };
 
     /** A thread's memory. */
     static final class Scratch {
@@ -66,6 +75,7 @@ final class Selection {
     private final AtomicInteger missing = new AtomicInteger();
     private TokenList retained;
     private TokenList list;
+    private Kept kept;
     private QueryTile tile;
     private Always always;
     private List<Stage> stages;
@@ -78,8 +88,11 @@ final class Selection {
     private float[] prepared = {};
     private int[] planes = {};
 
-    /** @param retained all that the tile sees */
-    void start(QueryTile tile, TokenList retained, Pipeline pipeline, ModelConfig config) {
+    /**
+     * @param retained all that the tile sees
+     * @param kept where the tile's token finds the pages of one before it, or leaves its own; {@code null}: it ranks for itself
+     */
+    void start(QueryTile tile, TokenList retained, Pipeline pipeline, Kept kept, ModelConfig config) {
         this.tile = tile;
         this.retained = retained;
         list = retained;
@@ -87,8 +100,13 @@ final class Selection {
         stages = pipeline.fits(tile) ? pipeline.stages() : List.of();
         rows = config.group();
         queries = grown(queries, Attend.even(rows) * config.headDim());
+        this.kept = kept;
         next = 0;
         bytes = 0;
+        if (kept != null && kept.serves(position())) {
+            next = pipeline.rankings();
+            kept.addTo(beginList(), retained, tile.sequence().pageSize());
+        }
     }
 
     /** Adds the parts of the next stage that has something to do; none at the end. */

@@ -64,7 +64,7 @@ class PageStatisticsTest {
         }
         Selection selection = new Selection();
         QueryTile tile = new QueryTile(fixture.sequence, 0, kvHead, 0, fixture.sequence.length(), 1, Integer.MAX_VALUE);
-        selection.start(tile, list, new Pipeline(new Always(0, 0, 0), List.of(), List.of()), fixture.config);
+        selection.start(tile, list, new Pipeline(new Always(0, 0, 0), List.of(), List.of(), 0), null, fixture.config);
         System.arraycopy(queries, 0, selection.queries(), 0, queries.length);
         QuestScorer scorer = new QuestScorer(fixture.config, kernels.selection(), statistics);
         scorer.prepare(selection);

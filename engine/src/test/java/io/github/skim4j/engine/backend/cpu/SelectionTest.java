@@ -41,7 +41,7 @@ class SelectionTest {
                 doubleSparsity,
                 new Oracle(budget, always),
                 new RandomPages(budget, 3, always),
-                new Twilight(null, p, Logits.INT4, always),
+                new Twilight(null, p, Logits.INT4, new Always(always.sinks(), always.recent(), always.denseLayers())),
                 new Twilight(quest, p, Logits.EXACT, always),
                 new Twilight(sketch, p, Logits.INT4, always),
                 new Twilight(doubleSparsity, p, Logits.INT4, always),

@@ -210,6 +210,57 @@ class SparseBackendTest {
     }
 
     @Test
+    void selectionsThatServeSeveralTokensAreThoseOfTheirSequence() {
+        Random random = new Random(11);
+        ModelConfig config = config(random, 2);
+        ModelWeights weights = RandomModels.weights(config, TensorType.Q8_0, random);
+        List<AttentionMethod> methods =
+                SelectionTest.methods(Budget.ofShare(0.3), 0.6, new Always(4, 16, 1, 3)).stream()
+                        .filter(method -> method.selector() != null)
+                        .toList();
+        int[] first = tokens(random, config, 300 + random.nextInt(200));
+        int[] second = tokens(random, config, 300 + random.nextInt(200));
+        int[] answer = tokens(random, config, 11);
+        for (int i = 0; i < methods.size(); i++) {
+            AttentionMethod method = methods.get(i);
+            AttentionMethod other = methods.get((i + 3) % methods.size());
+            try (Fixture single = new Fixture(weights, 1, 16);
+                    Fixture batched = new Fixture(weights, 3, 16)) {
+                KvSequence s1 = single.prefilled(first, 600);
+                KvSequence s2 = single.prefilled(second, 600);
+                KvSequence b1 = batched.prefilled(first, 600);
+                KvSequence b2 = batched.prefilled(second, 600);
+                for (int t = 0; t < answer.length; t++) {
+                    String what = method.spec() + " beside " + other.spec() + ", token " + t;
+                    SpanResult expected1 =
+                            single.step(span(s1, method, answer[t])).get(0);
+                    // The other joins later, so that they rank in different steps.
+                    if (t == 0) {
+                        assertEqual(batched.step(span(b1, method, answer[t])).get(0), expected1, what);
+                        continue;
+                    }
+                    SpanResult expected2 =
+                            single.step(span(s2, other, answer[t])).get(0);
+                    List<SpanResult> both = batched.step(span(b2, other, answer[t]), span(b1, method, answer[t]));
+                    assertEqual(both.get(1), expected1, what);
+                    assertEqual(both.get(0), expected2, what);
+                }
+                // A sequence that begins anew has nothing of what it was, even where the next token would come in the
+                // interval.
+                int[] third = tokens(random, config, first.length + answer.length - 1);
+                s1.close();
+                single.prefilled(s1, third, 600);
+                KvSequence fresh = batched.prefilled(third, 600);
+                for (int token : answer) {
+                    SpanResult expected =
+                            batched.step(span(fresh, method, token)).get(0);
+                    assertEqual(single.step(span(s1, method, token)).get(0), expected, method.spec());
+                }
+            }
+        }
+    }
+
+    @Test
     void aSpanOfTokensEqualsOneTokenAtATimeBitForBit() {
         for (AttentionMethod method : methods()) {
             Random random = new Random(17);

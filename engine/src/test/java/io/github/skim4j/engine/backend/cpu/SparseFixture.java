@@ -348,7 +348,7 @@ final class SparseFixture implements AutoCloseable {
         QueryTile tile = new QueryTile(sequence, layer, kvHead, 0, tokens - 1, 1, config.window(layer));
         TokenList retained = new TokenList();
         tile.addRetained(retained);
-        selection.start(tile, retained, new Pipelines.Pipeline(Always.DEFAULT, List.of(), List.of()), config);
+        selection.start(tile, retained, new Pipelines.Pipeline(Always.DEFAULT, List.of(), List.of(), 0), null, config);
         System.arraycopy(group(steps - 1, kvHead), 0, selection.queries(), 0, config.group() * config.headDim());
         scorer.prepare(selection);
         return selection;
