@@ -3,7 +3,7 @@
  *
  * Checks select_pages_<size> and select_again_<size> against sorting: random scores, many of them equal or nearly so, lists at the
  * sizes' borders beside short ones and longer ones that stay whole, random methods, windows, pages that must be kept, one stage and
- * two. Checks topp_logits_<KV>_<D> and topp_tokens against double: logits of stored
+ * two. Checks that reuse_pages leaves lists to later steps of longer sequences. Checks topp_logits_<KV>_<D> and topp_tokens against double: logits of stored
  * keys and of their INT4 copies, the share of the mass that is kept, the lists of tokens.
  * Measures the selection of pages, also by kernels of larger sizes and when their instructions are fetched anew, and the two steps of
  * top-p.
@@ -11,6 +11,7 @@
  * Build: nvcc -std=c++17 -O3 -gencode arch=compute_90a,code=sm_90a -Xcompiler -pthread -o select select.cu
  * Run:   select [test] [bench] [seed=NUMBER]    (both without a word)
  */
+#include "../../main/cuda/reuse.cuh"
 #include "../../main/cuda/topp.cuh"
 #include "harness.cuh"
 
@@ -296,6 +297,66 @@ static void testSelect(const SelectKernels& kernels, int cases) {
         }
     }
     printf("%s %s: %d lists in %d cases\n", bad ? "FAIL" : "ok  ", name.c_str(), checked, cases);
+    failures += bad;
+}
+
+// ---- reuse ----
+
+// Lists that go to slots in a step and come from them in another, in which the sequences have grown by some tokens; beside them an
+// entry that does neither, which reads everything where the kernel is to list that.
+static void testReuse(int cases) {
+    int bad = 0, checked = 0;
+    for (int c = 0; c < cases; c++) {
+        int batch = 2 + upTo(5), kvHeads = 1 + upTo(3), ps = 16 << upTo(3), most = c % 3 == 0 ? 3000 : 60, grown = 1 + upTo(3 * ps);
+        bool extras = upTo(2), listsOthers = upTo(2);
+        std::vector<RowMethod> m;
+        std::vector<int> first, last;
+        for (int b = 0; b < batch; b++) {
+            last.push_back(1 + upTo(most * ps));
+            first.push_back(upTo(2) ? upTo(last.back()) : 0);
+            m.push_back(method(RANK_BOUNDS, 1, RANK_NONE, 0, 1, 0, 0, 0));
+            m[b].kept = b == 0 ? 0 : (b + c) % batch + 1;
+        }
+        Step before(batch, kvHeads, 1, ps, m, first, last, extras, 100000);
+        std::vector<int> indices(before.indices.n, -1), counts(before.lists);
+        std::vector<std::vector<int>> kept(before.lists);
+        for (int l = 0; l < before.lists; l++) {
+            int b = l / kvHeads, n = before.visible(b);
+            for (int e = 0; e < n; e++)
+                if (e == n - 1 || upTo(3) == 0) kept[l].push_back(before.firstPage(b) + e);
+            counts[l] = kept[l].size();
+            std::copy(kept[l].begin(), kept[l].end(), indices.begin() + (size_t)l * before.stride);
+        }
+        before.indices.put(indices);
+        before.counts.put(counts);
+        for (int b = 0; b < batch; b++) {
+            // The window leaves no page.
+            first[b] = std::min(first[b] + upTo(grown), first[b] / ps * ps + ps - 1);
+            last[b] += grown;
+            m[b].kept = -m[b].kept;
+            m[b].rank1 = b == 0 ? RANK_NONE : RANK_REUSED;
+        }
+        Step after(batch, kvHeads, 1, ps, m, first, last, extras, 100000);
+        const int stride = after.tableStride;
+        Device<int> storedCounts(batch * kvHeads), stored((size_t)batch * kvHeads * stride);
+        for (Step* s : {&before, &after}) {
+            ReuseArgs args{s->args, storedCounts.at, stored.at, stride, listsOthers};
+            reuse_pages<<<dim3(kvHeads, batch), REUSE_THREADS>>>(args);
+            CHECK(cudaGetLastError());
+            CHECK(cudaDeviceSynchronize());
+        }
+        Lists out = fetch(after);
+        for (int l = 0; l < after.lists; l++) {
+            int b = l / kvHeads;
+            if (b == 0 && !listsOthers) continue;
+            std::vector<int> want = b == 0 ? std::vector<int>{} : kept[l];
+            for (int index = b == 0 ? after.firstPage(b) : want.back() + 1; index <= (last[b] - 1) / ps; index++) want.push_back(index);
+            std::string wrong = checkStage(after, l, want, RANK_NONE, 0, {}, out, extras);
+            checked++;
+            if (!wrong.empty() && bad++ < 8) printf("FAIL reuse, case %d list %d pages %zu: %s\n", c, l, want.size(), wrong.c_str());
+        }
+    }
+    printf("%s reuse: %d lists in %d cases\n", bad ? "FAIL" : "ok  ", checked, cases);
     failures += bad;
 }
 
@@ -730,6 +791,7 @@ int main(int count, char** values) {
     rng.seed(line.seed);
     if (line.wants("test")) {
         for (const SelectKernels& kernels : selectKernels) testSelect(kernels, kernels.size > 8192 ? 40 : 100);
+        testReuse(100);
         testTopp(63);
     }
     if (line.wants("bench")) {
