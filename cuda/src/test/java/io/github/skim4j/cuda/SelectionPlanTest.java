@@ -99,11 +99,11 @@ class SelectionPlanTest {
 
     @Test
     void aSpanOfTokensEndsWhatOneBeforeItRanked() {
+        String four = "quest:budget=256,dense-layers=2,reuse-interval=4";
         KvSequence sequence = sequence(990);
-        next(sequence, REUSING, 1);
-        next(sequence, REUSING, 2);
-        assertThat(interval(next(sequence, REUSING, 1), 2).methods().get(0).kept())
-                .isEqualTo(1);
+        next(sequence, four, 1);
+        next(sequence, four, 2);
+        assertThat(interval(next(sequence, four, 1), 2).methods().get(0).kept()).isEqualTo(1);
     }
 
     @Test

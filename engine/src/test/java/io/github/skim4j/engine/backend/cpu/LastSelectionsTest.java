@@ -170,6 +170,11 @@ class LastSelectionsTest {
             List<Read> second = expected.run(0, each, 2, 1);
             assertThat(actual.run(0, random, 2, 1)).isEqualTo(second);
             assertThat(actual.run(0, random, 2, 1)).isEqualTo(second);
+            // One that has nothing to rank leaves nothing of what the other did.
+            Oracle whole = new Oracle(Budget.ofShare(1), always(STEPS));
+            actual.run(0, whole, 3, 1);
+            actual.run(0, whole, 4, 1);
+            assertThat(actual.stats.density()).isEqualTo(1);
         }
     }
 }
