@@ -112,11 +112,12 @@ record SelectionPlan(List<Interval> intervals) {
             borders.set(config.slidingWindowFrom());
         }
         borders.set(config.layers());
+        SelectionSlots.Slot[] ofSpans = slots.of(step.spans());
         List<Interval> intervals = new ArrayList<>();
         for (int from = 0; from < config.layers(); ) {
             int end = borders.nextSetBit(from + 1);
             boolean hides = config.window(from) != Integer.MAX_VALUE && step.hasPacked();
-            List<RowMethod> methods = methods(step, config, slots, from, hides);
+            List<RowMethod> methods = methods(step, config, ofSpans, from, hides);
             intervals.add(new Interval(from, end - from, methods, Stages.of(methods, hides, config.headDim())));
             from = end;
         }
@@ -124,11 +125,12 @@ record SelectionPlan(List<Interval> intervals) {
     }
 
     private static List<RowMethod> methods(
-            Step step, ModelConfig config, SelectionSlots slots, int layer, boolean hides) {
+            Step step, ModelConfig config, SelectionSlots.Slot[] slots, int layer, boolean hides) {
         List<RowMethod> methods = new ArrayList<>();
         boolean isListed = hides;
-        for (Span span : step.spans()) {
-            SelectionSlots.Slot slot = slots.of(span);
+        for (int s = 0; s < slots.length; s++) {
+            Span span = step.spans().get(s);
+            SelectionSlots.Slot slot = slots[s];
             for (int i = 0; i < span.count() && !Step.isChunk(span); i++) {
                 int position = span.sequence().length() + i;
                 RowMethod method = slot == null

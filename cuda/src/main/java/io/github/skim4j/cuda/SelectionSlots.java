@@ -4,6 +4,7 @@ import io.github.skim4j.engine.backend.LastSelection;
 import io.github.skim4j.engine.backend.Span;
 import io.github.skim4j.engine.kv.KvSequence;
 import io.github.skim4j.engine.model.ModelConfig;
+import java.util.List;
 
 /** Places on the device for the pages that decoded tokens rank highest, which those after them read too: one for each sequence. */
 final class SelectionSlots {
@@ -43,8 +44,13 @@ final class SelectionSlots {
         }
     }
 
-    /** That of the span's sequence; {@code null} if no selection serves several tokens. The one that was used longest ago is taken. */
-    Slot of(Span span) {
+    /** Those of the sequences of a step's spans; {@code null} where no selection serves several tokens. */
+    Slot[] of(List<Span> spans) {
+        return spans.stream().map(this::of).toArray(Slot[]::new);
+    }
+
+    /** Where a sequence has none, it takes the one that was used longest ago. */
+    private Slot of(Span span) {
         boolean isOf = LastSelection.isOf(span);
         Slot slot = find(span.sequence(), isOf);
         if (!isOf) {
@@ -54,11 +60,9 @@ final class SelectionSlots {
             }
             return null;
         }
-        LastSelection itself = LastSelection.of(span);
-        if (slot.sequence != span.sequence() || !slot.token.serves(span, config) && !slot.token.equals(itself)) {
-            slot.sequence = span.sequence();
-            slot.token = itself;
-        }
+        LastSelection before = slot.sequence == span.sequence() ? slot.token : null;
+        slot.sequence = span.sequence();
+        slot.token = LastSelection.of(span, before, config);
         slot.lastUse = ++uses;
         return slot;
     }

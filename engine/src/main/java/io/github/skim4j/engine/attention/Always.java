@@ -33,6 +33,6 @@ public record Always(int sinks, int recent, int denseLayers, int reuseInterval) 
 
     String spec() {
         return "sinks=" + sinks + ",recent=" + recent + ",dense-layers=" + denseLayers
-                + (reuseInterval == 1 ? "" : ",reuse-interval=" + reuseInterval);
+                + (reuseInterval == DEFAULT_REUSE_INTERVAL ? "" : ",reuse-interval=" + reuseInterval);
     }
 }

@@ -16,8 +16,15 @@ public record LastSelection(AttentionMethod method, int position) {
         return span.count() == 1 && interval(span.attention()) > 1;
     }
 
-    public static LastSelection of(Span span) {
-        return new LastSelection(span.attention(), span.sequence().length());
+    /**
+     * The token whose pages the span's token reads: {@code before} where it serves it or is the same, else itself.
+     *
+     * @param before what this was for the sequence's last token; {@code null} if there is none
+     */
+    public static LastSelection of(Span span, LastSelection before, ModelConfig config) {
+        LastSelection itself =
+                new LastSelection(span.attention(), span.sequence().length());
+        return before != null && (before.serves(span, config) || before.equals(itself)) ? before : itself;
     }
 
     /** Whether the span's token reads these pages again. It ranks anew where the sliding window has left a page. */

@@ -85,10 +85,7 @@ final class LastSelections {
             return null;
         }
         OfSequence last = sequences.computeIfAbsent(span.sequence(), sequence -> new OfSequence());
-        LastSelection itself = LastSelection.of(span);
-        if (last.token == null || !last.token.serves(span, config) && !last.token.equals(itself)) {
-            last.token = itself;
-        }
+        last.token = LastSelection.of(span, last.token, config);
         return last;
     }
 }
