@@ -17,14 +17,14 @@ public record LastSelection(AttentionMethod method, int position) {
     }
 
     /**
-     * The token whose pages the span's token reads: {@code before} where it serves it or is the same, else itself.
+     * The token whose pages the span's token reads: {@code before} where it serves it, else itself.
      *
      * @param before what this was for the sequence's last token; {@code null} if there is none
      */
     public static LastSelection of(Span span, LastSelection before, ModelConfig config) {
-        LastSelection itself =
-                new LastSelection(span.attention(), span.sequence().length());
-        return before != null && (before.serves(span, config) || before.equals(itself)) ? before : itself;
+        return before != null && before.serves(span, config)
+                ? before
+                : new LastSelection(span.attention(), span.sequence().length());
     }
 
     /** Whether the span's token reads these pages again. It ranks anew where the sliding window has left a page. */

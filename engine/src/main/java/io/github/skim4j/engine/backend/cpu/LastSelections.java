@@ -63,7 +63,7 @@ final class LastSelections {
         /** Where the token at {@code position} finds a KV head's pages, or leaves them; {@code null} if it does neither. */
         Kept kept(int position, int layer, int kvHead) {
             Kept own = kept[layer * config.kvHeads() + kvHead];
-            if (own.token != token) {
+            if (!token.equals(own.token)) {
                 own.token = token;
                 own.count = 0;
             }

@@ -15,6 +15,7 @@ import io.github.skim4j.engine.attention.Twilight;
 import io.github.skim4j.engine.attention.VAttention;
 import io.github.skim4j.engine.backend.cpu.SparseFixture.Read;
 import io.github.skim4j.engine.backend.cpu.SparseFixture.Shape;
+import io.github.skim4j.engine.kv.KvCacheConfig.KvType;
 import java.util.List;
 import java.util.Random;
 import java.util.SortedSet;
@@ -175,6 +176,24 @@ class LastSelectionsTest {
             actual.run(0, whole, 3, 1);
             actual.run(0, whole, 4, 1);
             assertThat(actual.stats.density()).isEqualTo(1);
+        }
+    }
+
+    @Test
+    void eachLayerHasItsOwn() {
+        RandomPages random = new RandomPages(Budget.ofShare(0.3), 1, always(STEPS));
+        Shape shape = new Shape(64, 2, 3, 2, 0, 16, KvType.BF16);
+        try (SparseFixture fixture = fixture(shape, 0)) {
+            List<Read> first = fixture.run(0, random, 0, 1);
+            List<Read> second = fixture.run(1, random, 0, 1);
+            assertThat(first).isNotEqualTo(second);
+            for (int layer = 0; layer < 2; layer++) {
+                List<Read> reads = fixture.run(layer, random, 1, 1);
+                for (int head = 0; head < reads.size(); head++) {
+                    assertThat(reads.get(head).pages())
+                            .containsAll((layer == 0 ? first : second).get(head).pages());
+                }
+            }
         }
     }
 }
